@@ -1,0 +1,16 @@
+// Random identifiers for requests, answers and tool calls.
+//
+// Thread-safe: each thread owns its generator, seeded by the operating system. Not for secrets.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace deepseek::base {
+
+// `prefix` followed by `length` characters of [0-9a-zA-Z], as "chatcmpl-" and 24. 24 characters
+// carry 142 bits.
+std::string random_id(std::string_view prefix, std::size_t length = 24);
+
+}  // namespace deepseek::base

@@ -1,0 +1,73 @@
+#include "base/utf8.hpp"
+
+#include <cstdint>
+
+namespace deepseek::base {
+namespace {
+
+constexpr std::string_view replacement = "\xEF\xBF\xBD";
+
+struct Scan {
+  std::size_t length;  // bytes consumed; for a cut character, the bytes seen
+  enum class Kind { complete, cut, invalid } kind;
+};
+
+// Reads one character at the start of `text` (not empty), after Unicode 15, table 3-7 (well-formed
+// byte sequences).
+Scan scan_one(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t lead = byte(0);
+  if (lead < 0x80) return {1, Scan::Kind::complete};
+  if (lead < 0xC2 || lead > 0xF4) return {1, Scan::Kind::invalid};
+  const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  for (std::size_t i = 1; i < length; ++i) {
+    if (i >= text.size()) return {i, Scan::Kind::cut};
+    std::uint8_t low = 0x80, high = 0xBF;
+    if (i == 1) {
+      if (lead == 0xE0) low = 0xA0;
+      if (lead == 0xED) high = 0x9F;
+      if (lead == 0xF0) low = 0x90;
+      if (lead == 0xF4) high = 0x8F;
+    }
+    if (byte(i) < low || byte(i) > high) return {i, Scan::Kind::invalid};
+  }
+  return {length, Scan::Kind::complete};
+}
+
+}  // namespace
+
+bool is_valid_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const Scan scan = scan_one(text);
+    if (scan.kind != Scan::Kind::complete) return false;
+    text.remove_prefix(scan.length);
+  }
+  return true;
+}
+
+std::string Utf8Assembler::push(std::string_view bytes) {
+  pending_ += bytes;
+  std::string_view rest = pending_;
+  std::string out;
+  out.reserve(rest.size());
+  while (!rest.empty()) {
+    const Scan scan = scan_one(rest);
+    if (scan.kind == Scan::Kind::cut) break;
+    if (scan.kind == Scan::Kind::complete) {
+      out += rest.substr(0, scan.length);
+    } else {
+      out += replacement;
+    }
+    rest.remove_prefix(scan.length);
+  }
+  pending_.erase(0, pending_.size() - rest.size());
+  return out;
+}
+
+std::string Utf8Assembler::finish() {
+  const bool cut = !pending_.empty();
+  pending_.clear();
+  return cut ? std::string(replacement) : std::string();
+}
+
+}  // namespace deepseek::base

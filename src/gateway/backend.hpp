@@ -1,0 +1,62 @@
+// Something that answers requests: the engine of a local model now, other servers and clouds later.
+//
+// A backend object may be used from any I/O thread. An EventStream belongs to the coroutine that
+// started it and lives on that coroutine's thread.
+#pragma once
+
+#include "base/result.hpp"
+#include "protocol/event.hpp"
+#include "protocol/request.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace deepseek::gateway {
+
+// A running answer. Destroying it cancels what still runs.
+class EventStream {
+ public:
+  virtual ~EventStream() = default;
+
+  // Waits for events and returns all that are there (at least one). After every sequence's
+  // Finished, returns an empty vector. An error ends the stream: upstream_failed, queue_full,
+  // context_length, cancelled, deadline_exceeded … Reading gives credit back to the backend: who
+  // does not read slows only its own sequences.
+  virtual boost::asio::awaitable<base::Result<std::vector<protocol::Event>>> read() = 0;
+
+  // Stops the work now; a pending read() returns `cancelled`. Only from the stream's own thread.
+  virtual void cancel() = 0;
+};
+
+struct EmbeddingResult {
+  std::vector<std::vector<float>> vectors;  // one per input
+  std::int64_t prompt_tokens = 0;
+};
+
+enum class BackendState { starting, loading, ready, restarting, failed, stopped };
+
+std::string_view to_string(BackendState state);
+
+struct BackendStatus {
+  BackendState state = BackendState::starting;
+  std::string reason;   // plain words: "loading the model, 43 %", "the engine was killed by signal
+                        // 9; restart in 0.5 s"
+  double progress = 0;  // of loading, [0, 1]
+  std::uint64_t restarts = 0;
+  std::uint32_t pid = 0;  // 0 when there is no process
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // Must be called on a coroutine of an I/O thread; the stream then lives on that thread.
+  virtual boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
+      const protocol::Request& request) = 0;
+  virtual boost::asio::awaitable<base::Result<EmbeddingResult>> embed(
+      const protocol::EmbeddingRequest& request) = 0;
+  virtual BackendStatus status() const = 0;  // any thread; never blocks on I/O
+};
+
+}  // namespace deepseek::gateway

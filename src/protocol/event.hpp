@@ -1,0 +1,80 @@
+// The neutral events of one answer, in the order in which they happen, from any backend to any
+// client form.
+//
+// Pure values. For each sequence (choice): Started, then Delta…, then exactly one Finished. A
+// failure of the whole request is not an event: the stream's read returns an Error, and nothing
+// follows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace deepseek::protocol {
+
+struct Usage {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  std::int64_t prompt_cache_hit_tokens = 0;  // part of prompt_tokens that needed no prefill
+  std::int64_t reasoning_tokens = 0;         // part of completion_tokens
+
+  std::int64_t total_tokens() const { return prompt_tokens + completion_tokens; }
+  std::int64_t prompt_cache_miss_tokens() const { return prompt_tokens - prompt_cache_hit_tokens; }
+  Usage& operator+=(const Usage& other);
+  bool operator==(const Usage&) const = default;
+};
+
+enum class FinishReason { stop, length, tool_calls, content_filter };
+
+std::string_view to_string(FinishReason reason);
+
+struct TokenLogprob {
+  std::int32_t token_id = 0;
+  std::string bytes;  // The token's own bytes; not always valid UTF-8 by itself.
+  double logprob = 0;
+  std::vector<TokenLogprob> alternatives;  // most likely first; their own alternatives are empty
+};
+
+struct Started {
+  std::int32_t sequence = 0;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t prompt_cache_hit_tokens = 0;
+};
+
+struct Delta {
+  std::int32_t sequence = 0;
+  std::string content;    // valid UTF-8, never cut inside a character
+  std::string reasoning;  // reasoning_content
+  std::vector<std::int32_t>
+      token_ids;  // what the text came from; empty from backends that do not tell
+  std::vector<TokenLogprob> logprobs;  // if asked for; one per token
+};
+
+struct ToolCallDelta {
+  std::int32_t sequence = 0;
+  std::int32_t index = 0;
+  std::string id;         // only in the first delta of a call
+  std::string name;       // only in the first delta of a call
+  std::string arguments;  // a piece of the JSON text
+};
+
+// Where the time went, as the backend measured it; milliseconds.
+struct Timings {
+  double queue_ms = 0;
+  double prefill_ms = 0;
+  double decode_ms = 0;
+};
+
+struct Finished {
+  std::int32_t sequence = 0;
+  FinishReason reason = FinishReason::stop;
+  Usage usage;  // of this sequence alone; with n > 1 the prompt is counted in the first sequence of
+                // each prompt
+  Timings timings;
+};
+
+using Event = std::variant<Started, Delta, ToolCallDelta, Finished>;
+
+}  // namespace deepseek::protocol

@@ -1,0 +1,104 @@
+// The neutral request: what every client form (OpenAI, DeepSeek, Anthropic, infer, generate) is
+// decoded into and every backend is asked for.
+//
+// Pure values; moved from the decoder to the gateway, owned by the request's coroutine.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace deepseek::protocol {
+
+enum class Role { system, user, assistant, tool, developer };
+
+std::string_view to_string(Role role);
+
+struct TextPart {
+  std::string text;
+};
+struct ImagePart {
+  std::string
+      url;  // A data: or https: URL; nobody fetches it before a backend that can see is chosen.
+};
+using ContentPart = std::variant<TextPart, ImagePart>;
+
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // JSON as text, as the wire has it.
+};
+
+struct Message {
+  Role role = Role::user;
+  std::vector<ContentPart> content;
+  std::string name;
+  std::string reasoning_content;
+  std::vector<ToolCall> tool_calls;
+  std::string tool_call_id;
+  bool prefix =
+      false;  // DeepSeek's prefix completion: the answer continues this assistant message.
+
+  // All text parts joined, in order.
+  std::string text() const;
+};
+
+using TokenIds = std::vector<std::int32_t>;
+using Prompt = std::variant<std::string, TokenIds>;
+
+// Unset means: the backend's and the model's own default.
+struct Sampling {
+  std::optional<double> temperature;         // [0, 2]
+  std::optional<double> top_p;               // (0, 1]
+  std::optional<double> min_p;               // [0, 1]
+  std::optional<std::int32_t> top_k;         // ≥ 0; 0 is off
+  std::optional<double> frequency_penalty;   // [-2, 2]
+  std::optional<double> presence_penalty;    // [-2, 2]
+  std::optional<double> repetition_penalty;  // (0, 2]
+  std::optional<std::uint64_t> seed;
+  std::map<std::int32_t, double> logit_bias;  // token id → [-100, 100]
+  bool ignore_eos = false;
+};
+
+enum class Operation { chat, completion };
+
+struct Request {
+  Operation operation = Operation::chat;
+  std::string model;              // As the client named it; empty until a default is taken.
+  std::vector<Message> messages;  // Operation::chat
+  std::vector<Prompt> prompts;    // Operation::completion: one or several
+  Sampling sampling;
+  std::optional<std::int32_t> tokens_max;  // max_tokens, max_completion_tokens, max_new_tokens
+  std::vector<std::string> stop;
+  std::int32_t choices = 1;  // n; each prompt gets as many answers
+  std::optional<std::int32_t>
+      logprobs;  // number of alternatives per token; 0 means only the token's own
+  bool stream = false;
+  bool stream_usage = false;  // stream_options.include_usage
+  bool echo = false;
+  std::string user;     // opaque, from the client
+  std::string user_id;  // DeepSeek's: isolates cache and fairness per end user; ≤ 512 bytes
+  std::string id;       // our request id, set by the frontend
+
+  // How many answers the client will see.
+  std::size_t sequence_count() const {
+    const std::size_t inputs = operation == Operation::chat ? 1 : prompts.size();
+    return inputs * static_cast<std::size_t>(choices);
+  }
+};
+
+// What POST /v1/embeddings asks for.
+struct EmbeddingRequest {
+  std::string model;
+  std::vector<Prompt> inputs;
+  bool base64 = false;
+  std::optional<std::int32_t> dimensions;
+  std::string user;
+  std::string id;
+};
+
+}  // namespace deepseek::protocol
