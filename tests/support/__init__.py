@@ -1,0 +1,1 @@
+"""What every test of the whole product shares: a running server, raw HTTP, metrics and waiting."""
