@@ -66,6 +66,17 @@ struct Sampling {
 
 enum class Operation { chat, completion };
 
+// What not every backend can do. A decoder notes each use; local_support.hpp refuses what engines
+// of this machine lack.
+enum class Feature { tools, functions, response_format, audio, images, suffix, web_search };
+
+std::string_view to_string(Feature feature);
+
+struct FeatureUse {
+  Feature feature;
+  std::string param;  // where, as "messages[0].content[1]"
+};
+
 struct Request {
   Operation operation = Operation::chat;
   std::string model;              // As the client named it; empty until a default is taken.
@@ -83,6 +94,10 @@ struct Request {
   std::string user;     // opaque, from the client
   std::string user_id;  // DeepSeek's: isolates cache and fairness per end user; ≤ 512 bytes
   std::string id;       // our request id, set by the frontend
+  std::optional<bool> thinking;             // DeepSeek's thinking.type; unset: the model's default
+  std::string reasoning_effort;             // as the client wrote it: low, high, max …; or empty
+  std::vector<FeatureUse> features;         // in the order of the body, each feature once
+  std::vector<std::string> unknown_fields;  // names that no decoder knows; the first 32
 
   // How many answers the client will see.
   std::size_t sequence_count() const {

@@ -1,0 +1,42 @@
+// Gathers the events of one answer into whole choices, for clients that do not stream.
+//
+// Pure value; owned by the request's coroutine. Its size is bounded by the request's own limits
+// (choices and tokens), which the backend keeps.
+#pragma once
+
+#include "protocol/event.hpp"
+#include "protocol/request.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deepseek::protocol {
+
+struct AnswerChoice {
+  std::string content;
+  std::string reasoning;
+  std::vector<ToolCall> tool_calls;
+  std::vector<TokenLogprob> logprobs;
+  FinishReason finish_reason = FinishReason::stop;
+  bool finished = false;
+};
+
+struct Answer {
+  // `sequence_count` is Request::sequence_count(); `with_logprobs` is
+  // Request::logprobs.has_value().
+  explicit Answer(const Request& request)
+      : choices(request.sequence_count()), with_logprobs(request.logprobs.has_value()) {}
+
+  // Events of a sequence or tool call outside the request are ignored.
+  void add(Event&& event);
+  bool finished() const;  // every choice has finished
+
+  std::vector<AnswerChoice> choices;
+  bool with_logprobs = false;
+  Usage usage;      // the sum over all choices
+  Timings timings;  // the largest of each over all choices
+};
+
+}  // namespace deepseek::protocol

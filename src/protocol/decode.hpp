@@ -1,0 +1,49 @@
+// The decoders: from the bytes of a body to a neutral request, or an error with its `param`.
+//
+// Pure and thread-safe; linear in the size of the body. The content type is the frontend's
+// business: a body is always read as JSON. Each form has its own .cpp: openai_chat.cpp,
+// completions.cpp, infer.cpp, generate.cpp, embeddings.cpp.
+#pragma once
+
+#include "base/result.hpp"
+#include "protocol/request.hpp"
+#include "protocol/request_limits.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace deepseek::protocol {
+
+struct DecodeContext {
+  const RequestLimits& limits;
+  std::string_view header_model =
+      {};                            // the DeepSeek-Model header; taken if the body names no model
+  std::string_view request_id = {};  // becomes Request::id
+};
+
+// POST /v1/chat/completions. Errors: invalid_request; not_implemented for what no backend here can
+// do yet (see local_support.hpp).
+base::Result<Request> decode_chat(std::string_view body, const DecodeContext& context);
+
+// POST /v1/completions. With `messages` in place of `prompt` the result is Operation::chat, which
+// completions_body() and make_completions_stream() answer in both forms. Without max_tokens the
+// prompt form makes 16 tokens, as OpenAI documents it.
+base::Result<Request> decode_completions(std::string_view body, const DecodeContext& context);
+
+// POST /api/v1/infer: {"query": "…", "system": "…", …} becomes a chat with one question.
+base::Result<Request> decode_infer(std::string_view body, const DecodeContext& context);
+
+// POST /generate: `query` holds the decoded pairs of the query string, in order. The body may be
+// empty, or a JSON object; a field may be given in one of the two only. A raw completion of 256
+// tokens unless max_new_tokens or max_tokens says otherwise.
+using QueryPair = std::pair<std::string, std::string>;
+base::Result<Request> decode_generate(std::string_view body, std::span<const QueryPair> query,
+                                      const DecodeContext& context);
+
+// POST /v1/embeddings.
+base::Result<EmbeddingRequest> decode_embeddings(std::string_view body,
+                                                 const DecodeContext& context);
+
+}  // namespace deepseek::protocol

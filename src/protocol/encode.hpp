@@ -1,0 +1,88 @@
+// The encoders: from events to what one client form has on the wire.
+//
+// Pure; one object per answer, used from its coroutine's thread. A streamed answer is made by a
+// StreamEncoder, frame by frame; a whole one by an Answer that gathers events and a xxx_body()
+// function. They never fail, and never emit invalid UTF-8.
+#pragma once
+
+#include "base/error.hpp"
+#include "protocol/answer.hpp"
+#include "protocol/request.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace deepseek::protocol {
+
+// What is the same in every chunk of an answer.
+struct AnswerHead {
+  std::string id;            // as base::random_id("chatcmpl-") makes it; "cmpl-" for completions
+  std::int64_t created = 0;  // seconds since 1970
+  std::string model;         // the model's own id
+  std::string system_fingerprint = {};
+};
+
+class StreamEncoder {
+ public:
+  virtual ~StreamEncoder() = default;
+
+  // Appends the SSE frames of this event, one string each: none or one, and one more before it
+  // at the start of a choice. Started alone makes no frame, so that a failure before the first
+  // token can still be answered with its own status.
+  virtual void on_event(const Event& event, std::vector<std::string>& frames) = 0;
+
+  // After the last event: the usage frame if the client asked for it, and "data: [DONE]".
+  virtual void finish(std::vector<std::string>& frames) = 0;
+
+  // In place of finish(), when the stream broke: an error frame, after which the connection closes.
+  virtual void fail(const base::Error& error, std::vector<std::string>& frames);
+
+  // The sum over all sequences that have finished.
+  const Usage& usage() const { return usage_; }
+
+ protected:
+  Usage usage_;
+};
+
+// POST /v1/chat/completions
+std::unique_ptr<StreamEncoder> make_chat_stream(const AnswerHead& head, const Request& request);
+std::string chat_body(const AnswerHead& head, const Answer& answer);
+
+// POST /v1/completions. For Operation::chat each choice carries `text` and `message` (in a stream
+// `text` and `delta`), since programs in circulation read either.
+std::unique_ptr<StreamEncoder> make_completions_stream(const AnswerHead& head,
+                                                       const Request& request);
+std::string completions_body(const AnswerHead& head, const Request& request, const Answer& answer);
+
+// POST /api/v1/infer: {"id", "model", "answer", "finish_reason", "usage", "timings"}; streamed:
+// frames {"delta": "…"}, then one with everything but the answer's text, then [DONE].
+std::unique_ptr<StreamEncoder> make_infer_stream(const AnswerHead& head, const Request& request);
+std::string infer_body(const AnswerHead& head, const Answer& answer);
+
+// POST /generate: a JSON string; streamed: frames with JSON strings, then [DONE].
+std::unique_ptr<StreamEncoder> make_generate_stream(const Request& request);
+std::string generate_body(const Request& request, const Answer& answer);
+
+// GET /v1/models and /v1/models/{id}
+struct ModelCard {
+  std::string id;
+  std::int64_t created = 0;
+  std::string owned_by;
+  std::string root = {};  // for an alias: the model it stands for
+};
+std::string models_body(std::span<const ModelCard> models);
+std::string model_body(const ModelCard& model);
+
+// POST /v1/embeddings: floats in their shortest exact form, or base64 of little-endian float32.
+std::string embeddings_body(std::string_view model, std::span<const std::vector<float>> vectors,
+                            std::int64_t prompt_tokens, bool base64);
+
+// {"error": {"message", "type", "param", "code"}}; the message is bounded and redacted.
+std::string error_body(const base::Error& error);
+std::string error_frame(const base::Error& error);  // "data: {…}\n\n"
+
+}  // namespace deepseek::protocol

@@ -1,0 +1,15 @@
+// What a request may ask for that the engine of this machine cannot do yet, and its refusal: the
+// one place where a backend that can do it lifts it.
+//
+// Pure. The decoders note every such use in Request::features and call this at their end.
+#pragma once
+
+#include "base/result.hpp"
+#include "protocol/request.hpp"
+
+namespace deepseek::protocol {
+
+// not_implemented with the `param` of the first feature that local engines lack; success otherwise.
+base::Result<void> check_local_support(const Request& request);
+
+}  // namespace deepseek::protocol
