@@ -9,6 +9,7 @@ import contextlib
 import pytest
 
 from support import scenario
+from support.engines import HeldEngine
 from support.server import Server
 
 
@@ -16,6 +17,7 @@ class ServerPool:
     """At most two servers at a time: the common one, and the one of the current scenario file."""
 
     def __init__(self):
+        self._stack = contextlib.ExitStack()
         self._common = None
         self._own = None
         self._own_key = None
@@ -26,18 +28,24 @@ class ServerPool:
         return self._common
 
     def for_file(self, path, file):
-        if not file.arguments and not file.own:
+        if not file.own:
             return self.common()
         if self._own_key != path:
             self._stop_own()
-            self._own = Server(file.arguments)
             self._own_key = path
+            if file.held:
+                held = self._stack.enter_context(HeldEngine())
+                settings = {"engine.program": held.program}
+                self._own = Server(file.arguments, settings, wait="listening")
+            else:
+                self._own = Server(file.arguments)
         return self._own
 
     def _stop_own(self):
         if self._own is not None:
             own, self._own, self._own_key = self._own, None, None
             own.stop()
+        self._stack.close()
 
     def close(self):
         self._stop_own()

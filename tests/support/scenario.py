@@ -50,6 +50,7 @@ class Scenario:
 class ScenarioFile:
     arguments: list = field(default_factory=list)
     own: bool = False  # a server that no other file uses
+    held: bool = False  # its engine waits before it loads the model
     scenarios: list = field(default_factory=list)
 
 
@@ -101,8 +102,9 @@ def read_file(path, text):
             result.scenarios.append(_read_scenario(reader))
         elif line.startswith("server:"):
             words = shlex.split(reader.next()[7:])
-            result.own = "own" in words
-            result.arguments = [word for word in words if word != "own"]
+            result.own = True
+            result.held = "held" in words
+            result.arguments = [word for word in words if word not in ("own", "held")]
         elif line == "" or line.startswith("#"):
             reader.next()
         else:
