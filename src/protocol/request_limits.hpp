@@ -11,7 +11,7 @@ namespace deepseek::protocol {
 
 struct RequestLimits {
   std::int64_t json_depth_max = 64;           // arrays and objects inside each other
-  std::int64_t json_keys_max = 10'000;        // keys of one object
+  std::int64_t json_keys_max = 1024;          // keys of one object
   std::int64_t choices_max = 16;              // n
   std::int64_t stop_max = 16;                 // entries of `stop`
   std::int64_t stop_bytes_max = 512;          // bytes of one entry
