@@ -74,7 +74,7 @@ class _Reader:
     def fields(self):
         """Header lines up to the first empty or marker line."""
         found = []
-        while (line := self.peek()) and not line.startswith((">>>", "<<<", "===", "wait ")):
+        while (line := self.peek()) and not line.startswith((">>>", "<<<", "===", "wait ", "kill ")):
             name, colon, value = line.partition(":")
             if not colon or " " in name:
                 self.fail(f"expected 'Name: value' or an empty line, found {line!r}")
