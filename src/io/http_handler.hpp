@@ -44,12 +44,6 @@ class HttpResponder {
   virtual boost::asio::any_io_executor executor() const = 0;
 };
 
-// What was wrong with the bytes of a connection before a handler could see a request.
-struct HttpRefusal {
-  base::Error error;
-  std::string_view limit;  // the setting that was hit, as "http.head_max"; empty if none
-};
-
 class HttpHandler {
  public:
   virtual ~HttpHandler() = default;

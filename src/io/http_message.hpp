@@ -2,6 +2,8 @@
 // the session's coroutine.
 #pragma once
 
+#include "base/error.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -11,6 +13,9 @@
 #include <vector>
 
 namespace deepseek::io {
+
+// Without regard to case, in ASCII only.
+bool equal_names(std::string_view left, std::string_view right);
 
 // Header fields in the order received; names compare without case.
 class HttpFields {
@@ -44,6 +49,13 @@ struct HttpResponse {
   int status = 200;
   HttpFields fields;  // without Content-Length, Connection, Date: the session writes those
   std::string body;
+};
+
+// What was wrong with the bytes of a connection before a handler could see a request.
+struct HttpRefusal {
+  base::Error error;
+  std::string_view limit;  // the setting that was hit, as "http.head_max"; empty if none
+  int status = 0;          // where HTTP has a status that the table of errors does not: 417, 505
 };
 
 // Decodes "a=b&c=d" (application/x-www-form-urlencoded, UTF-8). Bad escapes are kept as they are.

@@ -41,4 +41,8 @@ class TaskGroup {
   std::shared_ptr<State> state_;
 };
 
+// Runs `task` on another executor and returns on the caller's. What the task throws arrives here.
+boost::asio::awaitable<void> run_on(boost::asio::any_io_executor executor,
+                                    boost::asio::awaitable<void> task);
+
 }  // namespace deepseek::io
