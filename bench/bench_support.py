@@ -31,9 +31,25 @@ class LlamaServer:
 
     def __init__(self, program, model, threads, sequences=1, context=8192):
         self.process = subprocess.Popen(
-            [str(program), "-m", str(model), "-t", str(threads), "-np", str(sequences),
-             "-c", str(context), "--host", "127.0.0.1", "--port", "0", "--log-prefix"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            [
+                str(program),
+                "-m",
+                str(model),
+                "-t",
+                str(threads),
+                "-np",
+                str(sequences),
+                "-c",
+                str(context),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--log-prefix",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             preexec_fn=_die_with_parent,
         )
         self.url = None
@@ -43,8 +59,9 @@ class LlamaServer:
         wait_until(lambda: self.url or self.process.poll() is not None, "llama-server listens")
         if self.url is None:
             raise RuntimeError("llama-server ended:\n" + "\n".join(self.lines[-20:]))
-        wait_until(lambda: http.request(self.url, "GET", "/health").status == 200,
-                   "llama-server is ready")
+        wait_until(
+            lambda: http.request(self.url, "GET", "/health").status == 200, "llama-server is ready"
+        )
 
     def _read(self):
         for line in self.process.stderr:
@@ -68,8 +85,13 @@ class LlamaServer:
 
 def decode_rate(url, tokens, prompt="Write a long story about the sea.\n"):
     """Tokens per second after the first one, as a streaming client sees it."""
-    body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True,
-            "stream": True}
+    body = {
+        "prompt": prompt,
+        "max_tokens": tokens,
+        "temperature": 0,
+        "ignore_eos": True,
+        "stream": True,
+    }
     first = last = None
     frames = 0
     with http.open_stream(url, "/v1/completions", body) as stream:
@@ -93,7 +115,9 @@ def queries_per_second(url, concurrent, each, tokens=64):
         for turn in range(each):
             body = {
                 "messages": [{"role": "user", "content": f"Say something about {number}-{turn}."}],
-                "max_tokens": tokens, "ignore_eos": True, "temperature": 0,
+                "max_tokens": tokens,
+                "ignore_eos": True,
+                "temperature": 0,
             }
             answer = http.request(url, "POST", "/v1/chat/completions", body=body)
             if answer.status != 200:
@@ -134,7 +158,9 @@ def print_table(rows):
     cells = [header] + [(*row[:3], marks[row[3]]) for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 def write_section(name, command, rows):
@@ -143,9 +169,15 @@ def write_section(name, command, rows):
     text = path.read_text("utf-8")
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     lines = [
-        begin, "", f"Machine: {machine()}. Date: {time.strftime('%Y-%m-%d')}. Command: `{command}`.",
-        "", "| figure | measured | target |", "|---|---|---|",
-        *(f"| {figure} | {measured} | {target} |" for figure, measured, target, _ in rows), "", end,
+        begin,
+        "",
+        f"Machine: {machine()}. Date: {time.strftime('%Y-%m-%d')}. Command: `{command}`.",
+        "",
+        "| figure | measured | target |",
+        "|---|---|---|",
+        *(f"| {figure} | {measured} | {target} |" for figure, measured, target, _ in rows),
+        "",
+        end,
     ]
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
@@ -153,6 +185,13 @@ def write_section(name, command, rows):
 
 
 def write_json(path, rows):
-    pathlib.Path(path).write_text(json.dumps([
-        {"figure": row[0], "measured": row[1], "target": row[2], "passed": row[3]} for row in rows
-    ], indent=1), "utf-8")
+    pathlib.Path(path).write_text(
+        json.dumps(
+            [
+                {"figure": row[0], "measured": row[1], "target": row[2], "passed": row[3]}
+                for row in rows
+            ],
+            indent=1,
+        ),
+        "utf-8",
+    )

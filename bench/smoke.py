@@ -1,4 +1,4 @@
-"""The figures that every change must keep: start, memory, speed beside llama-server, rebuild, tests.
+"""The figures that every change must keep: start, memory, speed, rebuild, tests.
 
 Usage: ./dev bench smoke [-- options]. Ours and llama-server run on the same machine, with the same
 model, threads and context, and take turns round by round; the figure is the median of the ratios.
@@ -14,6 +14,7 @@ import sys
 import time
 
 import bench_support as bench
+
 from support.server import ROOT, rss_bytes
 
 FIRST_ANSWER_SECONDS_MAX = 5.0
@@ -42,7 +43,12 @@ def first_answer(folder, threads):
     bench.wait_until(answered, "the first answer")
     seconds = time.perf_counter() - start
     passed = seconds <= FIRST_ANSWER_SECONDS_MAX
-    row = ("first answer after start", f"{seconds:.2f} s", f"≤ {FIRST_ANSWER_SECONDS_MAX:g} s", passed)
+    row = (
+        "first answer after start",
+        f"{seconds:.2f} s",
+        f"≤ {FIRST_ANSWER_SECONDS_MAX:g} s",
+        passed,
+    )
     return row, server
 
 
@@ -60,8 +66,12 @@ def memory(server):
         ("memory of all processes (RSS)", f"{total / MEGABYTE:.0f} MB", "", None),
         (f"KV pool beyond {CELLS_INCLUDED:,} cells", f"{beyond / MEGABYTE:.0f} MB", "", None),
         ("repacked weights", f"{repacked / MEGABYTE:.0f} MB", "", None),
-        ("memory without those two", f"{own / MEGABYTE:.0f} MB", f"≤ {RSS_MB_MAX} MB",
-         own <= RSS_MB_MAX * MEGABYTE),
+        (
+            "memory without those two",
+            f"{own / MEGABYTE:.0f} MB",
+            f"≤ {RSS_MB_MAX} MB",
+            own <= RSS_MB_MAX * MEGABYTE,
+        ),
     ]
 
 
@@ -79,8 +89,12 @@ def decode_ratio(ours, arguments, model):
             say(f"round {number + 1}: ours {mine[-1]:.1f}, llama-server {other[-1]:.1f} tokens/s")
     middle, words = bench.spread(ratios)
     return [
-        ("decode, one stream", f"{statistics.median(mine):.0f} tokens/s; llama-server "
-         f"{statistics.median(other):.0f}", "", None),
+        (
+            "decode, one stream",
+            f"{statistics.median(mine):.0f} tokens/s; llama-server {statistics.median(other):.0f}",
+            "",
+            None,
+        ),
         ("decode beside llama-server", words, f"≥ {DECODE_RATIO_MIN}", middle >= DECODE_RATIO_MIN),
     ]
 
@@ -97,7 +111,9 @@ def throughput(server, rounds):
     single = statistics.median(rates[1])
     rows.append(("answers per second, one client", f"{single:.2f}", "", None))
     for clients in (4, 10):
-        _, words = bench.spread([many / one for many, one in zip(rates[clients], rates[1], strict=True)])
+        _, words = bench.spread(
+            [many / one for many, one in zip(rates[clients], rates[1], strict=True)]
+        )
         rows.append((f"{clients} clients beside one", words, "", None))
     rows.append(("errors meanwhile", str(errors), "0", errors == 0))
     return rows
@@ -111,11 +127,16 @@ def rebuild(build_folder):
     subprocess.run(ninja, check=True, stdout=subprocess.DEVNULL)
     os.utime(changed)
     start = time.perf_counter()
-    subprocess.run(ninja, check=True, stdout=subprocess.DEVNULL,
-                   env={**os.environ, "CCACHE_RECACHE": "1"})
+    subprocess.run(
+        ninja, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "CCACHE_RECACHE": "1"}
+    )
     seconds = time.perf_counter() - start
-    return (f"rebuild after changing {changed.name}", f"{seconds:.1f} s",
-            f"≤ {REBUILD_SECONDS_MAX} s", seconds <= REBUILD_SECONDS_MAX)
+    return (
+        f"rebuild after changing {changed.name}",
+        f"{seconds:.1f} s",
+        f"≤ {REBUILD_SECONDS_MAX} s",
+        seconds <= REBUILD_SECONDS_MAX,
+    )
 
 
 def fast_tests():
@@ -125,16 +146,25 @@ def fast_tests():
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     seconds = time.perf_counter() - start
-    return ("fast tests", f"{seconds:.0f} s", f"≤ {FAST_TESTS_SECONDS_MAX} s",
-            seconds <= FAST_TESTS_SECONDS_MAX)
+    return (
+        "fast tests",
+        f"{seconds:.0f} s",
+        f"≤ {FAST_TESTS_SECONDS_MAX} s",
+        seconds <= FAST_TESTS_SECONDS_MAX,
+    )
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin",
-                        help="folder with our programs")
-    parser.add_argument("--llama-server", type=pathlib.Path,
-                        help="llama-server built from the same llama.cpp tree")
+    parser.add_argument(
+        "--bin",
+        type=pathlib.Path,
+        default=ROOT / "build/release/bin",
+        help="folder with our programs",
+    )
+    parser.add_argument(
+        "--llama-server", type=pathlib.Path, help="llama-server built from the same llama.cpp tree"
+    )
     parser.add_argument("--model", type=pathlib.Path, help="GGUF file for llama-server")
     parser.add_argument("--threads", type=int, default=max(1, os.cpu_count() or 1))
     parser.add_argument("--rounds", type=int, default=7)

@@ -131,6 +131,7 @@ def server(request):
 def start_server():
     """Starts servers of the test's own; they are stopped after it, in reverse order."""
     with contextlib.ExitStack() as stack:
+
         def start(*arguments, **options):
             started = Server(arguments, **options)
             stack.callback(started.kill)

@@ -51,8 +51,11 @@ def test_the_sdk_closes_a_stream(start_server):
     server = start_server()
     with openai.OpenAI(base_url=server.url + "/v1", api_key="unused", max_retries=0) as client:
         stream = client.chat.completions.create(
-            model="deepseek-chat", messages=[{"role": "user", "content": "Tell a story."}],
-            max_tokens=4000, stream=True, extra_body={"ignore_eos": True},
+            model="deepseek-chat",
+            messages=[{"role": "user", "content": "Tell a story."}],
+            max_tokens=4000,
+            stream=True,
+            extra_body={"ignore_eos": True},
         )
         next(iter(stream))
         assert seconds_until_idle(server, stream.close) <= 10 * STOP_SECONDS_MAX

@@ -1,4 +1,4 @@
-"""Whatever happens in the engine, the server stays; whatever happens to the server, no engine does."""
+"""The server outlives its engine, whatever ends that; no engine outlives its server."""
 
 import os
 import signal
@@ -29,8 +29,10 @@ def test_killed_in_the_middle_of_answers(start_server):
     whole.close()
 
     killed_at = time.monotonic()
-    wait_until(lambda: server.post("/v1/chat/completions", HELLO).status == 200,
-               "new requests are answered")
+    wait_until(
+        lambda: server.post("/v1/chat/completions", HELLO).status == 200,
+        "new requests are answered",
+    )
     assert time.monotonic() - killed_at <= BACK_SECONDS_MAX
     assert server.pid == pid and server.process.poll() is None
     assert server.engine_pid() != engine
@@ -43,10 +45,12 @@ def test_killed_again_and_again(start_server):
     for _ in range(3):
         engine = server.engine_pid()
         os.kill(engine, signal.SIGKILL)
-        wait_until(lambda: not process_exists(engine), "the engine has ended")
+        wait_until(lambda pid=engine: not process_exists(pid), "the engine has ended")
         assert server.get("/health").status == 200
-        wait_until(lambda: server.post("/v1/chat/completions", HELLO).status == 200,
-                   "new requests are answered")
+        wait_until(
+            lambda: server.post("/v1/chat/completions", HELLO).status == 200,
+            "new requests are answered",
+        )
     assert server.metrics().value("deepseek_engine_restarts_total") >= 3
 
 

@@ -34,8 +34,10 @@ def test_numbers_move(start_server):
     server.chat("again", tokens_max=5, ignore_eos=True)
     server.post("/v1/chat/completions", {"messages": []})
     metrics = server.metrics()
-    assert metrics.value("deepseek_http_requests_total", status="200",
-                         endpoint="/v1/chat/completions") == 2
+    assert (
+        metrics.value("deepseek_http_requests_total", status="200", endpoint="/v1/chat/completions")
+        == 2
+    )
     assert metrics.value("deepseek_http_requests_total", status="400") == 1
     assert metrics.value("deepseek_completion_tokens_total") == 10
     assert metrics.value("deepseek_prompt_tokens_total") > 10
@@ -47,8 +49,9 @@ def test_labels_do_not_grow_with_what_clients_send(start_server):
     server = start_server()
     for number in range(50):
         server.get(f"/no/such/path/{number}")
-        server.post("/v1/chat/completions", {
-            "model": f"model-{number}", "messages": [{"role": "user", "content": "Hi"}]
-        })
+        server.post(
+            "/v1/chat/completions",
+            {"model": f"model-{number}", "messages": [{"role": "user", "content": "Hi"}]},
+        )
     text = server.metrics().text
     assert "/no/such/path/" not in text and "model-4" not in text

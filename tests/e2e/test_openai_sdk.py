@@ -67,16 +67,17 @@ def test_stream_helper(client):
 
 
 async def test_async(async_client):
-    answer = await async_client.chat.completions.create(
-        model=MODEL, messages=HELLO, max_tokens=8
-    )
+    answer = await async_client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=8)
     assert answer.choices[0].message.content
 
 
 async def test_sixteen_streams_at_once(async_client):
     async def one(number):
         stream = await async_client.chat.completions.create(
-            model=MODEL, stream=True, max_tokens=24, extra_body={"ignore_eos": True},
+            model=MODEL,
+            stream=True,
+            max_tokens=24,
+            extra_body={"ignore_eos": True},
             messages=[{"role": "user", "content": f"Write about the number {number}."}],
             stream_options={"include_usage": True},
         )
@@ -98,7 +99,9 @@ async def test_sixteen_streams_at_once(async_client):
 async def test_concurrent_greedy_answers_do_not_mix(async_client):
     async def one(colour):
         answer = await async_client.chat.completions.create(
-            model=MODEL, max_tokens=12, temperature=0,
+            model=MODEL,
+            max_tokens=12,
+            temperature=0,
             messages=[{"role": "user", "content": f"Repeat the word {colour} three times."}],
         )
         return answer.choices[0].message.content
@@ -134,29 +137,43 @@ def test_n_streamed(client):
 
 def test_seed(client):
     def answer(seed):
-        return client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": "Invent a long word."}],
-            max_tokens=16, temperature=1.5, seed=seed,
-        ).choices[0].message.content
+        return (
+            client.chat.completions.create(
+                model=MODEL,
+                messages=[{"role": "user", "content": "Invent a long word."}],
+                max_tokens=16,
+                temperature=1.5,
+                seed=seed,
+            )
+            .choices[0]
+            .message.content
+        )
 
     assert answer(11) == answer(11)
     assert len({answer(seed) for seed in range(4)}) > 1
 
 
 def test_stop(client):
-    free = client.completions.create(
-        model=MODEL, prompt="1, 2, 3, 4,", max_tokens=24, temperature=0
-    ).choices[0].text
-    word = free[len(free) // 2:len(free) // 2 + 2]
+    free = (
+        client.completions.create(model=MODEL, prompt="1, 2, 3, 4,", max_tokens=24, temperature=0)
+        .choices[0]
+        .text
+    )
+    word = free[len(free) // 2 : len(free) // 2 + 2]
     stopped = client.completions.create(
         model=MODEL, prompt="1, 2, 3, 4,", max_tokens=24, temperature=0, stop=[word]
     ).choices[0]
-    assert stopped.text == free[:free.index(word)]
+    assert stopped.text == free[: free.index(word)]
     assert stopped.finish_reason == "stop"
     streamed = "".join(
         chunk.choices[0].text
         for chunk in client.completions.create(
-            model=MODEL, prompt="1, 2, 3, 4,", max_tokens=24, temperature=0, stop=[word], stream=True
+            model=MODEL,
+            prompt="1, 2, 3, 4,",
+            max_tokens=24,
+            temperature=0,
+            stop=[word],
+            stream=True,
         )
     )
     assert streamed == stopped.text
@@ -164,7 +181,11 @@ def test_stop(client):
 
 def test_completion_logprobs(client):
     choice = client.completions.create(
-        model=MODEL, prompt="The capital of France is", max_tokens=4, temperature=0, logprobs=3,
+        model=MODEL,
+        prompt="The capital of France is",
+        max_tokens=4,
+        temperature=0,
+        logprobs=3,
         extra_body={"ignore_eos": True},
     ).choices[0]
     logprobs = choice.logprobs
@@ -180,7 +201,12 @@ def test_completion_logprobs(client):
 
 def test_chat_logprobs(client):
     choice = client.chat.completions.create(
-        model=MODEL, messages=HELLO, max_tokens=4, temperature=0, logprobs=True, top_logprobs=5,
+        model=MODEL,
+        messages=HELLO,
+        max_tokens=4,
+        temperature=0,
+        logprobs=True,
+        top_logprobs=5,
         extra_body={"ignore_eos": True},
     ).choices[0]
     tokens = choice.logprobs.content
@@ -225,19 +251,30 @@ def test_models(client):
     assert client.models.retrieve("deepseek-ai/DeepSeek-V2").id == "deepseek-ai/DeepSeek-V2"
 
 
-@pytest.mark.parametrize("content", ["请用中文数到十：一、二、三、", "Repeat: 😀😃😄😁🎉 naïve café"])
+@pytest.mark.parametrize(
+    "content", ["请用中文数到十：一、二、三、", "Repeat: 😀😃😄😁🎉 naïve café"]
+)
 def test_utf8_is_never_broken(client, server, content):
     body = {
-        "messages": [{"role": "user", "content": content}], "max_tokens": 48, "seed": 5,
-        "ignore_eos": True, "stream": True, "temperature": 1.3,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": 48,
+        "seed": 5,
+        "ignore_eos": True,
+        "stream": True,
+        "temperature": 1.3,
     }
     with server.stream("/v1/chat/completions", body) as stream:
         pieces = [  # every line must decode by itself
             frame["choices"][0]["delta"].get("content") or ""
-            for frame in stream.frames() if frame != "[DONE]"
+            for frame in stream.frames()
+            if frame != "[DONE]"
         ]
     whole = client.chat.completions.create(
-        model=MODEL, messages=body["messages"], max_tokens=48, seed=5, temperature=1.3,
+        model=MODEL,
+        messages=body["messages"],
+        max_tokens=48,
+        seed=5,
+        temperature=1.3,
         extra_body={"ignore_eos": True},
     )
     assert "".join(pieces) == whole.choices[0].message.content
@@ -245,8 +282,14 @@ def test_utf8_is_never_broken(client, server, content):
 
 def test_forced_halves_of_a_character(server):
     """Tokens of single bytes: a character that the model never finishes becomes U+FFFD."""
-    body = {"prompt": "😀😀😀😀😀😀😀😀", "max_tokens": 32, "temperature": 1.9, "seed": 9,
-            "ignore_eos": True, "stream": True}
+    body = {
+        "prompt": "😀😀😀😀😀😀😀😀",
+        "max_tokens": 32,
+        "temperature": 1.9,
+        "seed": 9,
+        "ignore_eos": True,
+        "stream": True,
+    }
     with server.stream("/v1/completions", body) as stream:
         text = "".join(
             frame["choices"][0]["text"] for frame in stream.frames() if frame != "[DONE]"

@@ -34,7 +34,11 @@ def test_example(kind, code, server):
     assert "localhost" not in code
     if kind == "python":
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True,
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
             env={**os.environ, "PYTHONUTF8": "1"},
         )
         assert done.stdout.strip()
@@ -42,7 +46,10 @@ def test_example(kind, code, server):
     for command in commands(code):
         done = subprocess.run(
             [*shlex.split(command), "--silent", "--show-error", "--fail-with-body"],
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         if "/metrics" not in command:
@@ -51,14 +58,24 @@ def test_example(kind, code, server):
 
 def test_the_files_have_the_same_examples():
     """The Chinese text may ask other questions, at the same endpoints."""
+
     def endpoints(name):
         return re.findall(r"http://localhost:\d+[\w/]*", (ROOT / name).read_text("utf-8"))
 
     assert endpoints("README.md") == endpoints("README.zh-CN.md")
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/ARCHITECTURE.md",
-                                  "docs/HACKING.md", "docs/decisions/README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "README.zh-CN.md",
+        "docs/ARCHITECTURE.md",
+        "docs/HACKING.md",
+        "docs/decisions/README.md",
+        "CONTRIBUTING.md",
+    ],
+)
 def test_links_lead_somewhere(name):
     file = ROOT / name
     for target in re.findall(r"\]\(([^)#:]+)\)", file.read_text("utf-8")):

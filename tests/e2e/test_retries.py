@@ -53,9 +53,7 @@ def test_503_while_the_model_loads(start_server):
 
 
 def test_429_while_the_queue_is_full(start_server):
-    server = start_server(
-        settings={"engine.sequences_max": "1", "engine.priority_queue_size": "1"}
-    )
+    server = start_server(settings={"engine.sequences_max": "1", "engine.priority_queue_size": "1"})
     with server.chat_stream(tokens_max=4000, ignore_eos=True) as running:
         next(running.frames())
         with server.chat_stream(tokens_max=4000, ignore_eos=True):

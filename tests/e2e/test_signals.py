@@ -27,7 +27,12 @@ def test_sigterm_under_load_loses_nothing(start_server):
     requests = []
     for number in range(24):
         content = [{"role": "user", "content": f"Write about {number}."}]
-        body = {"messages": content, "max_tokens": 60, "ignore_eos": True, "stream": number % 2 == 0}
+        body = {
+            "messages": content,
+            "max_tokens": 60,
+            "ignore_eos": True,
+            "stream": number % 2 == 0,
+        }
         requests.append(server.stream("/v1/chat/completions", body))
     server.wait_metric("deepseek_running_sequences", 16)
     server.wait_metric("deepseek_waiting_requests", 8)
@@ -104,7 +109,8 @@ def configured(start_server, tmp_path):
 def reloaded(server, start):
     return server.wait_for_log(
         lambda entry: "reload" in entry.get("message", "") and entry["level"] != "debug",
-        "a line about the reload", start,
+        "a line about the reload",
+        start,
     )
 
 
@@ -115,14 +121,19 @@ def test_sighup_with_a_good_file(configured):
     server.signal(signal.SIGHUP)
     assert reloaded(server, start)["level"] == "info"
     server.chat(tokens_max=1)
-    server.wait_for_log(lambda entry: entry.get("level") == "debug", "a line of the new level", start)
+    server.wait_for_log(
+        lambda entry: entry.get("level") == "debug", "a line of the new level", start
+    )
 
 
-@pytest.mark.parametrize("text, words", [
-    ("log:\n  levle: debug\n", ["server.yaml:2", "levle", "level"]),
-    ("log:\n  level: loud\n", ["server.yaml:2", "loud"]),
-    ("log: [\n", ["server.yaml:"]),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("log:\n  levle: debug\n", ["server.yaml:2", "levle", "level"]),
+        ("log:\n  level: loud\n", ["server.yaml:2", "loud"]),
+        ("log: [\n", ["server.yaml:"]),
+    ],
+)
 def test_sighup_with_a_bad_file_changes_nothing_and_says_why(configured, text, words):
     server, file = configured
     start = len(server.log)
@@ -139,8 +150,11 @@ def test_sighup_names_what_needs_a_restart(configured):
     start = len(server.log)
     file.write_text("engine:\n  sequences_max: 4\n", "utf-8")
     server.signal(signal.SIGHUP)
-    server.wait_for_log(lambda entry: "engine.sequences_max" in str(entry) and "restart" in str(entry),
-                        "the setting that needs a restart", start)
+    server.wait_for_log(
+        lambda entry: "engine.sequences_max" in str(entry) and "restart" in str(entry),
+        "the setting that needs a restart",
+        start,
+    )
 
 
 def test_sighup_does_not_disturb_a_stream(configured):
@@ -164,7 +178,10 @@ def test_a_dead_client_s_request_does_not_hold_up_the_end(start_server):
 def test_keep_alive_connection_is_told_to_close(start_server):
     server = start_server()
     exchange = http.Exchange(
-        server.url, "POST", "/v1/chat/completions", [("Content-Type", "application/json")],
+        server.url,
+        "POST",
+        "/v1/chat/completions",
+        [("Content-Type", "application/json")],
         '{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 60, "ignore_eos": true}',
     )
     server.wait_metric("deepseek_running_sequences", 1)

@@ -4,9 +4,8 @@ import re
 import socket
 import struct
 
-
-from support.server import ROOT, run
 from support.models import default_model
+from support.server import ROOT, run
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 2}
 
@@ -23,8 +22,8 @@ def refused(result, *words):
 def with_model(tmp_path, path):
     file = tmp_path / "server.yaml"
     file.write_text(
-        f"models:\n  - name: broken\n    path: {path}\n"
-        "default_model: broken\naliases: {}\n", "utf-8"
+        f"models:\n  - name: broken\n    path: {path}\ndefault_model: broken\naliases: {{}}\n",
+        "utf-8",
     )
     return ["--config", file, "--port", "0", "--set", "metrics.port=0"]
 
@@ -112,7 +111,7 @@ def edited_header(tmp_path, old, new):
     data = default_model().read_bytes()
     at = data.index(old)
     assert at < 1_000_000
-    model.write_bytes(data[:at] + new + data[at + len(old):])
+    model.write_bytes(data[:at] + new + data[at + len(old) :])
     return model
 
 
@@ -131,17 +130,39 @@ def test_absurd_header_count(tmp_path):
 
 
 def test_missing_engine_program(tmp_path):
-    refused(run(["--port", 0, "--set", "metrics.port=0",
-                 "--set", "engine.program=/nowhere/deepseek-engine"]), "/nowhere/deepseek-engine")
+    refused(
+        run(
+            [
+                "--port",
+                0,
+                "--set",
+                "metrics.port=0",
+                "--set",
+                "engine.program=/nowhere/deepseek-engine",
+            ]
+        ),
+        "/nowhere/deepseek-engine",
+    )
 
 
 def test_tls_files_that_are_missing():
-    refused(run(["--port", 0, "--set", "tls.certificate=/nowhere/cert.pem",
-                 "--set", "tls.key=/nowhere/key.pem"]), "/nowhere/cert.pem")
+    refused(
+        run(
+            [
+                "--port",
+                0,
+                "--set",
+                "tls.certificate=/nowhere/cert.pem",
+                "--set",
+                "tls.key=/nowhere/key.pem",
+            ]
+        ),
+        "/nowhere/cert.pem",
+    )
 
 
 def test_no_configuration_at_all(start_server, tmp_path):
-    """No file and no flag; only the ports come from the environment, to leave the real ones alone."""
+    """No file, no flag; the ports come from the environment, to leave the usual ones alone."""
     environment = {"DEEPSEEK_SERVER__PORT": "0", "DEEPSEEK_METRICS__PORT": "0"}
     server = start_server(port=None, extra_environment=environment, cwd=tmp_path)
     assert server.post("/v1/chat/completions", CHAT).status == 200
@@ -179,7 +200,9 @@ def test_set_overrides_the_environment_and_a_flag_overrides_set():
 
 
 def test_bad_environment_names_the_variable():
-    refused(run(["--check-config"], {"DEEPSEEK_SERVER__PORT": "many"}), "DEEPSEEK_SERVER__PORT", "many")
+    refused(
+        run(["--check-config"], {"DEEPSEEK_SERVER__PORT": "many"}), "DEEPSEEK_SERVER__PORT", "many"
+    )
 
 
 def test_system_ini(tmp_path):
@@ -223,8 +246,17 @@ def test_check_config_says_ok():
 def test_help_and_version():
     text = run(["--help"])
     assert text.returncode == 0
-    for word in ("--config", "--system", "--set", "--host", "--port", "--preload_model",
-                 "--enable_flash_attn", "server.port", "memory.max_cache_size"):
+    for word in (
+        "--config",
+        "--system",
+        "--set",
+        "--host",
+        "--port",
+        "--preload_model",
+        "--enable_flash_attn",
+        "server.port",
+        "memory.max_cache_size",
+    ):
         assert word in text.stdout
     version = run(["--version"])
     assert version.returncode == 0 and re.search(r"\d+\.\d+\.\d+", version.stdout)
@@ -238,8 +270,7 @@ def test_generated_files_are_fresh():
 
 def test_text_logs(tmp_path):
     """Text is the default; a line has a time, a level, a room and a message."""
-    result = run(["--port", 0, "--set", "metrics.port=0", "--set",
-                  "engine.program=/nowhere/deepseek-engine"])
+    result = run(
+        ["--port", 0, "--set", "metrics.port=0", "--set", "engine.program=/nowhere/deepseek-engine"]
+    )
     assert "/nowhere/deepseek-engine" in result.stderr
-
-

@@ -15,20 +15,42 @@ from support import http
 def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-keyout",
+            folder / "key.pem",
+            "-out",
+            folder / "cert.pem",
+        ],
+        check=True,
+        capture_output=True,
     )
     return folder
 
 
 @pytest.fixture
 def tls_server(start_server, certificate):
-    return start_server(scheme="https", wait="listening", settings={
-        "tls.certificate": certificate / "cert.pem", "tls.key": certificate / "key.pem",
-    })
+    return start_server(
+        scheme="https",
+        wait="listening",
+        settings={
+            "tls.certificate": certificate / "cert.pem",
+            "tls.key": certificate / "key.pem",
+        },
+    )
 
 
 @pytest.fixture
@@ -43,12 +65,17 @@ def wait_model(server, context):
 
 def test_serves_the_sdk_over_tls_1_3(tls_server, trusting):
     wait_model(tls_server, trusting)
-    with httpx.Client(verify=trusting) as transport, openai.OpenAI(
-        base_url=tls_server.url + "/v1", api_key="unused", http_client=transport, max_retries=0
-    ) as client:
+    with (
+        httpx.Client(verify=trusting) as transport,
+        openai.OpenAI(
+            base_url=tls_server.url + "/v1", api_key="unused", http_client=transport, max_retries=0
+        ) as client,
+    ):
         stream = client.chat.completions.create(
-            model="deepseek-chat", messages=[{"role": "user", "content": "Say hello."}],
-            max_tokens=8, stream=True,
+            model="deepseek-chat",
+            messages=[{"role": "user", "content": "Say hello."}],
+            max_tokens=8,
+            stream=True,
         )
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     with http.Exchange(tls_server.url, "GET", "/health", context=trusting) as exchange:

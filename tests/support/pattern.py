@@ -77,7 +77,7 @@ class _Parser:
     def need(self, word):
         if not self.take(word):
             line = self.text.count("\n", 0, self.at) + 1
-            rest = self.text[self.at:self.at + 30]
+            rest = self.text[self.at : self.at + 30]
             raise PatternError(f"line {line} of the pattern: expected {word!r} before {rest!r}")
 
     def value(self):
@@ -99,9 +99,11 @@ class _Parser:
             self.need("a wildcard such as <string>")
         self.at = match.end()
         return Wild(
-            match["type"], match["regex"],
+            match["type"],
+            match["regex"],
             float(match["low"]) if match["low"] else None,
-            float(match["high"]) if match["high"] else None, match["name"],
+            float(match["high"]) if match["high"] else None,
+            match["name"],
         )
 
     def object(self):
@@ -207,8 +209,9 @@ def _match_object(pattern, value, names, where):
 def _match_list(pattern, value, names, where):
     if not isinstance(value, list):
         return f"{where}: expected a list, found {_brief(value)}"
-    steps = [(mark, lambda one, p=item: match_json(p, one, names, where))
-             for item, mark in pattern.items]
+    steps = [
+        (mark, lambda one, p=item: match_json(p, one, names, where)) for item, mark in pattern.items
+    ]
     return match_sequence(steps, value, pattern.more, where)
 
 
@@ -256,7 +259,7 @@ def parse_frames(text):
     frames = []
     for number, start in enumerate(starts):
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
-        payload = text[start.end():end].strip()
+        payload = text[start.end() : end].strip()
         frames.append((start.group(1), payload if payload == "[DONE]" else parse(payload)))
     return frames
 
@@ -270,6 +273,7 @@ def match_frames(frames, text, names, where="stream"):
                 same = pattern == "[DONE]" and value == "[DONE]"
                 return None if same else f"expected {pattern}, found {_brief(value)}"
             return match_json(pattern, value, names, where)
+
         return checked
 
     return match_sequence([(mark, check(p)) for mark, p in frames], values, False, where)

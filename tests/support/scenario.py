@@ -74,7 +74,9 @@ class _Reader:
     def fields(self):
         """Header lines up to the first empty or marker line."""
         found = []
-        while (line := self.peek()) and not line.startswith((">>>", "<<<", "===", "wait ", "kill ")):
+        while (line := self.peek()) and not line.startswith(
+            (">>>", "<<<", "===", "wait ", "kill ")
+        ):
             name, colon, value = line.partition(":")
             if not colon or " " in name:
                 self.fail(f"expected 'Name: value' or an empty line, found {line!r}")
@@ -185,8 +187,11 @@ def play(scenario, server):
 def _play_step(step, server, names, open_requests):
     if step.kind == "wait":
         name, labels, operator, number = step.condition
-        compare = {"=": lambda v: v == number, ">=": lambda v: v >= number,
-                   "<=": lambda v: v <= number}[operator]
+        compare = {
+            "=": lambda v: v == number,
+            ">=": lambda v: v >= number,
+            "<=": lambda v: v <= number,
+        }[operator]
         server.wait_metric(name, compare, **labels)
         return None
     if step.kind == "kill engine":

@@ -57,8 +57,17 @@ def run(arguments, extra_environment=None, folder=None, program="deepseek-server
 class Server:
     """Starts on construction. `wait` is "ready", "listening" or None."""
 
-    def __init__(self, arguments=(), settings=None, extra_environment=None, wait="ready",
-                 folder=None, port=0, cwd=ROOT, scheme="http"):
+    def __init__(
+        self,
+        arguments=(),
+        settings=None,
+        extra_environment=None,
+        wait="ready",
+        folder=None,
+        port=0,
+        cwd=ROOT,
+        scheme="http",
+    ):
         self.scheme = scheme
         self.log = []  # parsed lines; a line that is not JSON is {"raw": text}
         self._changed = threading.Condition()
@@ -71,8 +80,13 @@ class Server:
             command += ["--set", f"{key}={value}"]
         self.command = command
         self.process = subprocess.Popen(
-            command, env=environment(extra_environment), cwd=cwd, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_die_with_parent,
+            command,
+            env=environment(extra_environment),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=_die_with_parent,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -106,6 +120,7 @@ class Server:
 
     def wait_for_log(self, matches, what, start=0, timeout=PATIENCE_SECONDS):
         """The first log entry from index `start` on for which matches(entry) is true."""
+
         def found():
             return next((entry for entry in self.log[start:] if matches(entry)), None)
 
@@ -162,8 +177,9 @@ class Server:
     def wait_metric(self, name, wanted, timeout=PATIENCE_SECONDS, **labels):
         """Waits until the metric is `wanted`, a number or a function of the value."""
         matches = wanted if callable(wanted) else lambda value: value == wanted
-        wait_until(lambda: matches(self.metrics().value(name, **labels)),
-                   f"{name} is as wanted", timeout)
+        wait_until(
+            lambda: matches(self.metrics().value(name, **labels)), f"{name} is as wanted", timeout
+        )
 
     # --- its processes --------------------------------------------------------------------------
 

@@ -11,41 +11,47 @@ def problem(expected, value, names=None):
     return pattern.match_body(expected, json.dumps(value), names if names is not None else {})
 
 
-@pytest.mark.parametrize("expected, value", [
-    ('{"a": 1}', {"a": 1}),
-    ('{"a": <int>, ...}', {"a": 1, "b": 2}),
-    ('{"a": <int 1..3>}', {"a": 3}),
-    ('{"a": <number 0.5..>}', {"a": 0.5}),
-    ('{"a": <string /^x-/>}', {"a": "x-1"}),
-    ('{"a": 1, !"b"}', {"a": 1}),
-    ("[<int>*]", []),
-    ("[<int>+]", [1, 2]),
-    ("[<int>+, <string>]", [1, 2, "x"]),
-    ("[<int>, ...]", [1, "x"]),
-    ('[<any as first>, <same as first>]', ["x", "x"]),
-    ("<text>", "你好"),
-    ("null", None),
-    ("true", True),
-    ("[]", []),
-    ("{}", {}),
-])
+@pytest.mark.parametrize(
+    "expected, value",
+    [
+        ('{"a": 1}', {"a": 1}),
+        ('{"a": <int>, ...}', {"a": 1, "b": 2}),
+        ('{"a": <int 1..3>}', {"a": 3}),
+        ('{"a": <number 0.5..>}', {"a": 0.5}),
+        ('{"a": <string /^x-/>}', {"a": "x-1"}),
+        ('{"a": 1, !"b"}', {"a": 1}),
+        ("[<int>*]", []),
+        ("[<int>+]", [1, 2]),
+        ("[<int>+, <string>]", [1, 2, "x"]),
+        ("[<int>, ...]", [1, "x"]),
+        ("[<any as first>, <same as first>]", ["x", "x"]),
+        ("<text>", "你好"),
+        ("null", None),
+        ("true", True),
+        ("[]", []),
+        ("{}", {}),
+    ],
+)
 def test_fits(expected, value):
     assert problem(expected, value) is None
 
 
-@pytest.mark.parametrize("expected, value, words", [
-    ('{"a": 1}', {"a": 2}, "body.a: expected 1, found 2"),
-    ('{"a": 1}', {"a": True}, "body.a"),
-    ('{"a": 1}', {"a": 1, "b": 2}, "unexpected members ['b']"),
-    ('{"a": 1, !"b", ...}', {"a": 1, "b": 2}, "should not be there"),
-    ('{"a": <int 1..3>}', {"a": 4}, "at most 3"),
-    ('{"a": <string /^x-/>}', {"a": "y"}, "match of"),
-    ("[<int>+]", [], "ends after 0"),
-    ("[<int>*]", [1, "x"], "[1]"),
-    ('[<any as first>, <same as first>]', ["x", "y"], 'expected "x"'),
-    ("<int>", True, "expected <int>"),
-    ("<text>", "", "expected <text>"),
-])
+@pytest.mark.parametrize(
+    "expected, value, words",
+    [
+        ('{"a": 1}', {"a": 2}, "body.a: expected 1, found 2"),
+        ('{"a": 1}', {"a": True}, "body.a"),
+        ('{"a": 1}', {"a": 1, "b": 2}, "unexpected members ['b']"),
+        ('{"a": 1, !"b", ...}', {"a": 1, "b": 2}, "should not be there"),
+        ('{"a": <int 1..3>}', {"a": 4}, "at most 3"),
+        ('{"a": <string /^x-/>}', {"a": "y"}, "match of"),
+        ("[<int>+]", [], "ends after 0"),
+        ("[<int>*]", [1, "x"], "[1]"),
+        ("[<any as first>, <same as first>]", ["x", "y"], 'expected "x"'),
+        ("<int>", True, "expected <int>"),
+        ("<text>", "", "expected <text>"),
+    ],
+)
 def test_does_not_fit(expected, value, words):
     assert words in problem(expected, value)
 

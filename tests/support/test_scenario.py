@@ -44,13 +44,16 @@ def test_reads_everything():
     assert [step.background for step in second.steps] == [True, False]
 
 
-@pytest.mark.parametrize("text, words", [
-    ("hello", "x.txt:1: expected '=== name'"),
-    ("=== a\n", "has no steps"),
-    ("=== a\n>>> get /x", "x.txt:2: expected '>>> METHOD"),
-    ("=== a\n>>> GET /x\nnot a header\n", "x.txt:3: expected 'Name: value'"),
-    ("=== a\n>>> GET /x\n\n=== b", "expected '<<< STATUS'"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("hello", "x.txt:1: expected '=== name'"),
+        ("=== a\n", "has no steps"),
+        ("=== a\n>>> get /x", "x.txt:2: expected '>>> METHOD"),
+        ("=== a\n>>> GET /x\nnot a header\n", "x.txt:3: expected 'Name: value'"),
+        ("=== a\n>>> GET /x\n\n=== b", "expected '<<< STATUS'"),
+    ],
+)
 def test_names_file_and_line(text, words):
     with pytest.raises(scenario.ScenarioError, match=words.replace("(", r"\(")):
         scenario.read_file("x.txt", text)
