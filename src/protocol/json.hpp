@@ -1,8 +1,8 @@
 // JSON in, strictly, and JSON text out.
 //
 // Pure. The parser refuses what two readers could read differently: duplicate keys, NUL, lone
-// surrogates, invalid UTF-8, bytes after the end, numbers beyond a double, and depth over its limit.
-// Cost is linear in the text (times the logarithm of the keys of one object).
+// surrogates, invalid UTF-8, bytes after the end, numbers beyond a double, and depth over its
+// limit. Cost is linear in the text (times the logarithm of the keys of one object).
 #pragma once
 
 #include "base/result.hpp"

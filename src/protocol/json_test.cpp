@@ -31,7 +31,8 @@ TEST(Json, tells_where_and_what_was_expected) {
       {" \n", "the body is empty; a JSON value is expected"},
       {"{\"prompt\": \"hi\" x}",
        "bad JSON at line 1, column 17 (byte 16): expected ',' or '}', found 'x'"},
-      {"{\n  \"é\" 1}", "bad JSON at line 2, column 7 (byte 9): expected ':' after the key, found '1'"},
+      {"{\n  \"é\" 1}",
+       "bad JSON at line 2, column 7 (byte 9): expected ':' after the key, found '1'"},
       {"{'a': 1}",
        "bad JSON at line 1, column 2 (byte 1): expected a key in double quotes or '}', found '''"},
       {"{\"a\":1,}",
@@ -41,18 +42,22 @@ TEST(Json, tells_where_and_what_was_expected) {
       {"{\"a\": }", "bad JSON at line 1, column 7 (byte 6): expected a value, found '}'"},
       {"{\"a\": [1", "bad JSON at line 1, column 9 (byte 8): expected ',' or ']', found the end"},
       {"{\"a\": \"b",
-       "bad JSON at line 1, column 9 (byte 8): a string is not closed: expected '\"', found the end"},
+       "bad JSON at line 1, column 9 (byte 8): a string is not closed: expected '\"', found the "
+       "end"},
       {"hello=1", "bad JSON at line 1, column 1 (byte 0): expected a value, found 'h'"},
       {"{} {}", "bad JSON at line 1, column 4 (byte 3): expected the end, found '{'"},
-      {"{}\x01", "bad JSON at line 1, column 3 (byte 2): expected the end, found the control character 1"},
+      {"{}\x01",
+       "bad JSON at line 1, column 3 (byte 2): expected the end, found the control character 1"},
   };
   for (const auto& c : cases) EXPECT_EQ(failure(c.text), c.message) << c.text;
 }
 
 TEST(Json, refuses_duplicate_keys_in_any_object) {
-  EXPECT_EQ(failure("{\"model\":\"a\",\n\"x\":1,\"model\":\"b\"}"),
-            "bad JSON at line 2, column 8 (byte 21): the key \"model\" is given twice in one object");
-  EXPECT_NE(failure("[{\"b\":{\"a\":1,\"\\u0061\":2}}]").find("\"a\" is given twice"), std::string::npos);
+  EXPECT_EQ(
+      failure("{\"model\":\"a\",\n\"x\":1,\"model\":\"b\"}"),
+      "bad JSON at line 2, column 8 (byte 21): the key \"model\" is given twice in one object");
+  EXPECT_NE(failure("[{\"b\":{\"a\":1,\"\\u0061\":2}}]").find("\"a\" is given twice"),
+            std::string::npos);
   EXPECT_TRUE(parse_json("{\"a\":{\"a\":1},\"b\":{\"a\":1}}", {}));
 }
 

@@ -1,0 +1,97 @@
+#include "protocol/decode.hpp"
+#include "protocol/json.hpp"
+#include "protocol/json_reader.hpp"
+#include "protocol/request_fields.hpp"
+
+#include <algorithm>
+#include <boost/json/value.hpp>
+
+namespace deepseek::protocol {
+namespace {
+
+constexpr std::int32_t tokens_max_default = 16;  // OpenAI's own default of this endpoint
+
+void read_prompt_or_messages(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  request.prompts =
+      read_prompts(reader, "prompt", {limits.prompts_max, "limits.prompts_max"}, limits);
+  const bool has_prompt = reader.find("prompt") != nullptr;
+  if (read_messages(reader, limits, request)) {
+    request.operation = Operation::chat;
+    if (has_prompt) {
+      reader.refuse("prompt", "both prompt and messages are given; give one of them");
+    }
+    return;
+  }
+  request.operation = Operation::completion;
+  if (!has_prompt) {
+    reader.refuse("prompt", "prompt is missing; give a prompt, or messages as in a chat");
+  }
+}
+
+void read_logprobs(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  const boost::json::value* value = reader.find("logprobs");
+  if (value == nullptr) return;
+  if (value->is_bool() && request.operation == Operation::chat) {
+    read_chat_logprobs(reader, limits, request);
+    return;
+  }
+  const auto count =
+      reader.integer(*value, "logprobs", 0, {limits.logprobs_max, "limits.logprobs_max"});
+  if (count) request.logprobs = static_cast<std::int32_t>(*count);
+}
+
+void read_echo(JsonReader& reader, Request& request) {
+  request.echo = reader.optional_boolean("echo").value_or(false);
+  if (!request.echo) return;
+  if (request.operation == Operation::chat) {
+    reader.refuse("echo", "echo needs a prompt; it cannot be used with messages");
+  }
+  if (request.logprobs) {
+    reader.refuse("echo", "echo together with logprobs is not supported: leave one of them out",
+                  base::ErrorCode::not_implemented);
+  }
+  const bool has_tokens =
+      std::any_of(request.prompts.begin(), request.prompts.end(),
+                  [](const Prompt& prompt) { return std::holds_alternative<TokenIds>(prompt); });
+  if (has_tokens) {
+    reader.refuse("echo", "echo of a prompt given as token ids is not supported: give it as text",
+                  base::ErrorCode::not_implemented);
+  }
+}
+
+void read_best_of(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  const auto best_of =
+      reader.optional_integer("best_of", 1, {limits.choices_max, "limits.choices_max"});
+  if (best_of && *best_of != request.choices) {
+    reader.refuse("best_of", "best_of must be equal to n (" + std::to_string(request.choices) +
+                                 "), found " + std::to_string(*best_of));
+  }
+}
+
+}  // namespace
+
+base::Result<Request> decode_completions(std::string_view body, const DecodeContext& context) {
+  const auto object = parse_json_object(body, context.limits);
+  if (!object) return object.error();
+  JsonReader::Failure failure;
+  JsonReader reader(*object, failure);
+  Request request;
+  read_prompt_or_messages(reader, context.limits, request);
+  read_sampling(reader, context.limits, request);
+  read_answer_shape(reader, context.limits, request);
+  read_tokens_max(reader, context.limits, request, {"max_tokens", "max_completion_tokens"});
+  read_logprobs(reader, context.limits, request);
+  read_echo(reader, request);
+  read_best_of(reader, context.limits, request);
+  const boost::json::value* suffix = reader.find("suffix");
+  if (suffix != nullptr && !(suffix->is_string() && suffix->get_string().empty())) {
+    note_feature(request, Feature::suffix, "suffix");
+  }
+  read_features(reader, request);
+  if (request.operation == Operation::completion && !request.tokens_max) {
+    request.tokens_max = tokens_max_default;
+  }
+  return finish_decode(reader, context, std::move(request));
+}
+
+}  // namespace deepseek::protocol

@@ -1,0 +1,267 @@
+#include "protocol/request_fields.hpp"
+
+#include "protocol/local_support.hpp"
+#include "protocol/quote.hpp"
+
+#include <algorithm>
+#include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/string.hpp>
+#include <charconv>
+#include <limits>
+
+namespace deepseek::protocol {
+namespace {
+
+namespace json = boost::json;
+
+// OpenAI's seed is any int64; ours is 64 bits, so a negative one keeps its bits.
+void read_seed(JsonReader& reader, Request& request) {
+  const json::value* value = reader.find("seed");
+  if (value == nullptr) return;
+  if (value->is_uint64()) {
+    request.sampling.seed = value->get_uint64();
+    return;
+  }
+  constexpr auto least = std::numeric_limits<std::int64_t>::min();
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  const auto seed = reader.integer(*value, "seed", least, {most});
+  if (seed) request.sampling.seed = static_cast<std::uint64_t>(*seed);
+}
+
+void read_logit_bias(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  const json::value* value = reader.find("logit_bias");
+  if (value == nullptr) return;
+  if (!value->is_object()) {
+    reader.refuse_value("logit_bias", "an object from token id to bias", *value);
+    return;
+  }
+  const json::object& biases = value->get_object();
+  if (static_cast<std::int64_t>(biases.size()) > limits.logit_bias_max) {
+    reader.refuse("logit_bias", "logit_bias has " + std::to_string(biases.size()) +
+                                    " entries; at most " + std::to_string(limits.logit_bias_max) +
+                                    " (limits.logit_bias_max) are allowed");
+    return;
+  }
+  for (const auto& field : biases) {
+    const std::string_view key(field.key().data(), field.key().size());
+    std::int32_t token = -1;
+    const auto end = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (end.ec != std::errc() || end.ptr != key.data() + key.size() || token < 0 ||
+        token > limits.token_id_max) {
+      reader.refuse("logit_bias", "logit_bias: a key must be a token id from 0 to " +
+                                      std::to_string(limits.token_id_max) + ", found " +
+                                      quoted(key));
+      return;
+    }
+    const auto bias =
+        reader.number(field.value(), "logit_bias." + std::to_string(token), {-100, 100});
+    if (!bias) return;
+    if (!request.sampling.logit_bias.emplace(token, *bias).second) {
+      reader.refuse("logit_bias",
+                    "logit_bias: the token id " + std::to_string(token) + " is given twice");
+      return;
+    }
+  }
+}
+
+void read_stop(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  const json::value* value = reader.find("stop");
+  if (value == nullptr) return;
+  const Bound bytes{limits.stop_bytes_max, "limits.stop_bytes_max"};
+  const auto add = [&](const json::value& entry, const std::string& path) {
+    auto text = reader.string(entry, path, bytes);
+    if (text && text->empty()) reader.refuse(path, path + " must not be an empty string");
+    if (text && !text->empty()) request.stop.push_back(std::move(*text));
+  };
+  if (value->is_string()) {
+    add(*value, "stop");
+    return;
+  }
+  if (!value->is_array()) {
+    reader.refuse_value("stop", "a string or a list of strings", *value);
+    return;
+  }
+  const json::array& list = value->get_array();
+  if (list.empty() || !reader.check_entries(list, "stop", {limits.stop_max, "limits.stop_max"})) {
+    return;
+  }
+  for (std::size_t i = 0; i < list.size() && !reader.failed(); ++i) {
+    add(list[i], entry_path("stop", i));
+  }
+}
+
+void read_thinking(JsonReader& reader, Request& request) {
+  if (auto thinking = reader.optional_object("thinking")) {
+    const std::string type = thinking->required_string("type", {64});
+    if (type == "enabled" || type == "disabled") {
+      request.thinking = type == "enabled";
+    } else {
+      thinking->refuse("thinking.type",
+                       "thinking.type must be \"enabled\" or \"disabled\", found " + quoted(type));
+    }
+  }
+  const auto effort = reader.optional_string("reasoning_effort", {64});
+  if (!effort) return;
+  constexpr std::array<std::string_view, 8> known{"none", "minimal", "low", "medium",
+                                                  "high", "xhigh",   "max", "ultra"};
+  if (std::find(known.begin(), known.end(), *effort) == known.end()) {
+    reader.refuse("reasoning_effort",
+                  "reasoning_effort must be none, minimal, low, medium, high, xhigh, max or ultra, "
+                  "found " +
+                      quoted(*effort));
+  }
+  request.reasoning_effort = *effort;
+}
+
+bool is_non_empty_list(const json::value* value) {
+  return value != nullptr && !(value->is_array() && value->get_array().empty());
+}
+
+void read_response_format(JsonReader& reader, Request& request) {
+  auto format = reader.optional_object("response_format");
+  if (!format) return;
+  const std::string type = format->required_string("type", {64});
+  if (type == "json_object" || type == "json_schema" || type == "grammar") {
+    note_feature(request, Feature::response_format, "response_format");
+  } else if (type != "text") {
+    format->refuse("response_format.type",
+                   "response_format.type must be \"text\", \"json_object\" or \"json_schema\", "
+                   "found " +
+                       quoted(type));
+  }
+}
+
+}  // namespace
+
+void read_sampling(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  Sampling& sampling = request.sampling;
+  sampling.temperature = reader.optional_number("temperature", {0, 2});
+  sampling.top_p = reader.optional_number("top_p", {0, 1});
+  // OpenAI allows 0 and means the most likely token alone; the neutral request has (0, 1].
+  if (sampling.top_p == 0.0) sampling.top_p = 1e-6;
+  sampling.min_p = reader.optional_number("min_p", {0, 1});
+  // -1 is vLLM's word for off.
+  if (const auto top_k = reader.optional_integer("top_k", -1, {limits.token_id_max})) {
+    sampling.top_k = static_cast<std::int32_t>(std::max<std::int64_t>(*top_k, 0));
+  }
+  sampling.presence_penalty = reader.optional_number("presence_penalty", {-2, 2});
+  sampling.frequency_penalty = reader.optional_number("frequency_penalty", {-2, 2});
+  sampling.repetition_penalty = reader.optional_number("repetition_penalty", {0, 2, true});
+  read_seed(reader, request);
+  read_logit_bias(reader, limits, request);
+  sampling.ignore_eos = reader.optional_boolean("ignore_eos").value_or(false);
+}
+
+void read_answer_shape(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  const auto choices = reader.optional_integer("n", 1, {limits.choices_max, "limits.choices_max"});
+  request.choices = static_cast<std::int32_t>(choices.value_or(1));
+  read_stop(reader, limits, request);
+  request.stream = reader.optional_boolean("stream").value_or(false);
+  if (auto options = reader.optional_object("stream_options")) {
+    request.stream_usage = options->optional_boolean("include_usage").value_or(false);
+  }
+  request.user =
+      reader.optional_string("user", {limits.user_bytes_max, "limits.user_bytes_max"}).value_or("");
+  request.user_id =
+      reader.optional_string("user_id", {limits.user_id_bytes_max, "limits.user_id_bytes_max"})
+          .value_or("");
+  read_thinking(reader, request);
+}
+
+void read_tokens_max(JsonReader& reader, const RequestLimits& limits, Request& request,
+                     std::initializer_list<std::string_view> names) {
+  std::string_view first;
+  for (const std::string_view name : names) {
+    const auto tokens = reader.optional_integer(name, 1, {limits.tokens_max, "limits.tokens_max"});
+    if (!tokens) continue;
+    if (request.tokens_max && *request.tokens_max != *tokens) {
+      reader.refuse(std::string(name), std::string(first) + " is " +
+                                           std::to_string(*request.tokens_max) + " and " +
+                                           std::string(name) + " is " + std::to_string(*tokens) +
+                                           "; give one of them");
+      return;
+    }
+    request.tokens_max = static_cast<std::int32_t>(*tokens);
+    first = name;
+  }
+}
+
+void read_chat_logprobs(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  const bool wanted = reader.optional_boolean("logprobs").value_or(false);
+  const auto top =
+      reader.optional_integer("top_logprobs", 0, {limits.logprobs_max, "limits.logprobs_max"});
+  if (wanted) request.logprobs = static_cast<std::int32_t>(top.value_or(0));
+  if (!wanted && top.value_or(0) > 0) {
+    reader.refuse("top_logprobs", "top_logprobs needs \"logprobs\": true");
+  }
+}
+
+void note_feature(Request& request, Feature feature, std::string param) {
+  for (const FeatureUse& use : request.features) {
+    if (use.feature == feature) return;
+  }
+  request.features.push_back({feature, std::move(param)});
+}
+
+void read_features(JsonReader& reader, Request& request) {
+  if (is_non_empty_list(reader.find("tools"))) note_feature(request, Feature::tools, "tools");
+  // "none" and "auto" change nothing when there are no tools.
+  if (const json::value* choice = reader.find("tool_choice")) {
+    const bool harmless =
+        choice->is_string() && (choice->get_string() == "none" || choice->get_string() == "auto");
+    if (!harmless) note_feature(request, Feature::tools, "tool_choice");
+  }
+  if (is_non_empty_list(reader.find("functions"))) {
+    note_feature(request, Feature::functions, "functions");
+  }
+  if (const json::value* call = reader.find("function_call")) {
+    const bool harmless =
+        call->is_string() && (call->get_string() == "none" || call->get_string() == "auto");
+    if (!harmless) note_feature(request, Feature::functions, "function_call");
+  }
+  read_response_format(reader, request);
+  if (reader.find("audio") != nullptr) note_feature(request, Feature::audio, "audio");
+  if (const json::value* modalities = reader.find("modalities")) {
+    const bool text_only = modalities->is_array() && modalities->get_array().size() == 1 &&
+                           modalities->get_array()[0] == "text";
+    if (!text_only) note_feature(request, Feature::audio, "modalities");
+  }
+  if (reader.find("web_search_options") != nullptr) {
+    note_feature(request, Feature::web_search, "web_search_options");
+  }
+}
+
+std::string read_model(JsonReader& reader, const DecodeContext& context) {
+  const std::int64_t bytes_max = context.limits.model_bytes_max;
+  auto model = reader.optional_string("model", {bytes_max, "limits.model_bytes_max"});
+  if (model && !model->empty()) return std::move(*model);
+  if (static_cast<std::int64_t>(context.header_model.size()) > bytes_max) {
+    reader.refuse("model", "the header DeepSeek-Model has " +
+                               std::to_string(context.header_model.size()) + " bytes; at most " +
+                               std::to_string(bytes_max) + " (limits.model_bytes_max) are allowed");
+  }
+  return std::string(context.header_model);
+}
+
+base::Result<Request> finish_decode(JsonReader& reader, const DecodeContext& context,
+                                    Request request) {
+  constexpr std::size_t unknown_fields_max = 32;
+  request.model = read_model(reader, context);
+  request.id = context.request_id;
+  if (reader.failed()) return reader.error();
+  const auto sequences = static_cast<std::int64_t>(request.sequence_count());
+  if (sequences > context.limits.sequences_max) {
+    return base::make_error(
+        base::ErrorCode::invalid_request,
+        "prompts times n make " + std::to_string(sequences) + " answers; at most " +
+            std::to_string(context.limits.sequences_max) + " (limits.sequences_max) are allowed",
+        "n");
+  }
+  request.unknown_fields = reader.unknown_fields(unknown_fields_max);
+  auto supported = check_local_support(request);
+  if (!supported) return supported.error();
+  return request;
+}
+
+}  // namespace deepseek::protocol
