@@ -28,7 +28,7 @@ def commands(code):
     return [line for line in code.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("kind, code", examples())
+@pytest.mark.parametrize("kind, code", list(examples()))
 def test_example(kind, code, server):
     code = code.replace(API, server.url).replace(METRICS, server.metrics_url)
     assert "localhost" not in code

@@ -25,7 +25,7 @@ _SPACE = re.compile(r"\s*")
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null')
 _WILD = re.compile(
     r"<(?P<type>\w+)(?:\s+/(?P<regex>(?:[^/\\]|\\.)*)/)?"
-    r"(?:\s+(?P<low>-?[\d.]+?)\.\.(?P<high>-?[\d.]+)?)?"
+    r"(?:\s+(?P<low>-?\d+(?:\.\d+)?)?\.\.(?P<high>-?\d+(?:\.\d+)?)?)?"
     r"(?:\s+as\s+(?P<name>\w+))?>"
 )
 
@@ -271,12 +271,22 @@ def match_frames(frames, text, names, where="stream"):
         def checked(value):
             if pattern == "[DONE]" or value == "[DONE]":
                 same = pattern == "[DONE]" and value == "[DONE]"
-                return None if same else f"expected {pattern}, found {_brief(value)}"
+                wanted = pattern if isinstance(pattern, str) else "JSON"
+                return None if same else f"expected {wanted}, found {_brief(value)}"
             return match_json(pattern, value, names, where)
 
         return checked
 
     return match_sequence([(mark, check(p)) for mark, p in frames], values, False, where)
+
+
+def check_pattern(expected):
+    """Raises PatternError when an expected body is not well written."""
+    kind = expected.lstrip()
+    if kind.startswith("data"):
+        parse_frames(expected)
+    elif kind != "<empty>" and not kind.startswith("~"):
+        parse(kind)
 
 
 def match_body(expected, text, names):

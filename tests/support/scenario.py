@@ -161,6 +161,11 @@ def _read_request(reader):
     step.status = status[1]
     step.expected_fields = reader.fields()
     step.expected_body = reader.body()
+    if step.expected_body is not None:
+        try:
+            pattern.check_pattern(step.expected_body)
+        except pattern.PatternError as error:
+            reader.fail(f"the body above is not well written: {error}")
     return step
 
 
