@@ -1,0 +1,236 @@
+#include "server/configuration_loader.hpp"
+
+#include "server/configuration_check.hpp"
+#include "server/configuration_text.hpp"
+#include "server/setting.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace deepseek::server {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::make_error;
+using base::Result;
+
+constexpr std::size_t models_max = 64;
+
+// Puts one layer after another onto the defaults, and remembers where each value came from.
+class Assembly {
+ public:
+  explicit Assembly(const Outside& outside) : outside_(outside) {}
+
+  void yaml_file(const std::string& path) {
+    auto text = outside_.read_file(path);
+    if (text.has_error()) return fail(text.error().message);
+    auto tree = parse_yaml(text.value(), path);
+    if (tree.has_error()) return fail(tree.error().message);
+    const Entries entries = flatten_yaml(tree.value(), path, problems_);
+    if (!entries.models_source.empty()) start_models(entries);
+    if (!entries.aliases_source.empty()) {
+      loaded_.values.aliases.clear();
+      loaded_.origins["aliases"] = entries.aliases_source;
+    }
+    layer(entries.values, true);
+  }
+
+  void ini_file(const std::string& path) {
+    auto text = outside_.read_file(path);
+    if (text.has_error()) return fail(text.error().message);
+    if (text->size() > configuration_file_max) return fail(path + ":1: larger than 256KB");
+    layer(parse_ini(text.value(), path, problems_), true);
+  }
+
+  void environment() {
+    std::vector<Entry> entries;
+    for (const auto& [variable, value] : outside_.environment) {
+      const auto name = setting_of_variable(variable);
+      if (name.empty()) continue;
+      entries.push_back({name, value, "environment variable " + variable, ""});
+    }
+    expand_ = false;
+    layer(entries, true);
+    expand_ = true;
+  }
+
+  void overrides(const std::vector<Override>& settings) {
+    std::vector<Entry> entries;
+    for (const Override& setting : settings) {
+      entries.push_back({setting.name, setting.value, setting.source, ""});
+    }
+    layer(entries, false);
+  }
+
+  // "true", "false", or the name of a model or alias.
+  void preload(const Override& flag) {
+    auto& values = loaded_.values;
+    if (flag.value == "true" || flag.value == "false") {
+      for (auto& model : values.models) model.preload = flag.value == "true";
+      return;
+    }
+    const auto alias = values.aliases.find(flag.value);
+    const std::string name = alias == values.aliases.end() ? flag.value : alias->second;
+    for (auto& model : values.models) {
+      if (model.name != name) continue;
+      model.preload = true;
+      return;
+    }
+    fail(flag.source + ": found \"" + flag.value.substr(0, 80) +
+         "\"; allowed is true, false, or one of the models " + model_names(values));
+  }
+
+  // Settings that follow from others when nobody wrote them.
+  void derive() {
+    auto& values = loaded_.values;
+    if (values.models.empty()) return;
+    if (!loaded_.origins.contains("default_model") || values.default_model.empty()) {
+      values.default_model = values.models.front().name;
+    }
+    if (loaded_.origins.contains("aliases")) return;
+    for (auto& [alias, model] : Configuration::default_aliases(values.default_model)) {
+      if (loaded_.origins.contains("aliases." + alias)) continue;
+      values.aliases[alias] = model;
+    }
+    for (const auto& model : values.models) values.aliases.erase(model.name);
+  }
+
+  void check() {
+    if (problems_.empty()) check_configuration(loaded_, problems_);
+  }
+
+  Result<LoadedConfiguration> finish() {
+    if (problems_.empty()) return std::move(loaded_);
+    std::string text;
+    for (std::size_t i = 0; i < problems_.size() && i < configuration_problems_max; ++i) {
+      if (i > 0) text += "\n";
+      text += problems_[i];
+    }
+    if (problems_.size() > configuration_problems_max) text += "\nand more like these";
+    return make_error(ErrorCode::invalid_request, std::move(text));
+  }
+
+  void fail(std::string problem) { problems_.push_back(std::move(problem)); }
+
+ private:
+  void start_models(const Entries& entries) {
+    loaded_.origins["models"] = entries.models_source;
+    if (entries.models == 0 || entries.models > models_max) {
+      fail(entries.models_source + ": models: found a list of " + std::to_string(entries.models) +
+           "; allowed are 1 to " + std::to_string(models_max) + " models");
+    }
+    loaded_.values.models.assign(std::min(entries.models, models_max), Configuration::Model{});
+    for (std::size_t i = 0; i < loaded_.values.models.size(); ++i) {
+      loaded_.origins["models[" + std::to_string(i) + "]"] = entries.model_sources[i];
+    }
+  }
+
+  void layer(const std::vector<Entry>& entries, bool once) {
+    std::map<std::string, std::string> seen;
+    for (const Entry& entry : entries) {
+      const auto match = find_setting(entry.name);
+      if (!match) {
+        fail(entry.source + ": found the unknown key " + entry.name.substr(0, 80) + "; " +
+             describe_unknown(entry.name));
+        continue;
+      }
+      const auto [before, fresh] = seen.emplace(match->name, entry.source);
+      if (once && !fresh) {
+        fail(entry.source + ": " + entry.name + ": found " + match->name +
+             " again; it is set already at " + before->second);
+        continue;
+      }
+      apply(entry, *match);
+    }
+  }
+
+  void apply(const Entry& entry, const Match& match) {
+    auto& models = loaded_.values.models;
+    if (match.setting->in_list() && match.item.index >= models.size()) {
+      // The sources after the file may add one model behind the last.
+      if (match.item.index != models.size() || models.size() >= models_max) {
+        fail(entry.source + ": " + entry.name +
+             ": found an index behind the list; allowed is 0 to " +
+             std::to_string(std::min(models.size(), models_max - 1)));
+        return;
+      }
+      models.emplace_back();
+    }
+    const ValueContext context{entry.directory, expand_,
+                               [this](std::string_view name) { return variable(name); },
+                               outside_.read_file};
+    const auto result = assign(*match.setting, match.setting->field(loaded_.values, match.item),
+                               entry.value, context);
+    if (result.has_error()) {
+      fail(entry.source + ": " + entry.name + ": " + result.error().message);
+      return;
+    }
+    loaded_.origins[match.name] = entry.source;
+  }
+
+  std::optional<std::string> variable(std::string_view name) const {
+    for (const auto& [known, value] : outside_.environment) {
+      if (known == name) return value;
+    }
+    return std::nullopt;
+  }
+
+  // DEEPSEEK_SERVER__PORT → "server.port", DEEPSEEK_MODELS__0__PATH → "models[0].path",
+  // DEEPSEEK_DEFAULT_MODEL → "default_model". Empty for variables that are none of ours: without
+  // a double underscore only settings outside sections count, since others set DEEPSEEK_API_KEY
+  // and Kubernetes sets DEEPSEEK_SERVER_PORT.
+  static std::string setting_of_variable(std::string_view variable) {
+    constexpr std::string_view prefix = "DEEPSEEK_";
+    if (!variable.starts_with(prefix)) return {};
+    variable.remove_prefix(prefix.size());
+    std::string name;
+    for (const char c : variable) name += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    if (name.find("__") == std::string::npos) {
+      const auto match = find_setting(name);
+      return match && match->setting->section().empty() ? name : std::string{};
+    }
+    std::string result;
+    std::string_view rest = name;
+    while (true) {
+      const auto end = rest.find("__");
+      const auto part = rest.substr(0, end);
+      if (!part.empty() && part.find_first_not_of("0123456789") == part.npos && !result.empty()) {
+        result += "[" + std::string(part) + "]";
+      } else {
+        if (!result.empty()) result += ".";
+        result += part;
+      }
+      if (end == std::string_view::npos) return result;
+      rest.remove_prefix(end + 2);
+    }
+  }
+
+  const Outside& outside_;
+  LoadedConfiguration loaded_;
+  std::vector<std::string> problems_;
+  bool expand_ = true;
+};
+
+}  // namespace
+
+Result<LoadedConfiguration> load_configuration(const CommandLine& command_line,
+                                               const Outside& outside) {
+  Assembly assembly(outside);
+  if (!command_line.config_path.empty()) assembly.yaml_file(command_line.config_path);
+  if (!command_line.system_path.empty()) assembly.ini_file(command_line.system_path);
+  assembly.environment();
+  assembly.overrides(command_line.settings);
+  std::vector<Override> flags;
+  std::vector<Override> preloads;
+  for (const Override& flag : command_line.flags) {
+    (flag.name == "preload_model" ? preloads : flags).push_back(flag);
+  }
+  assembly.overrides(flags);
+  assembly.derive();
+  for (const Override& flag : preloads) assembly.preload(flag);
+  assembly.check();
+  return assembly.finish();
+}
+
+}  // namespace deepseek::server

@@ -1,0 +1,158 @@
+// The table, second part: models, their names, the engine and its memory.
+#include "server/setting_member.hpp"
+
+#include <array>
+
+namespace deepseek::server {
+namespace {
+
+using C = Configuration;
+constexpr auto engine = &C::engine;
+constexpr auto memory = &C::memory;
+
+const std::array table{
+    Setting{.name = "models[].name",
+            .help = "What requests call the model.",
+            .example = "smollm2-135m-instruct",
+            .minimum = 1,
+            .maximum = 256,
+            .field = model_at<&C::Model::name>},
+    Setting{.name = "models[].path",
+            .help = "GGUF file. A relative path is looked for beside this configuration file, then "
+                    "in share/models of the installation.",
+            .example = "/srv/models/qwen3-8b.Q4_K_M.gguf",
+            .minimum = 1,
+            .maximum = 4'096,
+            .field = model_path_at},
+    Setting{.name = "models[].preload",
+            .help = "Load the model at start; otherwise the first request for it does.",
+            .example = "true",
+            .field = model_at<&C::Model::preload>},
+    Setting{.name = "models[].embeddings",
+            .help = "Allow POST /v1/embeddings with this model (a chat model gives its pooled "
+                    "states).",
+            .example = "true",
+            .field = model_at<&C::Model::embeddings>},
+    Setting{.name = "models[].context_max",
+            .help = "Most tokens of prompt and answer together. 0 is what the model was made for.",
+            .example = "8192",
+            .maximum = 10'000'000,
+            .field = model_at<&C::Model::context_max>},
+
+    Setting{.name = "default_model",
+            .help = "The model of requests that name none. Left out, it is the first in `models`.",
+            .example = "smollm2-135m-instruct",
+            .maximum = 256,
+            .field = default_model_at},
+
+    Setting{.name = "aliases.*",
+            .help = "Another name for a model: `alias: model`. Left out, the names that tutorials "
+                    "use all mean the default model.",
+            .example = "smollm2-135m-instruct",
+            .minimum = 1,
+            .maximum = 256,
+            .field = alias_at},
+
+    Setting{.name = "engine.program",
+            .help = "The engine's program. Empty is deepseek-engine beside deepseek-server.",
+            .example = "/opt/deepseek/bin/deepseek-engine",
+            .maximum = 4'096,
+            .field = path_at<engine, &C::Engine::program>},
+    Setting{.name = "engine.threads",
+            .help = "Threads that generate tokens, for each model. 0 is the number of physical "
+                    "cores.",
+            .example = "8",
+            .maximum = 1'024,
+            .field = at<engine, &C::Engine::threads>},
+    Setting{.name = "engine.threads_prefill",
+            .help = "Threads that read prompts. 0 is the same as engine.threads.",
+            .example = "16",
+            .maximum = 1'024,
+            .field = at<engine, &C::Engine::threads_prefill>},
+    Setting{.name = "engine.sequences_max",
+            .help = "Answers that one model generates at the same time, in one batch.",
+            .example = "16",
+            .minimum = 1,
+            .maximum = 256,
+            .field = at<engine, &C::Engine::sequences_max>},
+    Setting{.name = "engine.priority_queue_size",
+            .help = "Requests that may wait for a model; one more is refused with 429.",
+            .example = "256",
+            .minimum = 1,
+            .maximum = 100'000,
+            .field = at<engine, &C::Engine::priority_queue_size>},
+    Setting{.name = "engine.queue_timeout",
+            .help = "Longest wait in that queue; then 429.",
+            .example = "60s",
+            .minimum = 10,
+            .maximum = day,
+            .field = at<engine, &C::Engine::queue_timeout>},
+    Setting{.name = "engine.prefill_chunk",
+            .help = "Tokens of prompts read in one step. Larger reads prompts faster, smaller "
+                    "disturbs running answers less.",
+            .example = "256",
+            .minimum = 1,
+            .maximum = 8'192,
+            .field = at<engine, &C::Engine::prefill_chunk>},
+    Setting{.name = "engine.flash_attention",
+            .help = "Fused attention. auto takes it where the model and the processor allow it.",
+            .example = "auto",
+            .field = at<engine, &C::Engine::flash_attention>},
+    Setting{.name = "engine.kv_type",
+            .help = "Number format of the KV cache. q8_0 halves its memory, q4_0 quarters it; both "
+                    "need flash attention.",
+            .example = "q8_0",
+            .field = at<engine, &C::Engine::kv_type>},
+    Setting{.name = "engine.stream_credits",
+            .help = "Tokens that one answer may be ahead of its reader before it pauses.",
+            .example = "64",
+            .minimum = 1,
+            .maximum = 65'536,
+            .field = at<engine, &C::Engine::stream_credits>},
+    Setting{.name = "engine.warmup_requests",
+            .help = "Short generations after loading, before the model counts as ready.",
+            .example = "1",
+            .maximum = 100,
+            .field = at<engine, &C::Engine::warmup_requests>},
+    Setting{.name = "engine.restart_backoff_max",
+            .help = "Longest pause before an engine that keeps failing is started again.",
+            .example = "10s",
+            .minimum = 100,
+            .maximum = hour,
+            .field = at<engine, &C::Engine::restart_backoff_max>},
+    Setting{.name = "engine.wedge_timeout",
+            .help = "An engine that has work and says nothing for so long is killed and restarted.",
+            .example = "30s",
+            .minimum = second,
+            .maximum = hour,
+            .field = at<engine, &C::Engine::wedge_timeout>},
+    Setting{.name = "engine.shutdown_timeout",
+            .help = "How long an engine may take to end by itself before it is killed.",
+            .example = "5s",
+            .maximum = 10 * minute,
+            .field = at<engine, &C::Engine::shutdown_timeout>},
+
+    Setting{.name = "memory.max_cache_size",
+            .help = "Memory for the KV cache of each model: a size, or a share of this machine's "
+                    "memory.",
+            .example = "16GB",
+            .minimum = megabyte,
+            .maximum = 64 * 1024 * gigabyte,
+            .field = at<memory, &C::Memory::max_cache_size>},
+
+    Setting{.name = "network.batch_size",
+            .help = "Another name of engine.prefill_chunk.",
+            .example = "256",
+            .minimum = 1,
+            .maximum = 8'192,
+            .alias_of = "engine.prefill_chunk",
+            .field = at<engine, &C::Engine::prefill_chunk>},
+};
+
+}  // namespace
+
+std::span<const Setting> engine_settings() {
+  return table;
+}
+
+}  // namespace deepseek::server
