@@ -1,0 +1,78 @@
+#include "io/tls_context.hpp"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+namespace deepseek::io {
+
+namespace {
+
+using base::ErrorCode;
+
+base::Error tls_error(const std::string& file, const std::string& what) {
+  ERR_clear_error();
+  return base::make_error(ErrorCode::invalid_request, "TLS: " + file + ": " + what);
+}
+
+std::string openssl_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  const char* reason = ERR_reason_error_string(code);
+  return reason != nullptr ? reason : "unknown reason";
+}
+
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
+                    const unsigned char* in, unsigned int in_size, void*) {
+  static constexpr unsigned char ours[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, in, in_size) !=
+      OPENSSL_NPN_NEGOTIATED) {
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+}  // namespace
+
+base::Result<std::shared_ptr<const TlsContext>> TlsContext::load(
+    const std::string& certificate_file, const std::string& key_file) {
+  for (const std::string& file : {certificate_file, key_file}) {
+    if (::access(file.c_str(), R_OK) != 0) return tls_error(file, std::strerror(errno));
+  }
+  SSL_CTX* const native = SSL_CTX_new(TLS_server_method());
+  if (native == nullptr) return tls_error("OpenSSL", openssl_reason());
+  const std::shared_ptr<const TlsContext> context(new TlsContext(native));
+  SSL_CTX_set_min_proto_version(native, TLS1_3_VERSION);
+  SSL_CTX_set_options(
+      native, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // No session state on the server, and no early data: a request must not be replayable.
+  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_max_early_data(native, 0);
+  SSL_CTX_set_alpn_select_cb(native, choose_protocol, nullptr);
+  if (SSL_CTX_use_certificate_chain_file(native, certificate_file.c_str()) != 1) {
+    return tls_error(certificate_file,
+                     "no certificate chain in PEM form (" + openssl_reason() + ")");
+  }
+  ERR_clear_error();
+  if (SSL_CTX_use_PrivateKey_file(native, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+    const bool mismatch = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_X509;
+    return tls_error(key_file, mismatch ? "this key does not belong to " + certificate_file
+                                        : "no private key in PEM form (" + openssl_reason() + ")");
+  }
+  if (SSL_CTX_check_private_key(native) != 1) {
+    return tls_error(key_file, "this key does not belong to " + certificate_file);
+  }
+  return context;
+}
+
+TlsContext::~TlsContext() {
+  SSL_CTX_free(context_);
+}
+
+}  // namespace deepseek::io
