@@ -1,0 +1,68 @@
+#include "frontend/answer_form.hpp"
+
+#include "base/clock.hpp"
+#include "base/id.hpp"
+
+namespace deepseek::frontend {
+
+base::Result<protocol::Request> decode_request(Endpoint endpoint, const io::HttpRequest& request,
+                                               const protocol::DecodeContext& context) {
+  if (endpoint == Endpoint::generate) {
+    const auto query = io::parse_query(request.query);
+    return protocol::decode_generate(request.body, query, context);
+  }
+  if (request.body.empty()) {
+    return base::make_error(base::ErrorCode::invalid_request,
+                            "the request has no body; send a JSON object");
+  }
+  switch (endpoint) {
+    case Endpoint::completions:
+      return protocol::decode_completions(request.body, context);
+    case Endpoint::infer:
+      return protocol::decode_infer(request.body, context);
+    default:
+      return protocol::decode_chat(request.body, context);
+  }
+}
+
+protocol::AnswerHead make_answer_head(Endpoint endpoint, std::string model) {
+  std::string_view prefix = "chatcmpl-";
+  if (endpoint == Endpoint::completions || endpoint == Endpoint::generate) prefix = "cmpl-";
+  if (endpoint == Endpoint::infer) prefix = "infer-";
+  protocol::AnswerHead head;
+  head.id = base::random_id(prefix);
+  head.created = base::unix_seconds();
+  head.model = std::move(model);
+  return head;
+}
+
+std::unique_ptr<protocol::StreamEncoder> make_stream_encoder(Endpoint endpoint,
+                                                             const protocol::AnswerHead& head,
+                                                             const protocol::Request& request) {
+  switch (endpoint) {
+    case Endpoint::completions:
+      return protocol::make_completions_stream(head, request);
+    case Endpoint::infer:
+      return protocol::make_infer_stream(head, request);
+    case Endpoint::generate:
+      return protocol::make_generate_stream(request);
+    default:
+      return protocol::make_chat_stream(head, request);
+  }
+}
+
+std::string answer_body(Endpoint endpoint, const protocol::AnswerHead& head,
+                        const protocol::Request& request, const protocol::Answer& answer) {
+  switch (endpoint) {
+    case Endpoint::completions:
+      return protocol::completions_body(head, request, answer);
+    case Endpoint::infer:
+      return protocol::infer_body(head, answer);
+    case Endpoint::generate:
+      return protocol::generate_body(request, answer);
+    default:
+      return protocol::chat_body(head, answer);
+  }
+}
+
+}  // namespace deepseek::frontend

@@ -1,0 +1,230 @@
+#include "frontend/answer_session.hpp"
+
+#include "frontend/http_rules.hpp"
+#include "io/task_group.hpp"
+#include "protocol/sse.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
+#include <utility>
+
+namespace deepseek::frontend {
+
+namespace asio = boost::asio;
+using base::ErrorCode;
+
+AnswerSession::AnswerSession(Endpoint endpoint, protocol::Request request,
+                             std::shared_ptr<const Snapshot> snapshot, io::HttpResponder& responder,
+                             RequestRecord& record, Report report)
+    : endpoint_(endpoint),
+      request_(std::move(request)),
+      snapshot_(std::move(snapshot)),
+      responder_(responder),
+      record_(record),
+      report_(std::move(report)),
+      deadline_(responder.executor()),
+      silence_(responder.executor()),
+      written_(responder.executor()) {}
+
+AnswerSession::~AnswerSession() {
+  responder_.on_client_gone({});
+}
+
+asio::awaitable<void> AnswerSession::run() {
+  auto model = snapshot_->gateway->resolve(request_.model);
+  if (model.has_error()) {
+    co_await refuse(model.error());
+    co_return;
+  }
+  request_.model = *model;
+  record_.model = *model;
+  record_.stream = request_.stream;
+  watch_client();
+  watch_deadline();
+  auto started = co_await snapshot_->gateway->start(request_);
+  if (started.has_error()) {
+    co_await refuse(started.error());
+    co_return;
+  }
+  watch_->stream = std::move(*started);
+  if (given_up()) {
+    watch_->stream->cancel();
+    co_await refuse(base::make_error(ErrorCode::cancelled, "the answer was given up"));
+    co_return;
+  }
+  if (request_.stream) {
+    co_await run_stream();
+  } else {
+    co_await run_whole();
+  }
+}
+
+void AnswerSession::watch_client() {
+  responder_.on_client_gone([watch = watch_] {
+    watch->client_gone = true;
+    if (watch->stream) watch->stream->cancel();
+  });
+}
+
+void AnswerSession::watch_deadline() {
+  if (snapshot_->request_timeout.count() == 0) return;
+  deadline_.expires_after(snapshot_->request_timeout);
+  // The handler may be on its way when the timer is destroyed, so it must not touch the session.
+  deadline_.async_wait([watched = std::weak_ptr(watch_)](const boost::system::error_code& error) {
+    const auto watch = watched.lock();
+    if (error || !watch) return;
+    watch->expired = true;
+    if (watch->stream) watch->stream->cancel();
+  });
+}
+
+bool AnswerSession::given_up() {
+  return watch_->client_gone || watch_->expired;
+}
+
+void AnswerSession::report(int status, std::string_view error) {
+  record_.status = status;
+  record_.error = error;
+  report_();
+}
+
+asio::awaitable<void> AnswerSession::run_whole() {
+  protocol::Answer answer(request_);
+  for (;;) {
+    auto events = co_await watch_->stream->read();
+    if (events.has_error()) {
+      co_await refuse(events.error());
+      co_return;
+    }
+    if (events->empty()) break;
+    for (protocol::Event& event : *events) {
+      record_.note(event, base::now());
+      answer.add(std::move(event));
+    }
+  }
+  const auto head = make_answer_head(endpoint_, record_.model);
+  auto response = json_response(200, answer_body(endpoint_, head, request_, answer), record_.id);
+  report(200);
+  [[maybe_unused]] auto sent = co_await responder_.send(std::move(response));
+}
+
+asio::awaitable<void> AnswerSession::run_stream() {
+  encoder_ = make_stream_encoder(endpoint_, make_answer_head(endpoint_, record_.model), request_);
+  last_write_ = base::now();
+  io::TaskGroup companions(responder_.executor());
+  if (snapshot_->keep_alive_comment.count() > 0) {
+    companions.spawn("keep alive", send_keep_alives());
+  }
+  std::exception_ptr failure;
+  try {
+    co_await forward_events();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  // The companion must have ended even when this coroutine itself was cancelled.
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  co_await companions.stop();
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  if (failure) std::rethrow_exception(failure);
+}
+
+asio::awaitable<void> AnswerSession::forward_events() {
+  std::vector<std::string> frames;
+  for (;;) {
+    reading_ = true;
+    auto events = co_await watch_->stream->read();
+    reading_ = false;
+    while (writing_) {
+      co_await written_.wait();
+    }
+    if (events.has_error()) {
+      co_await refuse(events.error());
+      co_return;
+    }
+    frames.clear();
+    for (const protocol::Event& event : *events) {
+      record_.note(event, base::now());
+      encoder_->on_event(event, frames);
+    }
+    const bool ended = events->empty();
+    if (ended) {
+      encoder_->finish(frames);
+      report(200);
+    }
+    std::string piece;
+    for (const std::string& frame : frames) piece += frame;
+    if (!piece.empty()) {
+      const bool taken = co_await write(std::move(piece));
+      if (!taken) co_return;
+    }
+    if (ended) {
+      [[maybe_unused]] auto finished = co_await responder_.finish();
+      co_return;
+    }
+  }
+}
+
+asio::awaitable<void> AnswerSession::send_keep_alives() {
+  for (;;) {
+    silence_.expires_at(last_write_ + snapshot_->keep_alive_comment);
+    auto [error] = co_await silence_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    if (!reading_) {
+      last_write_ = base::now();
+      continue;
+    }
+    if (base::now() < last_write_ + snapshot_->keep_alive_comment) continue;
+    writing_ = true;
+    const bool taken = co_await write(std::string(protocol::sse_keep_alive));
+    writing_ = false;
+    written_.notify();
+    if (!taken) co_return;
+  }
+}
+
+// False when the client has gone; its answer is then cancelled.
+asio::awaitable<bool> AnswerSession::write(std::string piece) {
+  last_write_ = base::now();
+  if (!responder_.started()) {
+    auto started = co_await responder_.start(stream_response(record_.id));
+    if (started.has_error()) watch_->client_gone = true;
+  }
+  if (!watch_->client_gone) {
+    auto written = co_await responder_.write(piece);
+    if (written.has_error()) watch_->client_gone = true;
+  }
+  last_write_ = base::now();
+  if (!watch_->client_gone) co_return true;
+  if (watch_->stream) watch_->stream->cancel();
+  report(base::describe(ErrorCode::cancelled).http_status, "cancelled");
+  co_return false;
+}
+
+// With its own status before the head is sent; afterwards as a frame, after which nothing follows.
+asio::awaitable<void> AnswerSession::refuse(base::Error error) {
+  if (watch_->client_gone) {
+    error = base::make_error(ErrorCode::cancelled, "the client has gone");
+  } else if (watch_->expired) {
+    error = base::make_error(ErrorCode::deadline_exceeded,
+                             "the answer took longer than network.rpc_timeout allows");
+  }
+  const auto& row = base::describe(error.code);
+  report(row.http_status, row.name);
+  if (watch_->client_gone) co_return;
+  if (!responder_.started()) {
+    [[maybe_unused]] auto sent = co_await responder_.send(error_response(error, record_.id));
+    co_return;
+  }
+  std::vector<std::string> frames;
+  encoder_->fail(error, frames);
+  std::string piece;
+  for (const std::string& frame : frames) piece += frame;
+  const bool taken = co_await write(std::move(piece));
+  if (!taken) co_return;
+  [[maybe_unused]] auto finished = co_await responder_.finish();
+}
+
+}  // namespace deepseek::frontend

@@ -1,0 +1,74 @@
+// Runs one answer: starts it at the gateway, and hands its events to the client, whole or streamed.
+//
+// Owned by the handler's coroutine, on the connection's thread. It decides no form (answer_form)
+// and no route (gateway). A client that leaves, and a deadline that passes, cancel the stream at
+// once.
+#pragma once
+
+#include "frontend/answer_form.hpp"
+#include "frontend/request_record.hpp"
+#include "frontend/snapshot.hpp"
+#include "gateway/backend.hpp"
+#include "io/event.hpp"
+#include "io/http_handler.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace deepseek::frontend {
+
+class AnswerSession {
+ public:
+  // Called once, when status and usage are known and before the last bytes are written.
+  using Report = std::function<void()>;
+
+  // `responder` and `record` outlive the session.
+  AnswerSession(Endpoint endpoint, protocol::Request request,
+                std::shared_ptr<const Snapshot> snapshot, io::HttpResponder& responder,
+                RequestRecord& record, Report report);
+  ~AnswerSession();
+  AnswerSession(const AnswerSession&) = delete;
+  AnswerSession& operator=(const AnswerSession&) = delete;
+
+  boost::asio::awaitable<void> run();
+
+ private:
+  // What callbacks may touch after the session has gone.
+  struct Watch {
+    std::unique_ptr<gateway::EventStream> stream;
+    bool client_gone = false;
+    bool expired = false;
+  };
+
+  void watch_client();
+  void watch_deadline();
+  void report(int status, std::string_view error = {});
+  bool given_up();
+
+  boost::asio::awaitable<void> run_whole();
+  boost::asio::awaitable<void> run_stream();
+  boost::asio::awaitable<void> forward_events();
+  boost::asio::awaitable<void> send_keep_alives();
+  boost::asio::awaitable<bool> write(std::string piece);
+  boost::asio::awaitable<void> refuse(base::Error error);
+
+  const Endpoint endpoint_;
+  protocol::Request request_;
+  const std::shared_ptr<const Snapshot> snapshot_;
+  io::HttpResponder& responder_;
+  RequestRecord& record_;
+  const Report report_;
+  const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
+  boost::asio::steady_timer deadline_;
+  boost::asio::steady_timer silence_;
+  io::Event written_;
+  std::unique_ptr<protocol::StreamEncoder> encoder_;
+  base::TimePoint last_write_{};
+  bool reading_ = false;  // waiting for events: a comment may be written
+  bool writing_ = false;  // a comment is being written: events must wait
+};
+
+}  // namespace deepseek::frontend

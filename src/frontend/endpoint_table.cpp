@@ -1,0 +1,147 @@
+#include "frontend/endpoint_table.hpp"
+
+#include "base/utf8.hpp"
+#include "protocol/quote.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace deepseek::frontend {
+namespace {
+
+using enum Endpoint;
+
+constexpr std::string_view chat_about = "Chat in OpenAI's form, streamed or whole";
+constexpr std::string_view completions_about = "Completion of a prompt, or of messages";
+constexpr std::string_view embeddings_about = "Vectors of texts";
+constexpr std::string_view models_about = "The models and aliases of this server";
+constexpr std::string_view model_about = "One model or alias";
+
+constexpr std::array table{
+    EndpointRow{"GET", "/", root, BodyForm::none, "/", "This overview"},
+    EndpointRow{"POST", "/v1/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
+                chat_about},
+    EndpointRow{"POST", "/v1/completions", completions, BodyForm::json, "/v1/completions",
+                completions_about},
+    EndpointRow{"POST", "/v1/embeddings", embeddings, BodyForm::json, "/v1/embeddings",
+                embeddings_about},
+    EndpointRow{"GET", "/v1/models", models, BodyForm::none, "/v1/models", models_about},
+    EndpointRow{"GET", "/v1/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"POST", "/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
+                chat_about},
+    EndpointRow{"POST", "/completions", completions, BodyForm::json, "/v1/completions",
+                completions_about},
+    EndpointRow{"POST", "/embeddings", embeddings, BodyForm::json, "/v1/embeddings",
+                embeddings_about},
+    EndpointRow{"GET", "/models", models, BodyForm::none, "/v1/models", models_about},
+    EndpointRow{"GET", "/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"POST", "/api/v1/infer", infer, BodyForm::json, "/api/v1/infer",
+                "One question, one answer"},
+    EndpointRow{"POST", "/generate", generate, BodyForm::optional_json, "/generate",
+                "A prompt, as query parameter or JSON, makes a JSON string"},
+    EndpointRow{"GET", "/health", health, BodyForm::none, "/health", "The server lives"},
+    EndpointRow{"GET", "/ready", ready, BodyForm::none, "/ready",
+                "Every model is loaded, or why not"},
+};
+
+std::optional<int> hex_digit(char character) {
+  if (character >= '0' && character <= '9') return character - '0';
+  if (character >= 'a' && character <= 'f') return character - 'a' + 10;
+  if (character >= 'A' && character <= 'F') return character - 'A' + 10;
+  return std::nullopt;
+}
+
+// The id as text; nothing for a bad escape, invalid UTF-8 or control characters.
+std::optional<std::string> decode_id(std::string_view text) {
+  std::string id;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    char character = text[at];
+    if (character == '%') {
+      if (at + 2 >= text.size()) return std::nullopt;
+      const auto high = hex_digit(text[at + 1]);
+      const auto low = hex_digit(text[at + 2]);
+      if (!high || !low) return std::nullopt;
+      character = static_cast<char>(*high * 16 + *low);
+      at += 2;
+    }
+    if (static_cast<unsigned char>(character) < 0x20 || character == 0x7f) return std::nullopt;
+    id.push_back(character);
+  }
+  if (id.empty() || !base::is_valid_utf8(id)) return std::nullopt;
+  return id;
+}
+
+bool matches(const EndpointRow& row, std::string_view path) {
+  if (row.endpoint == model) return path.size() > row.path.size() && path.starts_with(row.path);
+  return path == row.path;
+}
+
+bool answers(const EndpointRow& row, std::string_view method) {
+  return row.method == method || (row.method == "GET" && method == "HEAD");
+}
+
+base::Error no_such_path(std::string_view method, std::string_view path) {
+  std::string message = "there is no endpoint " + protocol::quoted(path);
+  if (path == "/" && method == "POST") message += " for POST";
+  message += "; paths are exact, and GET / lists them";
+  return base::make_error(base::ErrorCode::not_found, std::move(message));
+}
+
+base::Error no_such_method(std::string_view method, const EndpointRow& row) {
+  std::string message(row.label);
+  message += " is called with " + std::string(row.method) + ", not with ";
+  message += protocol::quoted(method);
+  if (row.body == BodyForm::json) message += "; send the request as a JSON body";
+  return base::make_error(base::ErrorCode::method_not_allowed, std::move(message));
+}
+
+}  // namespace
+
+std::span<const EndpointRow> endpoint_table() {
+  return table;
+}
+
+base::Result<Route> find_endpoint(std::string_view method, std::string_view path) {
+  const EndpointRow* other_method = nullptr;
+  for (const EndpointRow& row : table) {
+    if (!matches(row, path)) continue;
+    if (!answers(row, method)) {
+      other_method = &row;
+      continue;
+    }
+    if (row.endpoint != model) return Route{&row, {}};
+    auto id = decode_id(path.substr(row.path.size()));
+    if (!id) return no_such_path(method, path);
+    return Route{&row, std::move(*id)};
+  }
+  // A POST to the root is a base_url without its path: to that client there is nothing here.
+  if (other_method == nullptr || other_method->endpoint == root) return no_such_path(method, path);
+  return no_such_method(method, *other_method);
+}
+
+std::string allowed_methods(std::string_view path) {
+  std::string methods;
+  for (const EndpointRow& row : table) {
+    if (!matches(row, path)) continue;
+    if (!methods.empty()) methods += ", ";
+    methods += row.method;
+    if (row.method == "GET") methods += ", HEAD";
+  }
+  return methods;
+}
+
+std::string_view metric_label(std::string_view path) {
+  const auto row = std::ranges::find_if(
+      table, [path](const EndpointRow& candidate) { return matches(candidate, path); });
+  return row == table.end() ? "other" : row->label;
+}
+
+std::string_view known_method(std::string_view method) {
+  constexpr std::array<std::string_view, 7> methods{"GET",    "HEAD",  "POST",   "PUT",
+                                                    "DELETE", "PATCH", "OPTIONS"};
+  const auto found = std::ranges::find(methods, method);
+  return found == methods.end() ? "other" : *found;
+}
+
+}  // namespace deepseek::frontend

@@ -1,0 +1,244 @@
+#include "frontend/frontend.hpp"
+
+#include "base/id.hpp"
+#include "frontend/answer_session.hpp"
+#include "frontend/endpoint_table.hpp"
+#include "frontend/http_rules.hpp"
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+#include <exception>
+#include <utility>
+
+namespace deepseek::frontend {
+
+namespace asio = boost::asio;
+using base::ErrorCode;
+
+namespace {
+
+constexpr std::uint64_t ignored_body_max = 64u << 10;  // of a GET
+
+bool is_cancellation(const std::exception& error) {
+  const auto* system = dynamic_cast<const boost::system::system_error*>(&error);
+  return system != nullptr && system->code() == asio::error::operation_aborted;
+}
+
+protocol::ModelCard card(const gateway::ModelEntry& entry) {
+  return {entry.id, entry.created, entry.owner, entry.alias_of};
+}
+
+io::HttpResponse models_page(const Snapshot& snapshot, const RequestRecord& record) {
+  std::vector<protocol::ModelCard> cards;
+  for (const auto& entry : snapshot.gateway->models()) cards.push_back(card(entry));
+  return json_response(200, protocol::models_body(cards), record.id);
+}
+
+io::HttpResponse model_page(const Snapshot& snapshot, const std::string& id,
+                            const RequestRecord& record) {
+  for (const auto& entry : snapshot.gateway->models()) {
+    if (entry.id == id) return json_response(200, protocol::model_body(card(entry)), record.id);
+  }
+  auto known = snapshot.gateway->resolve(id);
+  auto error = known.has_error() ? known.error()
+                                 : base::make_error(ErrorCode::model_not_found, "no such model");
+  return error_response(error, record.id);
+}
+
+}  // namespace
+
+Frontend::Frontend(Options options, std::shared_ptr<const Snapshot> snapshot)
+    : options_(std::move(options)), snapshot_(std::move(snapshot)) {}
+
+base::Result<std::uint64_t> Frontend::accept_head(const io::HttpRequest& request) {
+  auto route = find_endpoint(request.method, request.path);
+  if (route.has_error()) return route.error();
+  auto form = check_body_form(*route->row, request);
+  if (form.has_error()) return form.error();
+  const std::uint64_t body_max = snapshot_.get()->body_max;
+  return route->row->body == BodyForm::none ? std::min(body_max, ignored_body_max) : body_max;
+}
+
+io::HttpResponse Frontend::refuse(const io::HttpRefusal& refusal, const io::HttpRequest& request) {
+  base::Error error = refusal.error;
+  if (!refusal.limit.empty() && error.message.find(refusal.limit) == std::string::npos) {
+    error.message += " (the limit is " + std::string(refusal.limit) + ")";
+  }
+  RequestRecord record = make_record(request);
+  io::HttpResponse response = error_response(error, record.id);
+  if (refusal.status != 0) response.status = refusal.status;
+  if (error.code == ErrorCode::method_not_allowed) {
+    response.fields.add("Allow", allowed_methods(request.path));
+  }
+  record.status = response.status;
+  record.error = base::describe(error.code).name;
+  report(record);
+  return response;
+}
+
+asio::awaitable<void> Frontend::handle(io::HttpRequest request, io::HttpResponder& responder) {
+  RequestRecord record = make_record(request);
+  std::string failure;
+  std::exception_ptr cancelled;
+  try {
+    co_await route_request(request, responder, record);
+  } catch (const std::exception& error) {
+    failure = error.what();
+    if (is_cancellation(error)) cancelled = std::current_exception();
+  }
+  if (failure.empty()) co_return;
+  const auto code = cancelled ? ErrorCode::cancelled : ErrorCode::internal;
+  record.status = base::describe(code).http_status;
+  record.error = base::describe(code).name;
+  report(record);
+  if (cancelled) std::rethrow_exception(cancelled);
+  options_.logger.error("a request failed by a mistake of this server",
+                        {{"request", record.id}, {"what", failure}});
+  if (responder.started()) co_return;
+  auto error =
+      base::make_error(code, "the server made a mistake; its log has request " + record.id);
+  [[maybe_unused]] auto sent = co_await responder.send(error_response(error, record.id));
+}
+
+asio::awaitable<void> Frontend::route_request(const io::HttpRequest& request,
+                                              io::HttpResponder& responder, RequestRecord& record) {
+  auto route = find_endpoint(request.method, request.path);
+  if (route.has_error()) {
+    co_await send_error(responder, route.error(), record);
+    co_return;
+  }
+  switch (route->row->endpoint) {
+    case Endpoint::chat:
+    case Endpoint::completions:
+    case Endpoint::infer:
+    case Endpoint::generate:
+      co_await answer(*route, request, responder, record);
+      break;
+    case Endpoint::embeddings:
+      co_await embed(request, responder, record);
+      break;
+    default:
+      co_await send(responder, page(*route, record), record);
+  }
+}
+
+asio::awaitable<void> Frontend::answer(const Route& route, const io::HttpRequest& request,
+                                       io::HttpResponder& responder, RequestRecord& record) {
+  const auto snapshot = snapshot_.get();
+  const protocol::DecodeContext context{
+      snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id};
+  auto decoded = decode_request(route.row->endpoint, request, context);
+  if (decoded.has_error()) {
+    co_await send_error(responder, decoded.error(), record);
+    co_return;
+  }
+  AnswerSession session(route.row->endpoint, std::move(*decoded), snapshot, responder, record,
+                        [this, &record] { report(record); });
+  co_await session.run();
+}
+
+asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpResponder& responder,
+                                      RequestRecord& record) {
+  const auto snapshot = snapshot_.get();
+  const protocol::DecodeContext context{
+      snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id};
+  auto decoded = protocol::decode_embeddings(request.body, context);
+  if (decoded.has_error()) {
+    co_await send_error(responder, decoded.error(), record);
+    co_return;
+  }
+  auto model = snapshot->gateway->resolve(decoded->model);
+  if (model.has_error()) {
+    co_await send_error(responder, model.error(), record);
+    co_return;
+  }
+  decoded->model = *model;
+  record.model = *model;
+  auto result = co_await snapshot->gateway->embed(*decoded);
+  if (result.has_error()) {
+    co_await send_error(responder, result.error(), record);
+    co_return;
+  }
+  record.usage.prompt_tokens = result->prompt_tokens;
+  std::string body = protocol::embeddings_body(record.model, result->vectors, result->prompt_tokens,
+                                               decoded->base64);
+  co_await send(responder, json_response(200, std::move(body), record.id), record);
+}
+
+io::HttpResponse Frontend::page(const Route& route, const RequestRecord& record) const {
+  const auto snapshot = snapshot_.get();
+  switch (route.row->endpoint) {
+    case Endpoint::models:
+      return models_page(*snapshot, record);
+    case Endpoint::model:
+      return model_page(*snapshot, route.id, record);
+    case Endpoint::health:
+      return json_response(200, health_body(facts(), snapshot->gateway->status()), record.id);
+    case Endpoint::ready: {
+      ReadyPage ready = ready_page(facts(), snapshot->gateway->status());
+      auto response = json_response(ready.status, std::move(ready.body), record.id);
+      if (ready.status != 200) response.fields.add("Retry-After", "1");
+      return response;
+    }
+    default:
+      return json_response(200, root_body(options_.version), record.id);
+  }
+}
+
+asio::awaitable<void> Frontend::send(io::HttpResponder& responder, io::HttpResponse response,
+                                     RequestRecord& record) {
+  record.status = response.status;
+  report(record);
+  [[maybe_unused]] auto sent = co_await responder.send(std::move(response));
+}
+
+asio::awaitable<void> Frontend::send_error(io::HttpResponder& responder, const base::Error& error,
+                                           RequestRecord& record) {
+  record.error = base::describe(error.code).name;
+  co_await send(responder, error_response(error, record.id), record);
+}
+
+ServerFacts Frontend::facts() const {
+  ServerFacts facts;
+  facts.version = options_.version;
+  facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(base::now() - began_);
+  facts.draining = draining_;
+  return facts;
+}
+
+RequestRecord Frontend::make_record(const io::HttpRequest& request) const {
+  RequestRecord record;
+  record.id = choose_request_id(request, base::random_id("req_"));
+  record.label = metric_label(request.path);
+  record.method = known_method(request.method);
+  record.began = base::now();
+  return record;
+}
+
+void Frontend::report(RequestRecord& record) {
+  if (record.reported) return;
+  record.reported = true;
+  const auto now = base::now();
+  if (options_.observer != nullptr) options_.observer->on_request(record, now);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.began);
+  options_.logger.debug("request", {{"request", record.id},
+                                    {"method", record.method},
+                                    {"endpoint", record.label},
+                                    {"status", record.status},
+                                    {"error", record.error},
+                                    {"model", record.model},
+                                    {"prompt_tokens", record.usage.prompt_tokens},
+                                    {"completion_tokens", record.usage.completion_tokens},
+                                    {"duration_ms", took}});
+  std::int64_t suppressed = 0;
+  if (record.status >= 500 && record.status != 503 && failures_.allow(now, suppressed)) {
+    options_.logger.warning("request failed", {{"request", record.id},
+                                               {"endpoint", record.label},
+                                               {"status", record.status},
+                                               {"error", record.error},
+                                               {"suppressed", suppressed}});
+  }
+}
+
+}  // namespace deepseek::frontend

@@ -1,0 +1,63 @@
+// The API's HTTP handler: finds the endpoint, decodes, asks the gateway, encodes.
+//
+// Owned by main(), used by all I/O threads; it keeps no state of a request. What a reload changes
+// is in the snapshot. It never forwards a header and logs neither prompt, key nor path.
+#pragma once
+
+#include "base/log.hpp"
+#include "frontend/request_record.hpp"
+#include "frontend/snapshot.hpp"
+#include "frontend/status_pages.hpp"
+#include "io/http_handler.hpp"
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+namespace deepseek::frontend {
+
+struct Route;
+
+class Frontend final : public io::HttpHandler {
+ public:
+  struct Options {
+    std::string version;
+    base::Logger logger;
+    RequestObserver* observer = nullptr;  // not owned; may be null
+  };
+  Frontend(Options options, std::shared_ptr<const Snapshot> snapshot);
+
+  // Any thread. Requests that run keep the snapshot they began with.
+  void replace(std::shared_ptr<const Snapshot> snapshot) { snapshot_.replace(std::move(snapshot)); }
+  // From now on /ready says that the server stops.
+  void set_draining() { draining_ = true; }
+
+  base::Result<std::uint64_t> accept_head(const io::HttpRequest& request) override;
+  boost::asio::awaitable<void> handle(io::HttpRequest request,
+                                      io::HttpResponder& responder) override;
+  io::HttpResponse refuse(const io::HttpRefusal& refusal, const io::HttpRequest& request) override;
+
+ private:
+  boost::asio::awaitable<void> answer(const Route& route, const io::HttpRequest& request,
+                                      io::HttpResponder& responder, RequestRecord& record);
+  boost::asio::awaitable<void> embed(const io::HttpRequest& request, io::HttpResponder& responder,
+                                     RequestRecord& record);
+  boost::asio::awaitable<void> send(io::HttpResponder& responder, io::HttpResponse response,
+                                    RequestRecord& record);
+  boost::asio::awaitable<void> send_error(io::HttpResponder& responder, const base::Error& error,
+                                          RequestRecord& record);
+  boost::asio::awaitable<void> route_request(const io::HttpRequest& request,
+                                             io::HttpResponder& responder, RequestRecord& record);
+  io::HttpResponse page(const Route& route, const RequestRecord& record) const;
+  ServerFacts facts() const;
+  RequestRecord make_record(const io::HttpRequest& request) const;
+  void report(RequestRecord& record);
+
+  const Options options_;
+  SnapshotHolder snapshot_;
+  const base::TimePoint began_ = base::now();
+  std::atomic<bool> draining_{false};
+  base::LogLimit failures_;
+};
+
+}  // namespace deepseek::frontend

@@ -1,0 +1,18 @@
+#include "frontend/request_record.hpp"
+
+#include <variant>
+
+namespace deepseek::frontend {
+
+void RequestRecord::note(const protocol::Event& event, base::TimePoint now) {
+  if (const auto* delta = std::get_if<protocol::Delta>(&event)) {
+    if (!first_token) first_token = now;
+    tokens_seen += static_cast<std::int64_t>(delta->token_ids.size());
+  } else if (std::holds_alternative<protocol::ToolCallDelta>(event)) {
+    if (!first_token) first_token = now;
+  } else if (const auto* finished = std::get_if<protocol::Finished>(&event)) {
+    usage += finished->usage;
+  }
+}
+
+}  // namespace deepseek::frontend

@@ -1,0 +1,42 @@
+// What is known of one request for metrics and the log; and who hears of it.
+//
+// The record is a value owned by the request's coroutine. It holds no prompt, no key and no path
+// that a client made up.
+#pragma once
+
+#include "base/clock.hpp"
+#include "protocol/event.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace deepseek::frontend {
+
+struct RequestRecord {
+  std::string id;
+  std::string_view method;  // literals of the endpoint table, or "other"
+  std::string_view label = "other";
+  std::string model = {};  // the model's own id, once it is known
+  bool stream = false;
+  base::TimePoint began{};
+  std::optional<base::TimePoint> first_token{};
+  std::int64_t tokens_seen = 0;  // of deltas, should the answer not come to its end
+  protocol::Usage usage{};
+  int status = 0;
+  std::string_view error = {};  // the code's name
+  bool reported = false;
+
+  // Takes first token, token count and usage from an event.
+  void note(const protocol::Event& event, base::TimePoint now);
+};
+
+// Hears of every request once, before the last byte of its answer is handed to the kernel, so that
+// who has read an answer finds it counted. Called from any I/O thread.
+class RequestObserver {
+ public:
+  virtual ~RequestObserver() = default;
+  virtual void on_request(const RequestRecord& record, base::TimePoint now) = 0;
+};
+
+}  // namespace deepseek::frontend
