@@ -6,12 +6,44 @@ find_package(Threads REQUIRED)
 find_package(GTest 1.12 REQUIRED)
 find_package(yaml-cpp 0.7 REQUIRED)
 
-# Asio, its TLS half and Beast are compiled once, in boost_asio.cpp; everyone else sees declarations.
+# Asio, its TLS half and Beast are compiled once, in boost_separate.cpp; everyone else sees
+# declarations.
 add_library(deepseek_boost STATIC ${CMAKE_CURRENT_LIST_DIR}/boost_separate.cpp)
-target_compile_definitions(deepseek_boost PUBLIC BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
-  BOOST_ASIO_NO_DEPRECATED)
+target_compile_definitions(deepseek_boost PUBLIC BOOST_ASIO_SEPARATE_COMPILATION
+  BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
 target_include_directories(deepseek_boost SYSTEM PUBLIC ${Boost_INCLUDE_DIRS})
-target_link_libraries(deepseek_boost PUBLIC Boost::json OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
+target_link_libraries(deepseek_boost PUBLIC Boost::json OpenSSL::SSL OpenSSL::Crypto
+  Threads::Threads)
 
-# llama.cpp is built by `./dev` outside the tree and found here: DEEPSEEK_LLAMA_PREFIX holds include/ and lib/.
+# llama.cpp is built by ./dev outside the tree: DEEPSEEK_LLAMA_PREFIX holds include/ and lib/.
+# Only src/engine/llama links `deepseek_llama`. The libraries are copied beside the programs, so
+# that build/PRESET/bin runs from where it is.
 set(DEEPSEEK_LLAMA_PREFIX "" CACHE PATH "Where the built llama.cpp is installed; ./dev sets it")
+set(DEEPSEEK_LLAMA_SOURCE "" CACHE PATH "Another llama.cpp tree; ./dev builds it, see docs/dependencies.md")
+add_library(deepseek_llama INTERFACE)
+if(NOT DEEPSEEK_LLAMA_PREFIX)
+  message(NOTICE "llama.cpp: DEEPSEEK_LLAMA_PREFIX is not set, so src/engine/llama cannot be built; "
+    "use `./dev build`, which builds llama.cpp and sets it.")
+elseif(NOT EXISTS ${DEEPSEEK_LLAMA_PREFIX}/include/llama.h)
+  message(FATAL_ERROR "llama.cpp: no include/llama.h under ${DEEPSEEK_LLAMA_PREFIX}. "
+    "Remove that folder and run `./dev build`, which builds it again.")
+else()
+  file(GLOB llama_libraries ${DEEPSEEK_LLAMA_PREFIX}/lib/*.so*)
+  file(COPY ${llama_libraries} DESTINATION ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  foreach(library llama-common llama ggml ggml-base)
+    add_library(deepseek_llama_${library} SHARED IMPORTED)
+    set_target_properties(deepseek_llama_${library} PROPERTIES
+      IMPORTED_LOCATION ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/lib${library}.so)
+    target_link_libraries(deepseek_llama INTERFACE deepseek_llama_${library})
+  endforeach()
+  target_include_directories(deepseek_llama SYSTEM INTERFACE ${DEEPSEEK_LLAMA_PREFIX}/include
+    ${DEEPSEEK_LLAMA_PREFIX}/include/common ${DEEPSEEK_LLAMA_PREFIX}/include/vendor)
+endif()
+
+# The default model lies where the programs look for it: <folder of the program>/../share/models.
+set(DEEPSEEK_MODEL_FILE "" CACHE FILEPATH "The default model's GGUF file; ./dev sets it")
+if(DEEPSEEK_MODEL_FILE)
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/models)
+  file(CREATE_LINK ${DEEPSEEK_MODEL_FILE}
+    ${CMAKE_BINARY_DIR}/share/models/smollm2-135m-instruct.Q4_1.gguf SYMBOLIC)
+endif()
