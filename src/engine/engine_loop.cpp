@@ -1,0 +1,384 @@
+#include "engine/engine_loop.hpp"
+
+#include "engine/logprobs.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace deepseek::engine {
+namespace {
+
+wire::Failed::Code wire_code(base::ErrorCode code) {
+  switch (code) {
+    case base::ErrorCode::invalid_request:
+      return wire::Failed::INVALID_REQUEST;
+    case base::ErrorCode::context_length:
+      return wire::Failed::CONTEXT_LENGTH;
+    case base::ErrorCode::queue_full:
+      return wire::Failed::QUEUE_FULL;
+    case base::ErrorCode::deadline_exceeded:
+      return wire::Failed::DEADLINE_EXCEEDED;
+    case base::ErrorCode::cancelled:
+      return wire::Failed::CANCELLED;
+    case base::ErrorCode::not_implemented:
+      return wire::Failed::NOT_IMPLEMENTED;
+    default:
+      return wire::Failed::INTERNAL;
+  }
+}
+
+}  // namespace
+
+wire::Failed to_wire(const base::Error& error) {
+  wire::Failed failed;
+  failed.set_code(wire_code(error.code));
+  failed.set_message(error.message);
+  failed.set_param(error.param);
+  if (error.retry_after) failed.set_retry_after_ms(error.retry_after->count());
+  return failed;
+}
+
+EngineLoop::EngineLoop(const Options& options, const TextModel& text, Decoder& decoder,
+                       Embedder* embedder, Sink sink, base::Logger log)
+    : options_(options),
+      text_(text),
+      decoder_(decoder),
+      embedder_(embedder),
+      sink_(std::move(sink)),
+      log_(log),
+      scheduler_(options.scheduler) {}
+
+void EngineLoop::post(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  wake_.notify_one();
+}
+
+void EngineLoop::cancel(SequenceId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(CancelJob{id});
+    if (std::find(in_flight_.begin(), in_flight_.end(), id) != in_flight_.end()) {
+      decoder_.abort_flag().store(true, std::memory_order_relaxed);
+    }
+  }
+  wake_.notify_one();
+}
+
+EngineLoop::Pulse EngineLoop::pulse(base::TimePoint now) const {
+  const std::lock_guard lock(mutex_);
+  if (!step_started_) return Pulse::idle;
+  return now - *step_started_ < options_.wedged_after ? Pulse::working : Pulse::wedged;
+}
+
+void EngineLoop::run() {
+  bool worked = true;
+  for (;;) {
+    std::deque<Job> jobs = wait_for_jobs(!worked);
+    const base::TimePoint now = base::now();
+    for (Job& job : jobs) handle(std::move(job), now);
+    worked = step();
+    worked = embed_piece() || worked;
+    flush();
+    if (stopping_ && scheduler_.idle() && embeds_.empty()) return;
+  }
+}
+
+std::deque<Job> EngineLoop::wait_for_jobs(bool may_sleep) {
+  std::unique_lock lock(mutex_);
+  const auto arrived = [this] { return !jobs_.empty(); };
+  if (may_sleep && !arrived()) {
+    const auto wakeup = scheduler_.next_wakeup();
+    if (wakeup) {
+      wake_.wait_until(lock, *wakeup, arrived);
+    } else {
+      wake_.wait(lock, arrived);
+    }
+  }
+  return std::exchange(jobs_, {});
+}
+
+void EngineLoop::handle(Job job, base::TimePoint now) {
+  if (auto* submit = std::get_if<SubmitJob>(&job)) {
+    handle_submit(std::move(*submit), now);
+  } else if (auto* cancel = std::get_if<CancelJob>(&job)) {
+    if (scheduler_.cancel(cancel->id)) {
+      fail(cancel->id, base::make_error(base::ErrorCode::cancelled, "The request was cancelled."));
+    }
+  } else if (auto* credit = std::get_if<CreditJob>(&job)) {
+    scheduler_.add_credit(credit->id, credit->credits);
+  } else if (auto* embed = std::get_if<EmbedJob>(&job)) {
+    handle_embed(std::move(*embed));
+  } else if (auto* ping = std::get_if<PingJob>(&job)) {
+    wire::FromEngine message;
+    message.mutable_pong()->set_number(ping->number);
+    sink_(message);
+  } else {
+    stopping_ = true;
+  }
+}
+
+void EngineLoop::handle_submit(SubmitJob job, base::TimePoint now) {
+  const SequenceId id = job.spec.id;
+  if (stopping_) {
+    return fail(id, base::make_error(base::ErrorCode::cancelled, "The engine is shutting down."));
+  }
+  const base::Result<void> taken = scheduler_.submit(std::move(job.spec), now);
+  if (taken.has_error()) return fail(id, taken.error());
+  Running& running = running_[id];
+  running.sampler = std::move(job.sampler);
+  running.text = std::move(job.text);
+  running.logprobs = job.logprobs;
+  running.count_prompt = job.count_prompt;
+}
+
+void EngineLoop::handle_embed(EmbedJob job) {
+  std::optional<base::Error> error;
+  if (embedder_ == nullptr) {
+    error = base::make_error(base::ErrorCode::invalid_request,
+                             "This model is not configured for embeddings.", "model");
+  } else if (embeds_.size() >= options_.embed_queue_max) {
+    error = base::make_error(base::ErrorCode::queue_full, "Too many embedding calls wait.");
+    error->retry_after = base::Milliseconds(1000);
+  } else if (stopping_) {
+    error = base::make_error(base::ErrorCode::cancelled, "The engine is shutting down.");
+  }
+  if (error) {
+    wire::FromEngine message;
+    message.mutable_call_failed()->set_call(job.call);
+    *message.mutable_call_failed()->mutable_failure() = to_wire(*error);
+    return sink_(message);
+  }
+  EmbedCall call;
+  call.call = job.call;
+  call.inputs = std::move(job.inputs);
+  embeds_.push_back(std::move(call));
+}
+
+bool EngineLoop::step() {
+  const base::TimePoint started = base::now();
+  const StepPlan plan = scheduler_.plan(started);
+  for (const std::int32_t slot : plan.clears) decoder_.clear(slot);
+  for (const SequenceId id : plan.dropped) {
+    fail(id, base::make_error(base::ErrorCode::deadline_exceeded,
+                              "The request waited in the engine's queue for longer than its "
+                              "timeout. Try again later."));
+  }
+  for (const SequenceId id : plan.admitted) {
+    wire::SequenceEvent* event = message_.mutable_step()->add_events();
+    event->set_request(id);
+    const auto facts = scheduler_.facts(id, started);
+    event->mutable_started()->set_prompt_tokens(running_.at(id).count_prompt ? facts->prompt_tokens
+                                                                             : 0);
+  }
+  if (plan.slices.empty()) return !plan.preempted.empty() || !plan.dropped.empty();
+
+  mark_step(&plan);
+  const Decoder::Outcome outcome = decode(plan);
+  switch (outcome) {
+    case Decoder::Outcome::done:
+      finish_step(plan, started);
+      break;
+    case Decoder::Outcome::aborted:
+      interrupted(plan);
+      break;
+    case Decoder::Outcome::failed:
+      step_failed(plan);
+      break;
+    case Decoder::Outcome::no_room:
+      for (const SequenceId id : scheduler_.no_room(plan)) {
+        fail(id, base::make_error(base::ErrorCode::internal,
+                                  "The model's memory has no room for this request."));
+      }
+      break;
+  }
+  was_interrupted_ = outcome == Decoder::Outcome::aborted;
+  mark_step(nullptr);
+  return true;
+}
+
+// Publishes which step runs, for cancel() and pulse(). Two steps in a row are never interrupted, so
+// that others make progress however many requests are cancelled.
+void EngineLoop::mark_step(const StepPlan* plan) {
+  const std::lock_guard lock(mutex_);
+  in_flight_.clear();
+  step_started_.reset();
+  decoder_.abort_flag().store(false, std::memory_order_relaxed);
+  if (plan == nullptr) return;
+  step_started_ = base::now();
+  if (was_interrupted_ || plan->tokens < options_.abort_tokens_min) return;
+  for (const Slice& slice : plan->slices) in_flight_.push_back(slice.id);
+  // A cancel that came between wait_for_jobs() and here.
+  for (const Job& job : jobs_) {
+    const auto* cancel = std::get_if<CancelJob>(&job);
+    if (cancel != nullptr &&
+        std::find(in_flight_.begin(), in_flight_.end(), cancel->id) != in_flight_.end()) {
+      decoder_.abort_flag().store(true, std::memory_order_relaxed);
+    }
+  }
+}
+
+Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
+  std::vector<BatchSlice> batch;
+  batch.reserve(plan.slices.size());
+  for (const Slice& slice : plan.slices) {
+    const auto tokens = scheduler_.tokens(slice.id);
+    batch.push_back({slice.slot, slice.begin,
+                     tokens.subspan(static_cast<std::size_t>(slice.begin),
+                                    static_cast<std::size_t>(slice.size())),
+                     slice.wants_logits});
+  }
+  return decoder_.decode(batch);
+}
+
+void EngineLoop::finish_step(const StepPlan& plan, base::TimePoint started) {
+  std::vector<Sampled> sampled;
+  for (std::size_t index = 0; index < plan.slices.size(); ++index) {
+    if (plan.slices[index].wants_logits) sampled.push_back(sample(plan.slices[index], index));
+  }
+  const base::TimePoint now = base::now();
+  step_ms_ = std::chrono::duration<double, std::milli>(now - started).count();
+  ++steps_;
+  for (const Ended& ended : scheduler_.complete(plan, sampled, now, now - started)) {
+    report_end(ended);
+  }
+}
+
+Sampled EngineLoop::sample(const Slice& slice, std::size_t index) {
+  Running& running = running_.at(slice.id);
+  const std::span<const float> logits = decoder_.logits(index);
+  const Token token = running.sampler->sample(logits);
+  Sampled sampled{slice.id, token, text_.is_end(token), false};
+  if (sampled.stop) return sampled;
+  if (running.logprobs) add_logprobs(running, logits, token);
+  running.pending.add_token_ids(token);
+  AnswerText::Output output = running.text.push(text_.piece(token, false));
+  if (running.text.reasoning() || !output.reasoning.empty()) ++running.reasoning_tokens;
+  sampled.stop = output.stopped;
+  if (output.empty()) return sampled;
+  sampled.text_event = true;
+  wire::SequenceEvent* event = message_.mutable_step()->add_events();
+  event->set_request(slice.id);
+  *event->mutable_delta() = std::exchange(running.pending, {});
+  event->mutable_delta()->set_content(std::move(output.content));
+  event->mutable_delta()->set_reasoning(std::move(output.reasoning));
+  return sampled;
+}
+
+void EngineLoop::add_logprobs(Running& running, std::span<const float> logits, Token token) {
+  const auto alternatives = static_cast<std::size_t>(std::max(*running.logprobs, 0));
+  const TokenLogprobs values = logprobs(logits, token, alternatives);
+  wire::TokenLogprob* own = running.pending.add_logprobs();
+  own->set_token_id(token);
+  own->set_text(text_.piece(token, true));
+  own->set_logprob(values.chosen);
+  for (const auto& [other, value] : values.most_likely) {
+    wire::TokenLogprob* alternative = own->add_alternatives();
+    alternative->set_token_id(other);
+    alternative->set_text(text_.piece(other, true));
+    alternative->set_logprob(value);
+  }
+}
+
+void EngineLoop::report_end(const Ended& ended) {
+  Running& running = running_.at(ended.id);
+  AnswerText::Output rest = running.text.finish();
+  wire::Delta last = std::move(running.pending);
+  if (!rest.empty() || last.token_ids_size() > 0) {
+    last.set_content(std::move(rest.content));
+    last.set_reasoning(std::move(rest.reasoning));
+    wire::SequenceEvent* event = message_.mutable_step()->add_events();
+    event->set_request(ended.id);
+    *event->mutable_delta() = std::move(last);
+  }
+  wire::SequenceEvent* event = message_.mutable_step()->add_events();
+  event->set_request(ended.id);
+  wire::Finished* finished = event->mutable_finished();
+  finished->set_reason(ended.reason == EndReason::stop ? wire::Finished::STOP
+                                                       : wire::Finished::LENGTH);
+  finished->set_prompt_tokens(running.count_prompt ? ended.facts.prompt_tokens : 0);
+  finished->set_completion_tokens(ended.facts.completion_tokens);
+  finished->set_reasoning_tokens(running.reasoning_tokens);
+  finished->set_queue_ms(ended.facts.queue_ms);
+  finished->set_prefill_ms(ended.facts.prefill_ms);
+  finished->set_decode_ms(ended.facts.decode_ms);
+  running_.erase(ended.id);
+}
+
+void EngineLoop::interrupted(const StepPlan& plan) {
+  std::vector<std::int32_t> cells;
+  for (const Slice& slice : plan.slices) cells.push_back(decoder_.cells(slice.slot));
+  scheduler_.aborted(plan, cells);
+  // What is in the cache beyond what the scheduler counts is computed again at the same place.
+  for (std::size_t index = 0; index < plan.slices.size(); ++index) {
+    decoder_.keep(plan.slices[index].slot, scheduler_.computed(plan.slices[index].id));
+  }
+}
+
+void EngineLoop::step_failed(const StepPlan& plan) {
+  log_.error("a step of the model failed; its requests are ended",
+             {{"sequences", static_cast<std::int64_t>(plan.slices.size())}});
+  for (const Slice& slice : plan.slices) {
+    if (!scheduler_.cancel(slice.id)) continue;
+    fail(slice.id, base::make_error(base::ErrorCode::internal, "The model could not compute."));
+  }
+}
+
+void EngineLoop::fail(SequenceId id, const base::Error& error) {
+  wire::SequenceEvent* event = message_.mutable_step()->add_events();
+  event->set_request(id);
+  *event->mutable_failed() = to_wire(error);
+  running_.erase(id);
+}
+
+// One bounded piece of the oldest embedding call; true if there was one.
+bool EngineLoop::embed_piece() {
+  if (embeds_.empty()) return false;
+  EmbedCall& call = embeds_.front();
+  if (!call.started && call.next < call.inputs.size()) {
+    call.prompt_tokens += static_cast<std::int64_t>(call.inputs[call.next].size());
+    embedder_->start(std::move(call.inputs[call.next++]));
+    call.started = true;
+  }
+  const Embedder::Progress progress = call.started ? embedder_->step() : Embedder::Progress::done;
+  if (progress == Embedder::Progress::working) return true;
+  wire::FromEngine message;
+  if (progress == Embedder::Progress::failed) {
+    message.mutable_call_failed()->set_call(call.call);
+    *message.mutable_call_failed()->mutable_failure() =
+        to_wire(base::make_error(base::ErrorCode::internal, "The model could not compute."));
+  } else {
+    if (call.started) {
+      const std::vector<float> vector = embedder_->take();
+      call.reply.add_vectors()->mutable_values()->Assign(vector.begin(), vector.end());
+      call.started = false;
+    }
+    if (call.next < call.inputs.size()) return true;
+    call.reply.set_call(call.call);
+    call.reply.set_prompt_tokens(call.prompt_tokens);
+    *message.mutable_embed_reply() = std::move(call.reply);
+  }
+  sink_(message);
+  embeds_.pop_front();
+  return true;
+}
+
+void EngineLoop::flush() {
+  if (!message_.has_step()) return;
+  const SchedulerLoad load = scheduler_.load();
+  wire::EngineLoad* told = message_.mutable_step()->mutable_load();
+  told->set_running(load.running);
+  told->set_waiting(load.waiting);
+  told->set_kv_cells_used(static_cast<std::uint64_t>(load.cells_used));
+  told->set_prefill_tokens(load.prefill_tokens);
+  told->set_decode_tokens(load.decode_tokens);
+  told->set_preemptions(load.preemptions);
+  told->set_step_ms(step_ms_);
+  told->set_steps(steps_);
+  sink_(message_);
+  message_.Clear();
+}
+
+}  // namespace deepseek::engine

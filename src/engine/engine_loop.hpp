@@ -1,0 +1,135 @@
+// The engine's loop: the one thread that touches the model's context. Takes commands, plans a step,
+// decodes, samples, and hands out one message per step with the events of all sequences.
+//
+// Made and owned by main(); run() belongs to its thread. post(), cancel() and pulse() may be called
+// from any thread. It sleeps on a condition variable when there is nothing to do. Texts and tokens
+// are prepared by others before they come here, so a long prompt never holds up a step.
+#pragma once
+
+#include "base/log.hpp"
+#include "engine/answer_text.hpp"
+#include "engine/model_interface.hpp"
+#include "engine/scheduler.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace deepseek::engine {
+
+struct SubmitJob {
+  SequenceSpec spec;
+  std::unique_ptr<TokenSampler> sampler;
+  AnswerText text;
+  std::optional<std::int32_t> logprobs;
+  bool count_prompt = true;
+};
+struct CancelJob {
+  SequenceId id = 0;
+};
+struct CreditJob {
+  SequenceId id = 0;
+  std::int32_t credits = 0;
+};
+struct EmbedJob {
+  std::uint64_t call = 0;
+  std::vector<std::vector<Token>> inputs;
+};
+struct PingJob {
+  std::uint64_t number = 0;
+};
+struct ShutdownJob {};
+
+using Job = std::variant<SubmitJob, CancelJob, CreditJob, EmbedJob, PingJob, ShutdownJob>;
+
+class EngineLoop {
+ public:
+  struct Options {
+    SchedulerOptions scheduler;
+    std::size_t embed_queue_max = 256;      // Embed calls that wait
+    std::int32_t abort_tokens_min = 32;     // a cancel interrupts only steps larger than this
+    base::Milliseconds wedged_after{5000};  // an older step is no sign of life
+  };
+  using Sink = std::function<void(const wire::FromEngine&)>;  // called on the loop's thread
+
+  // `embedder` may be null. All must outlive the loop.
+  EngineLoop(const Options& options, const TextModel& text, Decoder& decoder, Embedder* embedder,
+             Sink sink, base::Logger log);
+
+  // Returns after a ShutdownJob, when all that ran has ended.
+  void run();
+
+  void post(Job job);
+  // As post(CancelJob), and interrupts the running step if the sequence is in it.
+  void cancel(SequenceId id);
+
+  enum class Pulse { idle, working, wedged };
+  Pulse pulse(base::TimePoint now) const;
+
+ private:
+  struct Running {
+    std::unique_ptr<TokenSampler> sampler;
+    AnswerText text;
+    std::optional<std::int32_t> logprobs;
+    bool count_prompt = true;
+    std::int64_t reasoning_tokens = 0;
+    wire::Delta pending;  // token ids and logprobs whose text is still held back
+  };
+  struct EmbedCall {
+    std::uint64_t call = 0;
+    std::vector<std::vector<Token>> inputs;
+    std::size_t next = 0;
+    std::int64_t prompt_tokens = 0;
+    bool started = false;
+    wire::EmbedReply reply;
+  };
+
+  std::deque<Job> wait_for_jobs(bool may_sleep);
+  void handle(Job job, base::TimePoint now);
+  void handle_submit(SubmitJob job, base::TimePoint now);
+  void handle_embed(EmbedJob job);
+  bool step();
+  Decoder::Outcome decode(const StepPlan& plan);
+  void finish_step(const StepPlan& plan, base::TimePoint started);
+  void interrupted(const StepPlan& plan);
+  void step_failed(const StepPlan& plan);
+  Sampled sample(const Slice& slice, std::size_t index);
+  void add_logprobs(Running& running, std::span<const float> logits, Token token);
+  void report_end(const Ended& ended);
+  void fail(SequenceId id, const base::Error& error);
+  bool embed_piece();
+  void flush();
+  void mark_step(const StepPlan* plan);
+
+  Options options_;
+  const TextModel& text_;
+  Decoder& decoder_;
+  Embedder* embedder_;
+  Sink sink_;
+  base::Logger log_;
+
+  Scheduler scheduler_;
+  std::unordered_map<SequenceId, Running> running_;
+  std::deque<EmbedCall> embeds_;
+  wire::FromEngine message_;  // the step that is being made
+  std::uint64_t steps_ = 0;
+  double step_ms_ = 0;
+  bool stopping_ = false;
+  bool was_interrupted_ = false;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Job> jobs_;               // guarded by mutex_
+  std::vector<SequenceId> in_flight_;  // guarded: sequences of the running step, if interruptible
+  std::optional<base::TimePoint> step_started_;  // guarded
+};
+
+// How an Error looks on the wire.
+wire::Failed to_wire(const base::Error& error);
+
+}  // namespace deepseek::engine

@@ -1,0 +1,206 @@
+#include "engine/engine_options.hpp"
+
+#include "base/units.hpp"
+
+#include <array>
+#include <charconv>
+#include <string_view>
+
+namespace deepseek::engine {
+namespace {
+
+using base::Result;
+
+base::Error wrong(std::string_view flag, std::string_view found, std::string_view allowed) {
+  return base::make_error(base::ErrorCode::invalid_request,
+                          std::string(flag) + ": found \"" + std::string(found) +
+                              "\", allowed is " + std::string(allowed) + ".");
+}
+
+Result<void> take_number(std::string_view flag, std::string_view text, std::int32_t low,
+                         std::int32_t high, std::int32_t& value) {
+  std::int32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < low || number > high) {
+    return wrong(flag, text,
+                 "a number from " + std::to_string(low) + " to " + std::to_string(high));
+  }
+  value = number;
+  return {};
+}
+
+Result<void> take_choice(std::string_view flag, std::string_view text,
+                         std::initializer_list<std::string_view> choices, std::string& value) {
+  std::string allowed;
+  for (const std::string_view choice : choices) {
+    if (text == choice) {
+      value = choice;
+      return {};
+    }
+    allowed += (allowed.empty() ? "" : ", ") + std::string(choice);
+  }
+  return wrong(flag, text, "one of " + allowed);
+}
+
+constexpr std::int32_t kMany = 1 << 30;
+
+struct Flag {
+  std::string_view name;
+  std::string_view value;  // how the help names it; empty: no value
+  std::string_view help;
+  Result<void> (*take)(EngineOptions&, std::string_view);
+};
+
+constexpr std::array kFlags = {
+    Flag{"--model", "FILE", "the GGUF file to load",
+         [](EngineOptions& o, std::string_view v) -> Result<void> {
+           o.model = v;
+           return {};
+         }},
+    Flag{"--channel", "FD", "open socket to the server, as deepseek-server passes it",
+         [](EngineOptions& o, std::string_view v) {
+           std::int32_t number = 0;
+           const Result<void> taken = take_number("--channel", v, 0, 1 << 20, number);
+           o.channel = number;
+           return taken;
+         }},
+    Flag{"--check", "", "only look at the file and the machine: one line of JSON, or exit 2",
+         [](EngineOptions& o, std::string_view) -> Result<void> {
+           o.check = true;
+           return {};
+         }},
+    Flag{"--threads", "N", "threads of decoding; 0: the physical cores",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--threads", v, 0, 1024, o.threads);
+         }},
+    Flag{"--threads-prefill", "N", "threads of prefill; 0: as --threads",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--threads-prefill", v, 0, 1024, o.threads_prefill);
+         }},
+    Flag{"--kv-bytes", "SIZE", "memory of the KV pool, as 512MB; 0: one full context",
+         [](EngineOptions& o, std::string_view v) -> Result<void> {
+           const Result<std::uint64_t> bytes = base::parse_bytes(v);
+           if (bytes.has_error()) return wrong("--kv-bytes", v, "a size as 512MB");
+           o.kv_bytes = *bytes;
+           return {};
+         }},
+    Flag{"--kv-type", "TYPE", "f16, q8_0 or q4_0",
+         [](EngineOptions& o, std::string_view v) {
+           return take_choice("--kv-type", v, {"f16", "q8_0", "q4_0"}, o.kv_type);
+         }},
+    Flag{"--sequences-max", "N", "sequences in one batch",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--sequences-max", v, 1, 256, o.sequences_max);
+         }},
+    Flag{"--queue-max", "N", "requests that may wait",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--queue-max", v, 1, 1 << 20, o.queue_max);
+         }},
+    Flag{"--prefill-chunk", "N", "prefill tokens of a step in which somebody decodes",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--prefill-chunk", v, 1, 1 << 16, o.prefill_chunk);
+         }},
+    Flag{"--step-tokens-max", "N", "tokens of one step",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--step-tokens-max", v, 16, 1 << 16, o.step_tokens_max);
+         }},
+    Flag{"--micro-batch", "N", "tokens computed at a time; small keeps memory low",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--micro-batch", v, 16, 1 << 16, o.micro_batch);
+         }},
+    Flag{"--flash-attention", "WHEN", "auto, on or off",
+         [](EngineOptions& o, std::string_view v) {
+           return take_choice("--flash-attention", v, {"auto", "on", "off"}, o.flash_attention);
+         }},
+    Flag{"--context-max", "N", "tokens of one sequence; 0: what the model was trained for",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--context-max", v, 0, kMany, o.context_max);
+         }},
+    Flag{"--gpu-layers", "N", "layers on a GPU, if there is one; -1: all",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--gpu-layers", v, -1, 1 << 16, o.gpu_layers);
+         }},
+    Flag{"--embeddings", "", "allow Embed: the pooled states of this model",
+         [](EngineOptions& o, std::string_view) -> Result<void> {
+           o.embeddings = true;
+           return {};
+         }},
+    Flag{"--warmup", "N", "requests run before the model counts as ready",
+         [](EngineOptions& o, std::string_view v) {
+           return take_number("--warmup", v, 0, 1000, o.warmup);
+         }},
+    Flag{"--log-format", "FORMAT", "text or json",
+         [](EngineOptions& o, std::string_view v) {
+           std::string value;
+           const Result<void> taken = take_choice("--log-format", v, {"text", "json"}, value);
+           o.log_format = value == "json" ? base::LogFormat::json : base::LogFormat::text;
+           return taken;
+         }},
+    Flag{"--log-level", "LEVEL", "debug, info, warning or error",
+         [](EngineOptions& o, std::string_view v) {
+           std::string value;
+           const Result<void> taken =
+               take_choice("--log-level", v, {"debug", "info", "warning", "error"}, value);
+           o.log_level = value == "debug"     ? base::LogLevel::debug
+                         : value == "warning" ? base::LogLevel::warning
+                         : value == "error"   ? base::LogLevel::error
+                                              : base::LogLevel::info;
+           return taken;
+         }},
+    Flag{"--help", "", "this text",
+         [](EngineOptions& o, std::string_view) -> Result<void> {
+           o.help = true;
+           return {};
+         }},
+};
+
+const Flag* find_flag(std::string_view name) {
+  for (const Flag& flag : kFlags) {
+    if (flag.name == name) return &flag;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<EngineOptions> parse_engine_options(std::span<const char* const> arguments) {
+  EngineOptions options;
+  for (std::size_t index = 0; index < arguments.size(); ++index) {
+    std::string_view name = arguments[index];
+    std::string_view value;
+    const std::size_t equals = name.find('=');
+    const bool attached = equals != std::string_view::npos;
+    if (attached) {
+      value = name.substr(equals + 1);
+      name = name.substr(0, equals);
+    }
+    const Flag* flag = find_flag(name);
+    if (flag == nullptr) return wrong(name, name, "a flag that --help lists");
+    if (!flag->value.empty() && !attached) {
+      if (index + 1 == arguments.size()) return wrong(name, "nothing", flag->value);
+      value = arguments[++index];
+    }
+    const Result<void> taken = flag->take(options, value);
+    if (taken.has_error()) return taken.error();
+  }
+  if (options.help) return options;
+  if (options.model.empty()) return wrong("--model", "nothing", "the path of a GGUF file");
+  if (!options.check && options.channel < 0) {
+    return wrong("--channel", "nothing", "an open socket; deepseek-server starts this program");
+  }
+  return options;
+}
+
+std::string engine_help() {
+  std::string text =
+      "deepseek-engine holds one model. deepseek-server starts it; by hand use --check.\n\n";
+  for (const Flag& flag : kFlags) {
+    std::string line = "  " + std::string(flag.name);
+    if (!flag.value.empty()) line += " " + std::string(flag.value);
+    line.resize(std::max<std::size_t>(line.size() + 1, 28), ' ');
+    text += line + std::string(flag.help) + "\n";
+  }
+  return text;
+}
+
+}  // namespace deepseek::engine

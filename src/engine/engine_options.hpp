@@ -1,0 +1,43 @@
+// The command line of deepseek-engine: one table of flags, their values and help.
+//
+// Pure; parsed by main() before anything else.
+#pragma once
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace deepseek::engine {
+
+struct EngineOptions {
+  std::string model;
+  int channel = -1;
+  bool check = false;
+  bool help = false;
+  std::int32_t threads = 0;          // 0: physical cores
+  std::int32_t threads_prefill = 0;  // 0: as threads
+  std::uint64_t kv_bytes = 0;        // 0: one full context
+  std::string kv_type = "f16";
+  std::int32_t sequences_max = 16;
+  std::int32_t queue_max = 256;
+  std::int32_t prefill_chunk = 128;
+  std::int32_t step_tokens_max = 512;
+  std::int32_t micro_batch = 128;
+  std::string flash_attention = "auto";
+  std::int32_t context_max = 0;  // 0: what the model was trained for
+  bool embeddings = false;
+  std::int32_t gpu_layers = -1;
+  std::int32_t warmup = 1;
+  base::LogFormat log_format = base::LogFormat::text;
+  base::LogLevel log_level = base::LogLevel::info;
+};
+
+// `arguments` without the program's name. `invalid_request` names the flag, what was found and what
+// is allowed.
+base::Result<EngineOptions> parse_engine_options(std::span<const char* const> arguments);
+std::string engine_help();
+
+}  // namespace deepseek::engine

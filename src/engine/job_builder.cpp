@@ -1,0 +1,165 @@
+#include "engine/job_builder.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace deepseek::engine {
+namespace {
+
+using base::ErrorCode;
+using base::make_error;
+
+base::Error too_long(const char* what, std::string tokens, std::int32_t tokens_max) {
+  return make_error(ErrorCode::context_length, std::string(what) + " has " + std::move(tokens) +
+                                                   " tokens; this model takes at most " +
+                                                   std::to_string(tokens_max) + ". Shorten it.");
+}
+
+// Text that cannot fit whatever its tokens are is not tokenized at all: that could take long.
+base::Result<void> check_text(std::size_t bytes, const TextModel& model, std::int32_t tokens_max) {
+  const std::size_t piece = std::max<std::size_t>(model.longest_piece(), 1);
+  const std::size_t tokens_min = (bytes + piece - 1) / piece;
+  if (tokens_min <= static_cast<std::size_t>(tokens_max)) return {};
+  return too_long("The prompt", "at least " + std::to_string(tokens_min), tokens_max);
+}
+
+base::Result<std::vector<Token>> take_tokens(const wire::TokenIds& ids, const TextModel& model) {
+  for (const Token token : ids.ids()) {
+    if (token >= 0 && token < model.vocabulary()) continue;
+    return make_error(ErrorCode::invalid_request,
+                      "Token " + std::to_string(token) + " is not in the vocabulary (0 to " +
+                          std::to_string(model.vocabulary() - 1) + ").",
+                      "prompt");
+  }
+  return std::vector<Token>(ids.ids().begin(), ids.ids().end());
+}
+
+base::Result<RenderedPrompt> render(const wire::Chat& chat, const TextModel& model,
+                                    std::int32_t tokens_max) {
+  std::size_t bytes = 0;
+  for (const wire::ChatMessage& message : chat.messages()) bytes += message.content().size();
+  const base::Result<void> checked = check_text(bytes, model, tokens_max);
+  if (checked.has_error()) return checked.error();
+  return model.render(chat);
+}
+
+base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextModel& model,
+                                         const JobLimits& limits) {
+  if (submit.has_chat()) return render(submit.chat(), model, limits.context_max);
+  base::Result<std::vector<Token>> tokens = std::vector<Token>{};
+  if (submit.has_tokens()) {
+    tokens = take_tokens(submit.tokens(), model);
+  } else {
+    const base::Result<void> checked = check_text(submit.text().size(), model, limits.context_max);
+    if (checked.has_error()) return checked.error();
+    tokens = model.tokenize(submit.text(), true);
+  }
+  if (tokens.has_error()) return tokens.error();
+  RenderedPrompt prompt;
+  prompt.tokens = std::move(tokens.value());
+  return prompt;
+}
+
+}  // namespace
+
+base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& model,
+                                  const JobLimits& limits, base::TimePoint now) {
+  if (static_cast<std::size_t>(submit.stop_size()) > limits.stops_max) {
+    return make_error(ErrorCode::invalid_request,
+                      "There are " + std::to_string(submit.stop_size()) +
+                          " stop strings; at most " + std::to_string(limits.stops_max) +
+                          " are taken.",
+                      "stop");
+  }
+  if (submit.has_logprobs() && (submit.logprobs() < 0 || submit.logprobs() > limits.logprobs_max)) {
+    return make_error(ErrorCode::invalid_request,
+                      "logprobs must be between 0 and " + std::to_string(limits.logprobs_max) + ".",
+                      "logprobs");
+  }
+  base::Result<RenderedPrompt> prompt = take_prompt(submit, model, limits);
+  if (prompt.has_error()) return prompt.error();
+  base::Result<std::unique_ptr<TokenSampler>> sampler = model.make_sampler(submit.sampling());
+  if (sampler.has_error()) return sampler.error();
+
+  SubmitJob job;
+  job.spec.id = submit.request();
+  job.spec.prompt = std::move(prompt->tokens);
+  job.spec.tokens_max = submit.tokens_max();
+  job.spec.priority = submit.priority();
+  job.spec.tenant = submit.tenant();
+  job.spec.user_id = submit.user_id();
+  job.spec.arrival = now;
+  job.spec.credits = submit.credits();
+  if (submit.queue_timeout_ms() > 0) {
+    job.spec.deadline = now + base::Milliseconds(submit.queue_timeout_ms());
+  }
+  ReasoningSplitter splitter;
+  if (submit.has_chat()) {
+    const ReasoningTags tags = model.reasoning_tags();
+    splitter = ReasoningSplitter(tags.open, tags.close, prompt->starts_in_reasoning);
+  }
+  job.text = AnswerText({submit.stop().begin(), submit.stop().end()}, std::move(splitter));
+  job.sampler = std::move(sampler.value());
+  if (submit.has_logprobs()) job.logprobs = submit.logprobs();
+  job.count_prompt = submit.count_prompt();
+  return job;
+}
+
+base::Result<wire::TokenizeReply> tokenize(const wire::Tokenize& call, const TextModel& model,
+                                           const JobLimits& limits) {
+  wire::TokenizeReply reply;
+  reply.set_call(call.call());
+  if (call.has_chat()) {
+    base::Result<RenderedPrompt> prompt = render(call.chat(), model, limits.context_max);
+    if (prompt.has_error()) return prompt.error();
+    reply.mutable_ids()->Assign(prompt->tokens.begin(), prompt->tokens.end());
+    reply.set_rendered(std::move(prompt->text));
+    return reply;
+  }
+  const base::Result<void> checked = check_text(call.text().size(), model, limits.context_max);
+  if (checked.has_error()) return checked.error();
+  const base::Result<std::vector<Token>> tokens = model.tokenize(call.text(), call.add_special());
+  if (tokens.has_error()) return tokens.error();
+  reply.mutable_ids()->Assign(tokens->begin(), tokens->end());
+  return reply;
+}
+
+base::Result<wire::DetokenizeReply> detokenize(const wire::Detokenize& call,
+                                               const TextModel& model) {
+  wire::DetokenizeReply reply;
+  reply.set_call(call.call());
+  wire::TokenIds ids;
+  *ids.mutable_ids() = call.ids();
+  const base::Result<std::vector<Token>> tokens = take_tokens(ids, model);
+  if (tokens.has_error()) return tokens.error();
+  for (const Token token : *tokens) reply.mutable_text()->append(model.piece(token, true));
+  return reply;
+}
+
+base::Result<EmbedJob> build_embed(const wire::Embed& call, const TextModel& model,
+                                   const JobLimits& limits) {
+  EmbedJob job;
+  job.call = call.call();
+  for (const wire::Embed::Input& input : call.inputs()) {
+    base::Result<std::vector<Token>> tokens = std::vector<Token>{};
+    if (input.has_tokens()) {
+      tokens = take_tokens(input.tokens(), model);
+    } else {
+      const base::Result<void> checked =
+          check_text(input.text().size(), model, limits.embedding_max);
+      if (checked.has_error()) return checked.error();
+      tokens = model.tokenize(input.text(), true);
+    }
+    if (tokens.has_error()) return tokens.error();
+    if (tokens->empty()) {
+      return make_error(ErrorCode::invalid_request, "An input has no tokens.", "input");
+    }
+    if (tokens->size() > static_cast<std::size_t>(limits.embedding_max)) {
+      return too_long("An input", std::to_string(tokens->size()), limits.embedding_max);
+    }
+    job.inputs.push_back(std::move(tokens.value()));
+  }
+  return job;
+}
+
+}  // namespace deepseek::engine

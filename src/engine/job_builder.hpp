@@ -1,0 +1,27 @@
+// From a message of the server to a job of the loop: template, tokens, sampler, stop strings.
+//
+// Pure but for the model's text side, which is thread-safe; runs on the link's worker thread,
+// because a long prompt takes milliseconds. Everything that is wrong with a request is said here.
+#pragma once
+
+#include "engine/engine_loop.hpp"
+
+namespace deepseek::engine {
+
+struct JobLimits {
+  std::int32_t context_max = 8192;    // tokens of one sequence
+  std::int32_t embedding_max = 8192;  // tokens of one input of Embed
+  std::size_t stops_max = 64;
+  std::int32_t logprobs_max = 100;
+};
+
+base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& model,
+                                  const JobLimits& limits, base::TimePoint now);
+base::Result<wire::TokenizeReply> tokenize(const wire::Tokenize& call, const TextModel& model,
+                                           const JobLimits& limits);
+base::Result<wire::DetokenizeReply> detokenize(const wire::Detokenize& call,
+                                               const TextModel& model);
+base::Result<EmbedJob> build_embed(const wire::Embed& call, const TextModel& model,
+                                   const JobLimits& limits);
+
+}  // namespace deepseek::engine

@@ -1,0 +1,166 @@
+#include "engine/llama/context.hpp"
+
+#include "engine/llama/log_bridge.hpp"
+
+#include <llama.h>
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace deepseek::engine::llama {
+namespace {
+
+ggml_type ggml_type_of(CacheType type) {
+  switch (type) {
+    case CacheType::f16:
+      return GGML_TYPE_F16;
+    case CacheType::q8_0:
+      return GGML_TYPE_Q8_0;
+    case CacheType::q4_0:
+      return GGML_TYPE_Q4_0;
+  }
+  return GGML_TYPE_F16;
+}
+
+llama_context_params make_params(const ContextOptions& options) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<std::uint32_t>(options.cells);
+  params.n_batch = static_cast<std::uint32_t>(options.step_tokens_max);
+  params.n_ubatch =
+      static_cast<std::uint32_t>(std::min(options.micro_batch, options.step_tokens_max));
+  params.n_seq_max = static_cast<std::uint32_t>(options.sequences_max);
+  params.n_outputs_max = static_cast<std::uint32_t>(options.sequences_max);
+  params.n_threads = options.threads;
+  params.n_threads_batch = options.threads_prefill;
+  params.type_k = ggml_type_of(options.cache_type);
+  params.type_v = ggml_type_of(options.cache_type);
+  switch (options.flash_attention) {
+    case FlashAttention::automatic:
+      params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
+      break;
+    case FlashAttention::on:
+      params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+      break;
+    case FlashAttention::off:
+      params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+      break;
+  }
+  params.kv_unified = true;
+  params.no_perf = true;
+  return params;
+}
+
+}  // namespace
+
+double value_bytes(CacheType type) {
+  const ggml_type native = ggml_type_of(type);
+  return static_cast<double>(ggml_type_size(native)) / static_cast<double>(ggml_blck_size(native));
+}
+
+struct Context::Handles {
+  llama_context* context = nullptr;
+  llama_batch batch{};
+  std::int32_t vocabulary = 0;
+  std::vector<std::int32_t> output_rows;  // per slice: index in the batch, or -1
+
+  ~Handles() {
+    if (batch.token != nullptr) llama_batch_free(batch);
+    if (context != nullptr) llama_free(context);
+  }
+};
+
+base::Result<std::unique_ptr<Context>> Context::make(const Model& model,
+                                                     const ContextOptions& options) {
+  clear_errors();
+  auto handles = std::make_unique<Handles>();
+  handles->context = llama_init_from_model(model.get(), make_params(options));
+  if (handles->context == nullptr) {
+    return base::make_error(base::ErrorCode::internal, "The model's memory could not be made (" +
+                                                           std::to_string(options.cells) +
+                                                           " cells): " + last_errors());
+  }
+  handles->batch = llama_batch_init(options.step_tokens_max, 0, 1);
+  handles->vocabulary = model.facts().vocabulary;
+  std::unique_ptr<Context> context(new Context(std::move(handles)));
+  llama_set_abort_callback(
+      context->handles_->context,
+      [](void* data) {
+        return static_cast<std::atomic<bool>*>(data)->load(std::memory_order_relaxed);
+      },
+      &context->abort_);
+  return context;
+}
+
+Context::Context(std::unique_ptr<Handles> handles) : handles_(std::move(handles)) {}
+Context::~Context() = default;
+
+std::int32_t Context::cells_max() const {
+  return static_cast<std::int32_t>(llama_n_ctx(handles_->context));
+}
+
+base::Result<void> Context::warm_up(std::int32_t rounds) {
+  const std::vector<Token> tokens(8, 0);
+  for (std::int32_t round = 0; round < rounds; ++round) {
+    const BatchSlice prefill{0, 0, tokens, true};
+    const BatchSlice next{0, static_cast<std::int32_t>(tokens.size()), std::span(tokens).first(1),
+                          true};
+    const bool done = decode({&prefill, 1}) == Outcome::done && decode({&next, 1}) == Outcome::done;
+    clear(0);
+    if (!done) {
+      return base::make_error(base::ErrorCode::internal,
+                              "The model could not compute its first tokens: " + last_errors());
+    }
+  }
+  return {};
+}
+
+Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
+  llama_batch& batch = handles_->batch;
+  batch.n_tokens = 0;
+  handles_->output_rows.assign(slices.size(), -1);
+  for (std::size_t index = 0; index < slices.size(); ++index) {
+    const BatchSlice& slice = slices[index];
+    std::int32_t position = slice.position;
+    for (const Token token : slice.tokens) {
+      const std::int32_t row = batch.n_tokens++;
+      batch.token[row] = token;
+      batch.pos[row] = position++;
+      batch.n_seq_id[row] = 1;
+      batch.seq_id[row][0] = slice.slot;
+      batch.logits[row] = 0;
+    }
+    if (slice.wants_logits) {
+      handles_->output_rows[index] = batch.n_tokens - 1;
+      batch.logits[batch.n_tokens - 1] = 1;
+    }
+  }
+  switch (llama_decode(handles_->context, batch)) {
+    case 0:
+      return Outcome::done;
+    case 1:
+      return Outcome::no_room;
+    case 2:
+      return Outcome::aborted;
+    default:
+      return Outcome::failed;
+  }
+}
+
+std::span<const float> Context::logits(std::size_t slice_index) {
+  const float* row = llama_get_logits_ith(handles_->context, handles_->output_rows[slice_index]);
+  return {row, static_cast<std::size_t>(handles_->vocabulary)};
+}
+
+std::int32_t Context::cells(std::int32_t slot) {
+  return llama_memory_seq_pos_max(llama_get_memory(handles_->context), slot) + 1;
+}
+
+void Context::clear(std::int32_t slot) {
+  llama_memory_seq_rm(llama_get_memory(handles_->context), slot, -1, -1);
+}
+
+void Context::keep(std::int32_t slot, std::int32_t cells) {
+  llama_memory_seq_rm(llama_get_memory(handles_->context), slot, cells, -1);
+}
+
+}  // namespace deepseek::engine::llama

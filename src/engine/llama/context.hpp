@@ -1,0 +1,56 @@
+// The llama_context behind the scheduler: one unified KV pool, batches made of slices.
+//
+// Owned by main(); every function but abort_flag() belongs to the loop's thread. It decides
+// nothing: which tokens run, and whose cells are cleared, the scheduler says.
+#pragma once
+
+#include "engine/llama/model.hpp"
+#include "engine/model_interface.hpp"
+
+#include <memory>
+
+namespace deepseek::engine::llama {
+
+enum class FlashAttention { automatic, on, off };
+enum class CacheType { f16, q8_0, q4_0 };
+
+struct ContextOptions {
+  std::int32_t cells = 8192;
+  std::int32_t sequences_max = 16;
+  std::int32_t step_tokens_max = 512;
+  std::int32_t micro_batch = 128;  // tokens computed at a time; small keeps memory low
+  std::int32_t threads = 1;
+  std::int32_t threads_prefill = 1;
+  CacheType cache_type = CacheType::f16;
+  FlashAttention flash_attention = FlashAttention::automatic;
+};
+
+class Context final : public Decoder {
+ public:
+  static base::Result<std::unique_ptr<Context>> make(const Model& model,
+                                                     const ContextOptions& options);
+  ~Context() override;
+
+  Outcome decode(std::span<const BatchSlice> slices) override;
+  std::span<const float> logits(std::size_t slice_index) override;
+  std::int32_t cells(std::int32_t slot) override;
+  void clear(std::int32_t slot) override;
+  void keep(std::int32_t slot, std::int32_t cells) override;
+  std::atomic<bool>& abort_flag() override { return abort_; }
+
+  std::int32_t cells_max() const;
+  // Runs a few tokens and forgets them, so that the first request finds everything in memory.
+  base::Result<void> warm_up(std::int32_t rounds);
+
+ private:
+  struct Handles;
+  explicit Context(std::unique_ptr<Handles> handles);
+
+  std::unique_ptr<Handles> handles_;
+  std::atomic<bool> abort_{false};
+};
+
+// Bytes per value of a cache type.
+double value_bytes(CacheType type);
+
+}  // namespace deepseek::engine::llama

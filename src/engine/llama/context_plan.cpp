@@ -1,0 +1,61 @@
+#include "engine/llama/context_plan.hpp"
+
+#include <algorithm>
+
+namespace deepseek::engine::llama {
+namespace {
+
+constexpr std::int64_t kCellsStep = 256;  // llama.cpp rounds the pool up to it
+
+std::int64_t round_up(std::int64_t value) {
+  return (value + kCellsStep - 1) / kCellsStep * kCellsStep;
+}
+
+CacheType cache_type(const std::string& name) {
+  if (name == "q8_0") return CacheType::q8_0;
+  return name == "q4_0" ? CacheType::q4_0 : CacheType::f16;
+}
+
+FlashAttention flash_attention(const std::string& name) {
+  if (name == "on") return FlashAttention::on;
+  return name == "off" ? FlashAttention::off : FlashAttention::automatic;
+}
+
+}  // namespace
+
+ContextPlan plan_context(const Model& model, const EngineOptions& options, std::int32_t cores) {
+  ContextPlan plan;
+  const std::int32_t train = std::max(model.facts().context_train, 1);
+  plan.context_max = options.context_max > 0 ? std::min(options.context_max, train) : train;
+  ContextOptions& context = plan.context;
+  context.cache_type = cache_type(options.kv_type);
+  context.flash_attention = flash_attention(options.flash_attention);
+  const double cell =
+      model.cell_bytes(value_bytes(context.cache_type), value_bytes(context.cache_type));
+  const std::int64_t one = round_up(plan.context_max);
+  const auto affordable =
+      static_cast<std::int64_t>(static_cast<double>(options.kv_bytes) / std::max(cell, 1.0)) /
+      kCellsStep * kCellsStep;
+  const std::int64_t most = std::min<std::int64_t>(one * options.sequences_max, 1 << 30);
+  context.cells = static_cast<std::int32_t>(std::clamp(affordable, one, std::max(one, most)));
+  context.sequences_max = options.sequences_max;
+  context.step_tokens_max = std::max(options.step_tokens_max, options.sequences_max);
+  context.micro_batch = options.micro_batch;
+  context.threads = options.threads > 0 ? options.threads : cores;
+  context.threads_prefill = options.threads_prefill > 0 ? options.threads_prefill : context.threads;
+  plan.kv_bytes = static_cast<std::uint64_t>(cell * context.cells);
+  return plan;
+}
+
+SchedulerOptions scheduler_options(const EngineOptions& options, const ContextPlan& plan) {
+  SchedulerOptions scheduler;
+  scheduler.sequences_max = plan.context.sequences_max;
+  scheduler.queue_max = options.queue_max;
+  scheduler.cells = plan.context.cells;
+  scheduler.context_max = plan.context_max;
+  scheduler.step_tokens_max = plan.context.step_tokens_max;
+  scheduler.prefill_chunk = options.prefill_chunk;
+  return scheduler;
+}
+
+}  // namespace deepseek::engine::llama

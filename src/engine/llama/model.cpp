@@ -1,0 +1,130 @@
+#include "engine/llama/model.hpp"
+
+#include "engine/llama/log_bridge.hpp"
+
+#include <ggml-backend.h>
+#include <llama.h>
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace deepseek::engine::llama {
+namespace {
+
+std::string device_name(ggml_backend_dev_t device) {
+  std::string name = ggml_backend_dev_name(device);
+  if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU) {
+    return name + " (" + ggml_backend_dev_description(device) + ")";
+  }
+  const std::string info = llama_print_system_info();
+  for (const char* feature : {"AMX_INT8", "AVX512", "AVX2", "NEON"}) {
+    if (info.find(std::string(feature) + " = 1") != std::string::npos) {
+      return name + " (" + feature + ")";
+    }
+  }
+  return name;
+}
+
+double number_of(const std::string& text, double fallback) {
+  if (text.empty()) return fallback;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return end == text.c_str() ? fallback : value;
+}
+
+}  // namespace
+
+void load_backends() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  llama_backend_init();
+  if (ggml_backend_dev_count() > 0) return;  // Linked in: nothing to look for.
+  for (const auto& directory :
+       {program.parent_path(), program.parent_path().parent_path() / "lib"}) {
+    ggml_backend_load_all_from_path(directory.c_str());
+    if (ggml_backend_dev_count() > 0) return;
+  }
+  ggml_backend_load_all();
+}
+
+base::Result<std::unique_ptr<Model>> Model::load(const Options& options,
+                                                 std::function<bool(float)> progress) {
+  if (ggml_backend_dev_count() == 0) {
+    return base::make_error(base::ErrorCode::internal,
+                            "No CPU backend of ggml was found beside the program or in ../lib. "
+                            "Install the package again.");
+  }
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = options.gpu_layers;
+  params.progress_callback_user_data = &progress;
+  params.progress_callback = [](float fraction, void* data) {
+    auto& callback = *static_cast<std::function<bool(float)>*>(data);
+    return !callback || callback(fraction);
+  };
+  clear_errors();
+  llama_model* model = nullptr;
+  std::string reason;
+  try {
+    model = llama_model_load_from_file(options.path.c_str(), params);
+  } catch (const std::exception& exception) {
+    reason = exception.what();
+  }
+  if (model == nullptr) {
+    if (reason.empty()) reason = last_errors();
+    return base::make_error(base::ErrorCode::internal,
+                            "The model file " + options.path + " could not be loaded: " + reason);
+  }
+  return std::unique_ptr<Model>(new Model(model));
+}
+
+Model::Model(llama_model* model) : model_(model) {
+  read_facts();
+}
+
+Model::~Model() {
+  llama_model_free(model_);
+}
+
+const llama_vocab* Model::vocabulary() const {
+  return llama_model_get_vocab(model_);
+}
+
+std::string Model::metadata(const std::string& key) const {
+  const std::int32_t length = llama_model_meta_val_str(model_, key.c_str(), nullptr, 0);
+  if (length < 0) return {};
+  std::string value(static_cast<std::size_t>(length) + 1, '\0');
+  llama_model_meta_val_str(model_, key.c_str(), value.data(), value.size());
+  value.resize(static_cast<std::size_t>(length));
+  return value;
+}
+
+void Model::read_facts() {
+  facts_.architecture = metadata("general.architecture");
+  facts_.file_type = llama_ftype_name(llama_model_ftype(model_));
+  facts_.parameters = llama_model_n_params(model_);
+  facts_.bytes = llama_model_size(model_);
+  facts_.repacked_bytes = repacked_bytes();
+  facts_.context_train = llama_model_n_ctx_train(model_);
+  facts_.embedding_dimensions = llama_model_n_embd_out(model_);
+  facts_.vocabulary = llama_vocab_n_tokens(vocabulary());
+  facts_.has_chat_template = llama_model_chat_template(model_, nullptr) != nullptr;
+  for (std::size_t index = 0; index < ggml_backend_dev_count(); ++index) {
+    facts_.devices.push_back(device_name(ggml_backend_dev_get(index)));
+  }
+}
+
+double Model::cell_bytes(double key_bytes, double value_bytes) const {
+  const std::string prefix = facts_.architecture + ".attention.";
+  const int heads = std::max(1, llama_model_n_head(model_));
+  const double head_size = static_cast<double>(llama_model_n_embd(model_)) / heads;
+  const double key = number_of(metadata(prefix + "key_length"), head_size);
+  const double value = number_of(metadata(prefix + "value_length"), head_size);
+  const double layers = llama_model_n_layer(model_);
+  const double heads_kv = std::max(1, llama_model_n_head_kv(model_));
+  return layers * heads_kv * (key * key_bytes + value * value_bytes);
+}
+
+}  // namespace deepseek::engine::llama

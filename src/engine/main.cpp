@@ -1,0 +1,206 @@
+// deepseek-engine: holds one model and serves one deepseek-server over a Unix socket.
+//
+// Two threads of its own: this one does the link's I/O, the other loads the model and runs the
+// loop. When the server's end of the socket closes, the process ends at once.
+#include "base/units.hpp"
+#include "engine/engine_link.hpp"
+#include "engine/engine_loop.hpp"
+#include "engine/engine_options.hpp"
+#include "engine/llama/context.hpp"
+#include "engine/llama/context_plan.hpp"
+#include "engine/llama/embedder.hpp"
+#include "engine/llama/log_bridge.hpp"
+#include "engine/llama/model.hpp"
+#include "engine/llama/model_check.hpp"
+#include "engine/llama/text.hpp"
+#include "engine/machine.hpp"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <boost/asio/io_context.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+namespace deepseek::engine {
+namespace {
+
+// Everything that one loaded model needs, in the order in which it is made.
+struct Machinery {
+  std::unique_ptr<llama::Model> model;
+  std::unique_ptr<llama::Text> text;
+  std::unique_ptr<llama::Context> context;
+  std::unique_ptr<llama::LazyEmbedder> embedder;
+  std::unique_ptr<EngineLoop> loop;
+  llama::ContextPlan plan;
+};
+
+void tell_failure(EngineLink& link, const base::Error& error, bool permanent) {
+  wire::FromEngine message;
+  message.mutable_load_failed()->set_message(error.message);
+  message.mutable_load_failed()->set_permanent(permanent);
+  link.send(message);
+}
+
+void tell_progress(EngineLink& link, float fraction, const char* stage) {
+  wire::FromEngine message;
+  message.mutable_load_progress()->set_fraction(fraction);
+  message.mutable_load_progress()->set_stage(stage);
+  link.send(message);
+}
+
+wire::FromEngine describe(const EngineOptions& options, const Machinery& machinery) {
+  const llama::ModelFacts& facts = machinery.model->facts();
+  wire::FromEngine message;
+  wire::Description* told = message.mutable_ready();
+  told->set_architecture(facts.architecture);
+  told->set_file_type(facts.file_type);
+  told->set_parameters(facts.parameters);
+  told->set_model_bytes(facts.bytes);
+  told->set_kv_bytes(machinery.plan.kv_bytes);
+  told->set_kv_cells(static_cast<std::uint64_t>(machinery.plan.context.cells));
+  told->set_repacked_bytes(facts.repacked_bytes);
+  told->set_context_train(facts.context_train);
+  told->set_context_max(machinery.plan.context_max);
+  told->set_sequences_max(options.sequences_max);
+  told->set_embedding_dimensions(facts.embedding_dimensions);
+  told->set_vocabulary(facts.vocabulary);
+  told->set_has_chat_template(facts.has_chat_template);
+  told->set_embeddings(options.embeddings);
+  for (const std::string& device : facts.devices) told->add_devices(device);
+  told->set_queue_max(options.queue_max);
+  return message;
+}
+
+base::Result<void> load(const EngineOptions& options, EngineLink& link, Machinery& machinery) {
+  int told_percent = -1;
+  auto model = llama::Model::load({options.model, options.gpu_layers},
+                                  [&link, &told_percent](float fraction) {
+                                    const int percent = static_cast<int>(fraction * 100);
+                                    if (percent / 5 != told_percent / 5 || told_percent < 0) {
+                                      tell_progress(link, fraction, "weights");
+                                    }
+                                    told_percent = percent;
+                                    return true;
+                                  });
+  if (model.has_error()) return model.error();
+  machinery.model = std::move(*model);
+  auto text = llama::Text::make(*machinery.model);
+  if (text.has_error()) return text.error();
+  machinery.text = std::move(*text);
+  machinery.plan = llama::plan_context(*machinery.model, options, physical_cores());
+  tell_progress(link, 1, "memory");
+  auto context = llama::Context::make(*machinery.model, machinery.plan.context);
+  if (context.has_error()) return context.error();
+  machinery.context = std::move(*context);
+  if (options.warmup > 0) {
+    tell_progress(link, 1, "warmup");
+    const base::Result<void> warm = machinery.context->warm_up(options.warmup);
+    if (warm.has_error()) return warm.error();
+  }
+  if (options.embeddings) {
+    machinery.embedder =
+        std::make_unique<llama::LazyEmbedder>(*machinery.model, machinery.plan.context);
+  }
+  return {};
+}
+
+// The loop's thread: loads, serves until Shutdown, ends the process.
+void serve(const EngineOptions& options, EngineLink& link, const base::Logger& log) {
+  Machinery machinery;
+  const base::Result<void> loaded = load(options, link, machinery);
+  if (loaded.has_error()) {
+    log.error("the model was not loaded", {{"error", loaded.error().message}});
+    tell_failure(link, loaded.error(), false);
+    link.finish();
+    return;
+  }
+  EngineLoop::Options loop_options;
+  loop_options.scheduler = llama::scheduler_options(options, machinery.plan);
+  machinery.loop = std::make_unique<EngineLoop>(
+      loop_options, *machinery.text, *machinery.context, machinery.embedder.get(),
+      [&link](const wire::FromEngine& message) { link.send(message); }, log);
+  JobLimits limits;
+  limits.context_max = machinery.plan.context_max;
+  limits.embedding_max = machinery.plan.context_max;
+  link.attach(*machinery.text, *machinery.loop, limits);
+  link.send(describe(options, machinery));
+  log.info("ready", {{"model", options.model},
+                     {"cells", machinery.plan.context.cells},
+                     {"context_max", machinery.plan.context_max},
+                     {"threads", machinery.plan.context.threads},
+                     {"resident", base::format_bytes(resident_bytes())}});
+  machinery.loop->run();
+  link.stop_worker();
+  link.finish();
+}
+
+int run_engine(const EngineOptions& options, base::LogSink& sink) {
+  const base::Logger log(sink, "engine");
+  // The server's death must not leave an engine behind, even if it could not close the socket.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::signal(SIGPIPE, SIG_IGN);
+  // A signal for the whole terminal is the server's to handle: it lets us finish what runs.
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGTERM, SIG_IGN);
+  llama::bridge_log(base::Logger(sink, "llama"));
+  llama::load_backends();
+
+  boost::asio::io_context context(1);
+  EngineLink link(
+      context, options.channel, {},
+      [] {
+        // Nobody is left to work for, and the loop may be deep inside a step: end here and now.
+        std::_Exit(0);
+      },
+      log);
+  link.start();
+  std::thread loop_thread(serve, std::cref(options), std::ref(link), log);
+  context.run();
+  loop_thread.join();
+  return 0;
+}
+
+int run_check(const EngineOptions& options) {
+  const base::Result<std::string> facts = llama::check_model(options);
+  if (facts.has_error()) {
+    std::fprintf(stderr, "deepseek-engine: %s\n", facts.error().message.c_str());
+    return 2;
+  }
+  std::printf("%s\n", facts->c_str());
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  const std::span<const char* const> arguments(argv + 1, static_cast<std::size_t>(argc - 1));
+  const base::Result<EngineOptions> options = parse_engine_options(arguments);
+  if (options.has_error()) {
+    std::fprintf(stderr, "deepseek-engine: %s\n", options.error().message.c_str());
+    return 2;
+  }
+  if (options->help) {
+    std::fputs(engine_help().c_str(), stdout);
+    return 0;
+  }
+  if (options->check) return run_check(*options);
+  base::LogSink::Options log_options;
+  log_options.format = options->log_format;
+  log_options.level = options->log_level;
+  base::LogSink sink(log_options);
+  const int status = run_engine(*options, sink);
+  llama::bridge_log(base::Logger());
+  return status;
+}
+
+}  // namespace
+}  // namespace deepseek::engine
+
+int main(int argc, char** argv) {
+  try {
+    return deepseek::engine::run(argc, argv);
+  } catch (const std::exception& exception) {
+    std::fprintf(stderr, "deepseek-engine: %s\n", exception.what());
+    return 1;
+  }
+}

@@ -1,0 +1,100 @@
+// What the engine needs of a model, free of llama.cpp: text in and out, a batch decoder, samplers,
+// embeddings. engine/llama/ implements them; tests use fakes.
+//
+// Text is const and may be used from any thread; Decoder and Embedder belong to the loop's thread,
+// as does a TokenSampler once its sequence runs. None of them logs prompts.
+#pragma once
+
+#include "base/result.hpp"
+#include "engine/scheduler.hpp"
+
+#include "deepseek/engine/v1/engine.pb.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace deepseek::engine {
+
+namespace wire = ::deepseek::engine::v1;
+
+// Chooses one sequence's tokens; keeps its random state, so a preempted sequence goes on exactly.
+class TokenSampler {
+ public:
+  virtual ~TokenSampler() = default;
+  // `logits` are the model's raw ones, one per token of the vocabulary.
+  virtual Token sample(std::span<const float> logits) = 0;
+};
+
+struct RenderedPrompt {
+  std::vector<Token> tokens;
+  std::string text;                  // what the template made; empty for plain input
+  bool starts_in_reasoning = false;  // the template has opened the thinking tag already
+};
+
+// Tags between which the model thinks; empty where its template knows none.
+struct ReasoningTags {
+  std::string open;
+  std::string close;
+};
+
+class TextModel {
+ public:
+  virtual ~TextModel() = default;
+  // The model's template over the messages. Special tokens written in a message stay plain text.
+  virtual base::Result<RenderedPrompt> render(const wire::Chat& chat) const = 0;
+  // Special tokens in `text` stay plain text. `add_special` puts the model's own begin token.
+  virtual base::Result<std::vector<Token>> tokenize(std::string_view text,
+                                                    bool add_special) const = 0;
+  // The bytes of one token; special tokens have none unless `special`.
+  virtual std::string piece(Token token, bool special) const = 0;
+  virtual bool is_end(Token token) const = 0;
+  virtual std::size_t longest_piece() const = 0;  // bytes; no token stands for more text
+  virtual std::int32_t vocabulary() const = 0;
+  virtual ReasoningTags reasoning_tags() const = 0;
+  virtual base::Result<std::unique_ptr<TokenSampler>> make_sampler(
+      const wire::Sampling& sampling) const = 0;
+};
+
+struct BatchSlice {
+  std::int32_t slot = 0;
+  std::int32_t position = 0;  // of the first token
+  std::span<const Token> tokens;
+  bool wants_logits = false;  // of the last token
+};
+
+class Decoder {
+ public:
+  enum class Outcome { done, no_room, aborted, failed };
+
+  virtual ~Decoder() = default;
+  // Runs one batch. It returns `aborted` soon after `abort` became true.
+  virtual Outcome decode(std::span<const BatchSlice> slices) = 0;
+  // Logits of the last decode()'s slice with that index, which must have wanted them.
+  virtual std::span<const float> logits(std::size_t slice_index) = 0;
+  // How many positions of the slot are in the cache.
+  virtual std::int32_t cells(std::int32_t slot) = 0;
+  virtual void clear(std::int32_t slot) = 0;
+  // Removes the positions from `cells` on.
+  virtual void keep(std::int32_t slot, std::int32_t cells) = 0;
+  // Any thread may set it; it interrupts the decode() that runs. The loop resets it between steps.
+  virtual std::atomic<bool>& abort_flag() = 0;
+};
+
+// Pooled, normalised states. Works in pieces, so that running sequences wait for one piece only.
+class Embedder {
+ public:
+  enum class Progress { working, done, failed };
+
+  virtual ~Embedder() = default;
+  virtual std::int32_t dimensions() const = 0;
+  virtual void start(std::vector<Token> tokens) = 0;
+  virtual Progress step() = 0;
+  virtual std::vector<float> take() = 0;  // after `done`
+};
+
+}  // namespace deepseek::engine

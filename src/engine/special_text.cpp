@@ -1,0 +1,93 @@
+#include "engine/special_text.hpp"
+
+#include <utility>
+
+namespace deepseek::engine {
+namespace {
+
+// Private-use characters: no template looks for them.
+std::string open_mark(std::string_view nonce) {
+  return "\xEE\x80\x80" + std::string(nonce) + "\xEE\x80\x81";
+}
+std::string close_mark(std::string_view nonce) {
+  return "\xEE\x80\x82" + std::string(nonce) + "\xEE\x80\x83";
+}
+
+}  // namespace
+
+SpecialText::SpecialText(const std::vector<std::string>& specials) : nodes_(1) {
+  for (const std::string& special : specials) {
+    if (special.empty()) continue;
+    std::uint32_t node = 0;
+    for (const char character : special) {
+      const auto found = nodes_[node].next.find(character);
+      if (found != nodes_[node].next.end()) {
+        node = found->second;
+        continue;
+      }
+      const auto added = static_cast<std::uint32_t>(nodes_.size());
+      nodes_[node].next.emplace(character, added);
+      nodes_.emplace_back();
+      node = added;
+    }
+    nodes_[node].end = true;
+  }
+}
+
+std::size_t SpecialText::match(std::string_view text) const {
+  std::size_t longest = 0;
+  std::uint32_t node = 0;
+  for (std::size_t length = 0; length < text.size(); ++length) {
+    const auto found = nodes_[node].next.find(text[length]);
+    if (found == nodes_[node].next.end()) break;
+    node = found->second;
+    if (nodes_[node].end) longest = length + 1;
+  }
+  return longest;
+}
+
+std::string SpecialText::guard(std::string_view text, std::string_view nonce) const {
+  std::string guarded;
+  guarded.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t length = match(text);
+    if (length == 0) {
+      guarded += text.front();
+      text.remove_prefix(1);
+      continue;
+    }
+    guarded += open_mark(nonce);
+    guarded += text.substr(0, length);
+    guarded += close_mark(nonce);
+    text.remove_prefix(length);
+  }
+  return guarded;
+}
+
+base::Result<std::vector<PromptPiece>> SpecialText::cut(std::string_view rendered,
+                                                        std::string_view nonce) {
+  const std::string open = open_mark(nonce);
+  const std::string close = close_mark(nonce);
+  std::vector<PromptPiece> pieces;
+  while (!rendered.empty()) {
+    const std::size_t begin = rendered.find(open);
+    const std::string_view outside = rendered.substr(0, begin);
+    const std::size_t end = rendered.find(close);
+    const bool torn = outside.find(close) != std::string_view::npos ||
+                      (begin != std::string_view::npos && end == std::string_view::npos);
+    if (torn) {
+      return base::make_error(base::ErrorCode::invalid_request,
+                              "A message holds a special token of this model, and the model's "
+                              "chat template cannot carry it as text. Leave it out.",
+                              "messages");
+    }
+    if (!outside.empty()) pieces.push_back({std::string(outside), false});
+    if (begin == std::string_view::npos) break;
+    const std::size_t inner = begin + open.size();
+    pieces.push_back({std::string(rendered.substr(inner, end - inner)), true});
+    rendered.remove_prefix(end + close.size());
+  }
+  return pieces;
+}
+
+}  // namespace deepseek::engine
