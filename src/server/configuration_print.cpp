@@ -125,7 +125,7 @@ class YamlWriter {
       bool first = true;
       for (const Setting* setting : settings()) {
         if (!setting->in_list()) continue;
-        explain(*setting, "  ");
+        explain(*setting, first ? "  " : "    ");
         std::string name(setting->name);
         name.insert(name.find("[]") + 1, std::to_string(index));
         line((first ? "  - " : "    ") + std::string(setting->leaf()), name, *setting,
@@ -138,6 +138,9 @@ class YamlWriter {
   void aliases(const Section& section) {
     blank();
     comment(section.help, "");
+    for (const Setting* setting : settings()) {
+      if (setting->in_map()) explain(*setting, "");
+    }
     if (values_.aliases.empty()) {
       text_ += "aliases: {}\n";
       return;
