@@ -46,7 +46,7 @@ class SseReader {
   std::size_t pending_bytes() const { return line_.size() + current_.data.size(); }
 
  private:
-  base::Result<void> end_line(std::vector<SseEvent>& events);
+  void end_line(std::vector<SseEvent>& events);
   void field(std::string_view name, std::string_view value);
 
   Limits limits_;
