@@ -1,0 +1,112 @@
+// The engine process of one local model as a Backend: supervised, restarted, spoken to over its
+// socket.
+//
+// Made by main(). Its insides live on one I/O thread, the owner: `executor`. start(), embed() and
+// status() may be called from any I/O thread; events reach a stream through a mailbox that the
+// stream's credits bound. stop() must have returned before it is destroyed. It knows no routes and
+// tries nothing twice: what was in flight when the engine ended gets an error.
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "gateway/backend.hpp"
+#include "gateway/engine_launcher.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deepseek::gateway {
+
+struct EngineBackendOptions {
+  using Duration = std::chrono::milliseconds;
+
+  std::string model;  // its name, for messages
+  EngineCommand command;
+  bool preload = true;  // false: the process starts with the first request
+  std::int32_t stream_credits = 64;
+  Duration rpc_timeout{600'000};      // deadline of a whole request
+  Duration queue_timeout{60'000};     // in the engine's queue; 0: none
+  Duration ready_wait{2'000};         // how long a request waits for an engine that is not ready
+  std::size_t ready_wait_max = 256;   // how many may wait so
+  Duration restart_backoff_min{250};  // of the second restart in a row; the first is at once
+  Duration restart_backoff_max{10'000};
+  Duration restart_reset{10'000};    // ready for so long: the next restart is a first one
+  Duration hello_timeout{60'000};    // from the start of the process to its Hello
+  Duration ping_interval{1'000};     // while it loads or answers
+  Duration wedge_timeout{30'000};    // a ping unanswered for so long: killed
+  Duration shutdown_timeout{5'000};  // from Shutdown to SIGKILL
+  std::size_t suspects_max = 1024;   // fingerprints of requests that ran when an engine died
+  std::uint32_t deaths_max = 2;      // a request that was there so often is refused
+};
+
+// What a running engine said of its model and of itself.
+struct EngineDescription {
+  std::string architecture;
+  std::string file_type;
+  std::uint64_t parameters = 0;
+  std::uint64_t model_bytes = 0;
+  std::uint64_t kv_bytes = 0;
+  std::uint64_t kv_cells = 0;
+  std::uint64_t repacked_bytes = 0;
+  std::int32_t context_train = 0;
+  std::int32_t context_max = 0;
+  std::int32_t sequences_max = 0;
+  std::int32_t embedding_dimensions = 0;
+  std::int32_t vocabulary = 0;
+  std::int32_t queue_max = 0;
+  bool has_chat_template = false;
+  bool embeddings = false;
+  std::vector<std::string> devices;
+};
+
+// As of the engine's last step; counters since the engine's start. All zero while there is none.
+struct EngineLoadFigures {
+  std::int32_t running = 0;
+  std::int32_t waiting = 0;  // in the engine's queue
+  std::uint64_t kv_cells_used = 0;
+  std::uint64_t prefill_tokens = 0;
+  std::uint64_t decode_tokens = 0;
+  std::uint64_t preemptions = 0;
+  std::uint64_t steps = 0;
+  double step_ms = 0;
+};
+
+class EngineBackend final : public Backend {
+ public:
+  // With no launcher given, the real program is started.
+  EngineBackend(boost::asio::any_io_executor executor, EngineBackendOptions options,
+                base::Logger logger, std::unique_ptr<EngineLauncher> launcher = nullptr);
+  ~EngineBackend() override;
+  EngineBackend(const EngineBackend&) = delete;
+  EngineBackend& operator=(const EngineBackend&) = delete;
+
+  // Starts the process (if options.preload). Any thread; once; before or after the I/O threads
+  // start.
+  void launch();
+  // After a permanent failure: tries again, as after a reload. Any thread.
+  void retry();
+  // Lets the engine finish what runs, then ends it: SIGTERM, and SIGKILL after shutdown_timeout.
+  // From a coroutine on any I/O thread; once. Afterwards no process is left and no request runs.
+  boost::asio::awaitable<void> stop();
+
+  boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
+      const protocol::Request& request) override;
+  boost::asio::awaitable<base::Result<EmbeddingResult>> embed(
+      const protocol::EmbeddingRequest& request) override;
+  BackendStatus status() const override;
+
+  std::optional<EngineDescription> description() const;  // of the last engine that was ready
+  EngineLoadFigures load() const;
+  const std::string& model() const;
+
+  struct Core;
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace deepseek::gateway

@@ -1,0 +1,63 @@
+// How an engine process comes to life: the one step of the engine backend that tests replace.
+//
+// Called on the backend's owner thread only. A launcher keeps no process; the backend owns what
+// launch() returns.
+#pragma once
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace deepseek::gateway {
+
+// The program and the flags of deepseek-engine; zero or "auto" leaves the choice to the engine.
+struct EngineCommand {
+  std::string program;  // an absolute path
+  std::string model_path;
+  std::uint32_t threads = 0;
+  std::uint32_t threads_prefill = 0;
+  std::uint64_t kv_bytes = 0;
+  std::string kv_type = "f16";  // f16, q8_0, q4_0
+  std::uint32_t sequences_max = 16;
+  std::uint32_t queue_max = 256;
+  std::uint32_t prefill_chunk = 256;
+  std::string flash_attention = "auto";  // auto, on, off
+  std::uint32_t context_max = 0;
+  bool embeddings = false;
+  std::uint32_t warmup = 1;
+  base::LogFormat log_format = base::LogFormat::text;
+  base::LogLevel log_level = base::LogLevel::info;
+};
+
+// The flags for `command`, without --channel and --check. Pure.
+std::vector<std::string> engine_arguments(const EngineCommand& command);
+
+class EngineProcess {
+ public:
+  virtual ~EngineProcess() = default;  // kills and reaps what still runs
+  virtual int pid() const = 0;
+  virtual void signal(int number) = 0;  // nothing after it ended
+  // How it ended, as "was killed by signal 9 (Killed)" or "ended with exit status 1". Once.
+  virtual boost::asio::awaitable<std::string> wait() = 0;
+};
+
+struct LaunchedEngine {
+  int channel = -1;  // our end of the socket pair
+  std::unique_ptr<EngineProcess> process;
+};
+
+class EngineLauncher {
+ public:
+  virtual ~EngineLauncher() = default;
+  virtual base::Result<LaunchedEngine> launch(boost::asio::any_io_executor executor) = 0;
+};
+
+std::unique_ptr<EngineLauncher> make_engine_launcher(EngineCommand command);
+
+}  // namespace deepseek::gateway
