@@ -29,7 +29,7 @@ base::Result<EmbeddingRequest> decode_embeddings(std::string_view body,
   const std::string format = reader.optional_string("encoding_format", {64}).value_or("float");
   if (format != "float" && format != "base64") {
     reader.refuse("encoding_format",
-                  "encoding_format must be \"float\" or \"base64\", found " + quoted(format));
+                  "encoding_format must be \"float\" or \"base64\", found " + quote_value(format));
   }
   request.base64 = format == "base64";
   if (const auto dimensions = reader.optional_integer("dimensions", 1, {dimensions_max})) {

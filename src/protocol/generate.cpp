@@ -45,7 +45,7 @@ bool contains(const Names& names, std::string_view name) {
 base::Error bad_query(std::string_view name, const std::string& what) {
   const std::string shown(utf8_prefix(name, 64));
   return base::make_error(base::ErrorCode::invalid_request,
-                          "the query parameter " + quoted(name) + " " + what,
+                          "the query parameter " + quote_value(name) + " " + what,
                           base::is_valid_utf8(shown) ? redact(shown) : std::string());
 }
 
@@ -57,7 +57,7 @@ base::Result<json::value> query_value(const QueryPair& pair, const RequestLimits
   if (text == "True") return json::value(true);
   if (text == "False") return json::value(false);
   auto value = parse_json(text, limits);
-  if (!value) return bad_query(name, "must be a number, true or false, found " + quoted(text));
+  if (!value) return bad_query(name, "must be a number, true or false, found " + quote_value(text));
   return value;
 }
 

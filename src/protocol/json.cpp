@@ -179,7 +179,7 @@ class Handler {
     const auto twin = std::adjacent_find(
         begin, keys_.end(), [&](const Key& a, const Key& b) { return bytes_of(a) == bytes_of(b); });
     if (twin != keys_.end()) {
-      return refuse("the key " + quoted(bytes_of(*twin)) + " is given twice in one object",
+      return refuse("the key " + quote_value(bytes_of(*twin)) + " is given twice in one object",
                     (twin + 1)->offset, ec);
     }
     keys_.resize(frame.first_key);

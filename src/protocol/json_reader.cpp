@@ -54,7 +54,7 @@ std::string describe_value(const json::value& value) {
       return number_text(value.get_double());
     case json::kind::string: {
       const auto& text = value.get_string();
-      return "the string " + quoted({text.data(), text.size()});
+      return "the string " + quote_value({text.data(), text.size()});
     }
     case json::kind::array:
       return "a list of " + std::to_string(value.get_array().size());

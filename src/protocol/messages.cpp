@@ -40,7 +40,7 @@ void read_image(JsonReader& part, Message& message, Request& request) {
   }
   if (part.failed()) return;
   if (!is_image_url(url)) {
-    part.refuse(path, path + " must begin with https:// or data:, found " + quoted(url));
+    part.refuse(path, path + " must begin with https:// or data:, found " + quote_value(url));
     return;
   }
   note_feature(request, Feature::images, part.path());
@@ -57,8 +57,9 @@ void read_part(JsonReader& part, Message& message, Request& request) {
   } else if (type == "input_audio") {
     note_feature(request, Feature::audio, part.path());
   } else {
-    part.refuse(part.path_of("type"),
-                part.path_of("type") + " must be \"text\" or \"image_url\", found " + quoted(type));
+    part.refuse(
+        part.path_of("type"),
+        part.path_of("type") + " must be \"text\" or \"image_url\", found " + quote_value(type));
   }
 }
 
@@ -129,7 +130,8 @@ void read_role(JsonReader& reader, Message& message, Request& request) {
   } else {
     reader.refuse(reader.path_of("role"),
                   reader.path_of("role") +
-                      " must be system, developer, user, assistant or tool, found " + quoted(name));
+                      " must be system, developer, user, assistant or tool, found " +
+                      quote_value(name));
   }
 }
 

@@ -93,7 +93,7 @@ std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max) {
   return text.substr(0, bytes_max);
 }
 
-std::string quoted(std::string_view value) {
+std::string quote_value(std::string_view value) {
   // Redaction first: a cut must not hide the shape of a key from it. 512 bytes hold any 64
   // characters and enough of what follows.
   const std::string clean = redact(utf8_prefix(value, 512));

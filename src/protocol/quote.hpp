@@ -11,7 +11,13 @@ namespace deepseek::protocol {
 
 // `value` in double quotes, at most 64 characters of it (then "…"); control characters escaped,
 // secrets masked.
-std::string quoted(std::string_view value);
+std::string quote_value(std::string_view value);
+
+// The same by a shorter name. With a std::string argument call it qualified: std::quoted is found
+// by the argument's namespace otherwise.
+inline std::string quoted(std::string_view value) {
+  return quote_value(value);
+}
 
 // Replaces what looks like a key or token ("sk-…", "Bearer …", a JWT, long mixed runs of letters
 // and digits) by "***". Linear.

@@ -51,7 +51,7 @@ void read_logit_bias(JsonReader& reader, const RequestLimits& limits, Request& r
         token > limits.token_id_max) {
       reader.refuse("logit_bias", "logit_bias: a key must be a token id from 0 to " +
                                       std::to_string(limits.token_id_max) + ", found " +
-                                      quoted(key));
+                                      quote_value(key));
       return;
     }
     const auto bias =
@@ -97,8 +97,9 @@ void read_thinking(JsonReader& reader, Request& request) {
     if (type == "enabled" || type == "disabled") {
       request.thinking = type == "enabled";
     } else {
-      thinking->refuse("thinking.type",
-                       "thinking.type must be \"enabled\" or \"disabled\", found " + quoted(type));
+      thinking->refuse(
+          "thinking.type",
+          "thinking.type must be \"enabled\" or \"disabled\", found " + quote_value(type));
     }
   }
   const auto effort = reader.optional_string("reasoning_effort", {64});
@@ -109,7 +110,7 @@ void read_thinking(JsonReader& reader, Request& request) {
     reader.refuse("reasoning_effort",
                   "reasoning_effort must be none, minimal, low, medium, high, xhigh, max or ultra, "
                   "found " +
-                      quoted(*effort));
+                      quote_value(*effort));
   }
   request.reasoning_effort = *effort;
 }
@@ -128,7 +129,7 @@ void read_response_format(JsonReader& reader, Request& request) {
     format->refuse("response_format.type",
                    "response_format.type must be \"text\", \"json_object\" or \"json_schema\", "
                    "found " +
-                       quoted(type));
+                       quote_value(type));
   }
 }
 

@@ -1,0 +1,383 @@
+#include "protocol/decode.hpp"
+
+#include <gtest/gtest.h>
+
+namespace deepseek::protocol {
+namespace {
+
+const RequestLimits limits;
+
+base::Result<Request> chat(std::string_view fields) {
+  return decode_chat(R"({"messages":[{"role":"user","content":"hi"}])" +
+                         (fields.empty() ? std::string() : "," + std::string(fields)) + "}",
+                     {limits});
+}
+
+base::Result<Request> completion(std::string_view fields) {
+  return decode_completions("{" + std::string(fields) + "}", {limits});
+}
+
+struct Refusal {
+  std::string_view fields;
+  std::string_view param;
+  std::string_view part_of_message;
+};
+
+void expect_refused(const base::Result<Request>& result, const Refusal& refusal) {
+  ASSERT_FALSE(result) << refusal.fields;
+  EXPECT_EQ(base::describe(result.error().code).http_status, 400) << refusal.fields;
+  EXPECT_EQ(result.error().param, refusal.param) << refusal.fields;
+  EXPECT_NE(result.error().message.find(refusal.part_of_message), std::string::npos)
+      << refusal.fields << " → " << result.error().message;
+}
+
+TEST(DecodeChat, reads_every_field) {
+  const auto result = decode_chat(R"({"model":"m","messages":[
+      {"role":"system","content":"be brief"},
+      {"role":"user","name":"ann","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+      {"role":"assistant","content":null,"reasoning_content":"r",
+       "tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+      {"role":"tool","tool_call_id":"c1","content":"42"},
+      {"role":"assistant","content":"The","prefix":true}],
+      "stream":true,"stream_options":{"include_usage":true},"max_tokens":7,
+      "max_completion_tokens":7,"temperature":0.5,"top_p":0.9,"top_k":40,"min_p":0.1,
+      "presence_penalty":-2,"frequency_penalty":2,"repetition_penalty":1.1,"stop":["x","y"],
+      "seed":5.0,"ignore_eos":true,"n":2,"logprobs":true,"top_logprobs":3,
+      "logit_bias":{"15":-100,"16":1.5},"user":"u","user_id":"uid","thinking":{"type":"disabled"},
+      "reasoning_effort":"high","tools":[],"tool_choice":"none","response_format":{"type":"text"},
+      "metadata":{},"store":false})",
+                                  {limits, "ignored", "req-1"});
+  ASSERT_TRUE(result) << result.error().message;
+  const Request& request = *result;
+  EXPECT_EQ(request.model, "m");
+  EXPECT_EQ(request.id, "req-1");
+  ASSERT_EQ(request.messages.size(), 5U);
+  EXPECT_EQ(request.messages[0].role, Role::system);
+  EXPECT_EQ(request.messages[1].text(), "ab");
+  EXPECT_EQ(request.messages[1].name, "ann");
+  EXPECT_EQ(request.messages[2].tool_calls.at(0).name, "f");
+  EXPECT_EQ(request.messages[2].reasoning_content, "r");
+  EXPECT_EQ(request.messages[3].tool_call_id, "c1");
+  EXPECT_TRUE(request.messages[4].prefix);
+  EXPECT_TRUE(request.stream && request.stream_usage);
+  EXPECT_EQ(request.tokens_max, 7);
+  EXPECT_EQ(request.sampling.temperature, 0.5);
+  EXPECT_EQ(request.sampling.top_p, 0.9);
+  EXPECT_EQ(request.sampling.top_k, 40);
+  EXPECT_EQ(request.sampling.min_p, 0.1);
+  EXPECT_EQ(request.sampling.presence_penalty, -2);
+  EXPECT_EQ(request.sampling.frequency_penalty, 2);
+  EXPECT_EQ(request.sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(request.sampling.seed, 5U);
+  EXPECT_TRUE(request.sampling.ignore_eos);
+  EXPECT_EQ(request.sampling.logit_bias, (std::map<std::int32_t, double>{{15, -100}, {16, 1.5}}));
+  EXPECT_EQ(request.stop, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(request.choices, 2);
+  EXPECT_EQ(request.logprobs, 3);
+  EXPECT_EQ(request.user, "u");
+  EXPECT_EQ(request.user_id, "uid");
+  EXPECT_EQ(request.thinking, false);
+  EXPECT_EQ(request.reasoning_effort, "high");
+  EXPECT_EQ(request.unknown_fields, (std::vector<std::string>{"metadata", "store"}));
+}
+
+TEST(DecodeChat, takes_the_model_from_the_header_and_null_as_absent) {
+  const auto result = decode_chat(
+      R"({"model":null,"messages":[{"role":"user","content":"hi"}],"temperature":null,
+          "top_p":0,"top_k":-1,"seed":-1,"stop":"x"})",
+      {limits, "deepseek-chat-7b"});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->model, "deepseek-chat-7b");
+  EXPECT_FALSE(result->sampling.temperature);
+  EXPECT_GT(*result->sampling.top_p, 0);
+  EXPECT_EQ(result->sampling.top_k, 0);
+  EXPECT_EQ(result->sampling.seed, ~std::uint64_t{0});
+  EXPECT_EQ(result->stop, std::vector<std::string>{"x"});
+  EXPECT_FALSE(result->tokens_max);
+  EXPECT_FALSE(result->logprobs);
+}
+
+TEST(DecodeChat, refuses_wrong_types_and_ranges_with_the_param) {
+  const Refusal cases[] = {
+      {R"("temperature":3.5)", "temperature", "must be a number from 0 to 2, found 3.5"},
+      {R"("temperature":-0.1)", "temperature", "found -0.1"},
+      {R"("temperature":"0.7")", "temperature", "found the string \"0.7\""},
+      {R"("top_p":1.01)", "top_p", "from 0 to 1"},
+      {R"("min_p":-1)", "min_p", "from 0 to 1"},
+      {R"("top_k":-2)", "top_k", "from -1 to"},
+      {R"("top_k":9223372036854775808)", "top_k", "found 9223372036854775808"},
+      {R"("presence_penalty":2.1)", "presence_penalty", "from -2 to 2"},
+      {R"("frequency_penalty":true)", "frequency_penalty", "found true"},
+      {R"("repetition_penalty":0)", "repetition_penalty", "above 0 up to 2"},
+      {R"("seed":1.5)", "seed", "an integer"},
+      {R"("seed":1e300)", "seed", "an integer"},
+      {R"("n":0)", "n", "from 1 to 16 (limits.choices_max), found 0"},
+      {R"("n":-1)", "n", "limits.choices_max"},
+      {R"("n":1000000000)", "n", "limits.choices_max"},
+      {R"("max_tokens":0)", "max_tokens", "limits.tokens_max"},
+      {R"("max_tokens":-1)", "max_tokens", "limits.tokens_max"},
+      {R"("max_tokens":9223372036854775807)", "max_tokens", "limits.tokens_max"},
+      {R"("max_tokens":18446744073709551615)", "max_tokens", "limits.tokens_max"},
+      {R"("max_tokens":1.5)", "max_tokens", "found 1.5"},
+      {R"("max_tokens":5,"max_completion_tokens":6)", "max_completion_tokens", "give one of them"},
+      {R"("stream":"yes")", "stream", "true or false"},
+      {R"("stream_options":[])", "stream_options", "an object"},
+      {R"("stream_options":{"include_usage":1})", "stream_options.include_usage", "true or false"},
+      {R"("stop":[1])", "stop[0]", "a string"},
+      {R"("stop":"")", "stop", "must not be an empty string"},
+      {R"("stop":{})", "stop", "a string or a list of strings"},
+      {R"("stop":["1","2","3","4","5","6","7","8","9","a","b","c","d","e","f","g","h"])", "stop",
+       "17 entries; at most 16 (limits.stop_max)"},
+      {R"("logprobs":2)", "logprobs", "true or false"},
+      {R"("top_logprobs":2)", "top_logprobs", "needs \"logprobs\": true"},
+      {R"("logprobs":true,"top_logprobs":21)", "top_logprobs", "limits.logprobs_max"},
+      {R"("logprobs":true,"top_logprobs":-1)", "top_logprobs", "limits.logprobs_max"},
+      {R"("logit_bias":[])", "logit_bias", "an object from token id"},
+      {R"("logit_bias":{"a":1})", "logit_bias", "found \"a\""},
+      {R"("logit_bias":{"-1":1})", "logit_bias", "found \"-1\""},
+      {R"("logit_bias":{"99999999999":1})", "logit_bias", "a token id"},
+      {R"("logit_bias":{"1":101})", "logit_bias.1", "from -100 to 100"},
+      {R"("logit_bias":{"1":1,"01":2})", "logit_bias", "given twice"},
+      {R"("user":5)", "user", "a string"},
+      {R"("thinking":{"type":"maybe"})", "thinking.type", "found \"maybe\""},
+      {R"("thinking":{})", "thinking.type", "is missing"},
+      {R"("reasoning_effort":"most")", "reasoning_effort", "found \"most\""},
+      {R"("model":5)", "model", "a string"},
+      {R"("ignore_eos":"x")", "ignore_eos", "true or false"},
+      {R"("response_format":{"type":"xml"})", "response_format.type", "found \"xml\""},
+  };
+  for (const Refusal& refusal : cases) expect_refused(chat(refusal.fields), refusal);
+}
+
+TEST(DecodeChat, refuses_long_strings_and_lists_by_their_setting) {
+  const std::string long_text(600, 'u');
+  expect_refused(chat("\"user_id\":\"" + long_text + "\""),
+                 {"", "user_id", "600 bytes; at most 512 (limits.user_id_bytes_max)"});
+  expect_refused(chat("\"user\":\"" + long_text + "\""), {"", "user", "limits.user_bytes_max"});
+  expect_refused(chat("\"model\":\"" + long_text + "\""), {"", "model", "limits.model_bytes_max"});
+  expect_refused(chat("\"stop\":\"" + long_text + "\""), {"", "stop", "limits.stop_bytes_max"});
+  std::string biases = "\"0\":1";
+  for (int i = 1; i <= 1023; ++i) biases += ",\"" + std::to_string(i) + "\":1";
+  EXPECT_TRUE(chat("\"logit_bias\":{" + biases + "}"));
+  std::string messages = R"({"role":"user","content":"x"})";
+  for (int i = 0; i < 4096; ++i) messages += R"(,{"role":"user","content":"x"})";
+  expect_refused(decode_chat("{\"messages\":[" + messages + "]}", {limits}),
+                 {"", "messages", "4097 entries; at most 4096 (limits.messages_max)"});
+  EXPECT_EQ(decode_chat(R"({"messages":[{"role":"user","content":"x"}]})", {limits, long_text})
+                .error()
+                .param,
+            "model");
+}
+
+TEST(DecodeChat, refuses_wrong_messages_with_the_path) {
+  const Refusal cases[] = {
+      {R"({})", "messages", "messages is missing"},
+      {R"({"messages":[]})", "messages", "at least one entry"},
+      {R"({"messages":"hi"})", "messages", "must be a list, found the string \"hi\""},
+      {R"({"messages":[5]})", "messages[0]", "an object"},
+      {R"({"messages":[{"content":"x"}]})", "messages[0].role", "is missing"},
+      {R"({"messages":[{"role":"root","content":"x"}]})", "messages[0].role", "found \"root\""},
+      {R"({"messages":[{"role":"user"}]})", "messages[0].content", "is missing"},
+      {R"({"messages":[{"role":"user","content":"a"},{"role":"user","content":5}]})",
+       "messages[1].content", "found 5"},
+      {R"({"messages":[{"role":"user","content":[]}]})", "messages[0].content", "at least one"},
+      {R"({"messages":[{"role":"user","content":["x"]}]})", "messages[0].content[0]", "an object"},
+      {R"({"messages":[{"role":"user","content":[{"type":"video"}]}]})",
+       "messages[0].content[0].type", "found \"video\""},
+      {R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})",
+       "messages[0].content[0].text", "is missing"},
+      {R"({"messages":[{"role":"user","content":[{"type":"image_url",
+          "image_url":{"url":"file:///etc/passwd"}}]}]})",
+       "messages[0].content[0].image_url", "must begin with https:// or data:"},
+      {R"({"messages":[{"role":"tool","content":"x"}]})", "messages[0].tool_call_id", "missing"},
+      {R"({"messages":[{"role":"assistant","content":"x","prefix":true},
+          {"role":"user","content":"x"}]})",
+       "messages[0].prefix", "last message"},
+      {R"({"messages":[{"role":"user","content":"x","tool_calls":[{}]}]})",
+       "messages[0].tool_calls", "assistant"},
+      {R"({"messages":[{"role":"assistant","tool_calls":[{"id":"a"}]}]})",
+       "messages[0].tool_calls[0].function", "is missing"},
+  };
+  for (const Refusal& refusal : cases) {
+    expect_refused(decode_chat(refusal.fields, {limits}), refusal);
+  }
+}
+
+TEST(DecodeChat, names_what_local_models_cannot_do) {
+  const Refusal cases[] = {
+      {R"("tools":[{"type":"function"}])", "tools", "tool calls"},
+      {R"("tool_choice":"required")", "tool_choice", "tool calls"},
+      {R"("functions":[{}])", "functions", "function calls"},
+      {R"("response_format":{"type":"json_object"})", "response_format", "response_format"},
+      {R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format", ""},
+      {R"("audio":{"voice":"x"})", "audio", "audio"},
+      {R"("modalities":["text","audio"])", "modalities", "audio"},
+      {R"("web_search_options":{})", "web_search_options", "web search"},
+  };
+  for (const Refusal& refusal : cases) {
+    const auto result = chat(refusal.fields);
+    expect_refused(result, refusal);
+    EXPECT_EQ(result.error().code, base::ErrorCode::not_implemented);
+  }
+  const auto image = decode_chat(
+      R"({"messages":[{"role":"user","content":[{"type":"image_url",
+          "image_url":{"url":"https://example.com/a.png"}}]}]})",
+      {limits});
+  expect_refused(image, {"", "messages[0].content[0]", "images"});
+}
+
+TEST(DecodeChat, hostile_json_never_gets_through) {
+  using namespace std::string_view_literals;
+  for (const std::string_view fields :
+       {R"("n":1,"n":99)"sv, R"("model":"a","mod\u0065l":"b")"sv, R"("user":"\ud800")"sv,
+        R"("user":"\u0000")"sv, R"("temperature":1e400)"sv, R"("temperature":NaN)"sv}) {
+    const auto result = chat(fields);
+    ASSERT_FALSE(result) << fields;
+    EXPECT_EQ(result.error().message.substr(0, 8), "bad JSON") << fields;
+  }
+  EXPECT_FALSE(decode_chat(R"({"messages":[{"role":"user","content":"x"}]} trailing)", {limits}));
+  EXPECT_FALSE(decode_chat("", {limits}));
+  EXPECT_FALSE(decode_chat("[]", {limits}));
+}
+
+TEST(DecodeChat, bounds_the_list_of_unknown_fields) {
+  std::string fields = "\"" + std::string(1000, 'z') + "\":1";
+  for (int i = 0; i < 100; ++i) fields += ",\"x" + std::to_string(i) + "\":1";
+  const auto result = chat(fields);
+  ASSERT_TRUE(result);
+  ASSERT_EQ(result->unknown_fields.size(), 32U);
+  EXPECT_EQ(result->unknown_fields[0].size(), 64U);
+}
+
+TEST(DecodeCompletions, reads_the_four_forms_of_a_prompt) {
+  EXPECT_EQ(completion(R"("prompt":"a")")->prompts, std::vector<Prompt>{"a"});
+  EXPECT_EQ(completion(R"("prompt":["a","b"])")->prompts, (std::vector<Prompt>{"a", "b"}));
+  EXPECT_EQ(completion(R"("prompt":[1,2.0])")->prompts, (std::vector<Prompt>{TokenIds{1, 2}}));
+  EXPECT_EQ(completion(R"("prompt":[[1],[2,3]])")->prompts,
+            (std::vector<Prompt>{TokenIds{1}, TokenIds{2, 3}}));
+  const auto result = completion(R"("prompt":"a","echo":true,"n":2,"best_of":2)");
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->operation, Operation::completion);
+  EXPECT_TRUE(result->echo);
+  EXPECT_EQ(result->tokens_max, 16);
+  EXPECT_EQ(completion(R"("prompt":"a","logprobs":5)")->logprobs, 5);
+}
+
+TEST(DecodeCompletions, takes_messages_as_in_tutorials) {
+  const auto result = completion(
+      R"("model":"deepseek-chat","messages":[{"role":"user","content":"hi"}],"max_tokens":50,
+         "temperature":0.7,"top_p":0.9,"stream":false)");
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->operation, Operation::chat);
+  EXPECT_EQ(result->tokens_max, 50);
+  EXPECT_EQ(result->messages.size(), 1U);
+}
+
+TEST(DecodeCompletions, refuses_with_the_param) {
+  const Refusal cases[] = {
+      {R"("model":"m")", "prompt", "prompt is missing"},
+      {R"("prompt":"a","messages":[{"role":"user","content":"hi"}])", "prompt", "both"},
+      {R"("prompt":5)", "prompt", "found 5"},
+      {R"("prompt":[])", "prompt", "at least one entry"},
+      {R"("prompt":[[]])", "prompt[0]", "at least one entry"},
+      {R"("prompt":["a",1])", "prompt[1]", "a string"},
+      {R"("prompt":[1,"a"])", "prompt[1]", "an integer"},
+      {R"("prompt":[1,-1])", "prompt[1]", "found -1"},
+      {R"("prompt":[[1],[9223372036854775808]])", "prompt[1][0]", "an integer"},
+      {R"("prompt":[null])", "prompt[0]", "found null"},
+      {R"("prompt":"a","suffix":"b")", "suffix", "fill in the middle"},
+      {R"("prompt":"a","best_of":3)", "best_of", "equal to n (1)"},
+      {R"("prompt":"a","logprobs":true)", "logprobs", "an integer"},
+      {R"("prompt":"a","logprobs":1000)", "logprobs", "limits.logprobs_max"},
+      {R"("prompt":[1],"echo":true)", "echo", "token ids"},
+      {R"("prompt":"a","echo":true,"logprobs":1)", "echo", "together with logprobs"},
+  };
+  for (const Refusal& refusal : cases) expect_refused(completion(refusal.fields), refusal);
+  std::string many = "\"a\"";
+  for (int i = 1; i < 128; ++i) many += ",\"a\"";
+  EXPECT_TRUE(completion("\"prompt\":[" + many + "]"));
+  expect_refused(completion("\"n\":16,\"prompt\":[" + many + "]"),
+                 {"", "n", "2048 answers; at most 256 (limits.sequences_max)"});
+  expect_refused(completion("\"prompt\":[" + many + ",\"a\"]"),
+                 {"", "prompt", "limits.prompts_max"});
+}
+
+TEST(DecodeInfer, makes_a_chat_of_the_query) {
+  const auto result = decode_infer(
+      R"({"query":"解释量子计算原理","system":"short","max_tokens":9,"stream":true})", {limits});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_EQ(result->messages.size(), 2U);
+  EXPECT_EQ(result->messages[0].role, Role::system);
+  EXPECT_EQ(result->messages[1].text(), "解释量子计算原理");
+  EXPECT_EQ(result->tokens_max, 9);
+  EXPECT_TRUE(result->stream);
+  expect_refused(decode_infer("{}", {limits}), {"", "query", "query is missing"});
+  expect_refused(decode_infer(R"({"query":""})", {limits}), {"", "query", "empty"});
+  expect_refused(decode_infer(R"({"query":["a"]})", {limits}), {"", "query", "a string"});
+  expect_refused(decode_infer(R"({"query":"a","n":2})", {limits}), {"", "n", "must be 1"});
+}
+
+TEST(DecodeGenerate, reads_the_query_string_or_the_body) {
+  const std::vector<QueryPair> pairs{
+      {"prompt", "42"}, {"max_new_tokens", "5"}, {"temperature", "0.5"},   {"stop", "a"},
+      {"stop", "b"},    {"stream", "true"},      {"utm_source", "ignored"}};
+  const auto result = decode_generate("", pairs, {limits});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->operation, Operation::completion);
+  EXPECT_EQ(result->prompts, std::vector<Prompt>{"42"});
+  EXPECT_EQ(result->tokens_max, 5);
+  EXPECT_EQ(result->sampling.temperature, 0.5);
+  EXPECT_EQ(result->stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(result->stream);
+  const auto body = decode_generate(R"({"prompt":"a","do_sample":false})", {}, {limits});
+  ASSERT_TRUE(body) << body.error().message;
+  EXPECT_EQ(body->tokens_max, 256);
+  EXPECT_EQ(body->sampling.temperature, 0);
+}
+
+TEST(DecodeGenerate, refuses_with_the_param) {
+  const auto query = [](std::vector<QueryPair> pairs, std::string_view body = "") {
+    return decode_generate(body, pairs, {limits});
+  };
+  expect_refused(query({}), {"", "prompt", "prompt is missing"});
+  expect_refused(query({{"prompt", "a"}, {"prompt", "b"}}), {"", "prompt", "given twice"});
+  expect_refused(query({{"prompt", "a"}}, R"({"prompt":"b"})"), {"", "prompt", "given twice"});
+  expect_refused(query({{"prompt", "a"}, {"temperature", "nan"}}),
+                 {"", "temperature", "found \"nan\""});
+  expect_refused(query({{"prompt", "a"}, {"temperature", "1e400"}}), {"", "temperature", ""});
+  expect_refused(query({{"prompt", "a"}, {"max_tokens", "-1"}}),
+                 {"", "max_tokens", "limits.tokens_max"});
+  expect_refused(query({{"prompt", "\xFF"}}), {"", "prompt", "UTF-8"});
+  expect_refused(query({{"prompt", std::string(1, '\0')}}), {"", "prompt", "NUL"});
+  expect_refused(query({}, R"({"prompt":5})"), {"", "prompt", "a string"});
+}
+
+TEST(DecodeEmbeddings, reads_and_refuses) {
+  const auto result = decode_embeddings(
+      R"({"model":"e","input":["a","b"],"encoding_format":"base64","dimensions":64,"user":"u"})",
+      {limits, "", "id"});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->inputs.size(), 2U);
+  EXPECT_TRUE(result->base64);
+  EXPECT_EQ(result->dimensions, 64);
+  EXPECT_EQ(result->id, "id");
+  const Refusal cases[] = {
+      {R"({})", "input", "input is missing"},
+      {R"({"input":[]})", "input", "at least one"},
+      {R"({"input":""})", "input", "empty string"},
+      {R"({"input":["a",""]})", "input[1]", "empty string"},
+      {R"({"input":[[1],["a"]]})", "input[1][0]", "an integer"},
+      {R"({"input":"a","encoding_format":"hex"})", "encoding_format", "found \"hex\""},
+      {R"({"input":"a","dimensions":0})", "dimensions", "from 1"},
+  };
+  for (const Refusal& refusal : cases) {
+    const auto refused = decode_embeddings(refusal.fields, {limits});
+    ASSERT_FALSE(refused) << refusal.fields;
+    EXPECT_EQ(refused.error().param, refusal.param) << refusal.fields;
+    EXPECT_NE(refused.error().message.find(refusal.part_of_message), std::string::npos)
+        << refused.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace deepseek::protocol

@@ -1,0 +1,115 @@
+// libFuzzer target over everything that reads bytes from clients in protocol/: all decoders, the
+// query string of /generate, the SSE reader, and the encoders of errors. The first byte picks the
+// decoder, so that one corpus serves all.
+#include "base/utf8.hpp"
+#include "protocol/decode.hpp"
+#include "protocol/encode.hpp"
+#include "protocol/json.hpp"
+#include "protocol/sse.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+namespace {
+
+using namespace deepseek;
+using namespace deepseek::protocol;
+
+void check(bool holds) {
+  if (!holds) std::abort();
+}
+
+// Whatever was refused must be worded as valid JSON that a client can read.
+void check_error(const base::Error& error) {
+  const std::string body = error_body(error);
+  check(base::is_valid_utf8(body));
+  check(body.size() < 8192);
+  check(parse_json(body, RequestLimits()).has_value());
+  check(base::describe(error.code).http_status == 400);
+}
+
+// What was accepted keeps the limits, and can be encoded.
+void check_request(const Request& request, const RequestLimits& limits) {
+  check(request.choices >= 1 && request.choices <= limits.choices_max);
+  check(static_cast<std::int64_t>(request.sequence_count()) <= limits.sequences_max);
+  check(static_cast<std::int64_t>(request.stop.size()) <= limits.stop_max);
+  check(!request.tokens_max || *request.tokens_max >= 1);
+  check(!request.sampling.temperature ||
+        (*request.sampling.temperature >= 0 && *request.sampling.temperature <= 2));
+  check(request.unknown_fields.size() <= 32);
+  Answer answer(request);
+  answer.add(Delta{0, "text", "", {}, {}});
+  answer.add(Finished());
+  const std::string body = completions_body({"id", 0, "model"}, request, answer);
+  check(parse_json(body, RequestLimits()).has_value());
+}
+
+void finish(const base::Result<Request>& result, const RequestLimits& limits) {
+  if (result) {
+    check_request(*result, limits);
+  } else {
+    check_error(result.error());
+  }
+}
+
+// "name=value&name=value" without percent signs: the frontend has decoded them.
+std::vector<QueryPair> pairs_of(std::string_view text) {
+  std::vector<QueryPair> pairs;
+  while (!text.empty()) {
+    const std::string_view pair = text.substr(0, text.find('&'));
+    text.remove_prefix(std::min(text.size(), pair.size() + 1));
+    const std::size_t equals = pair.find('=');
+    const std::string_view value =
+        equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
+    pairs.emplace_back(pair.substr(0, equals), value);
+  }
+  return pairs;
+}
+
+// The same bytes in two cuts must give the same events.
+void read_sse(std::string_view text) {
+  std::vector<SseEvent> whole, cut;
+  SseReader first, second;
+  const bool whole_ok = first.push(text, whole).has_value();
+  bool cut_ok = true;
+  for (std::size_t i = 0; i < text.size() && cut_ok; i += 3) {
+    cut_ok = second.push(text.substr(i, 3), cut).has_value();
+  }
+  check(whole_ok == cut_ok);
+  check(whole == cut);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const RequestLimits limits;
+  const DecodeContext context{limits};
+  const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  switch (data[0] % 7) {
+    case 0:
+      finish(decode_chat(text, context), limits);
+      break;
+    case 1:
+      finish(decode_completions(text, context), limits);
+      break;
+    case 2:
+      finish(decode_infer(text, context), limits);
+      break;
+    case 3:
+      finish(decode_generate(text, {}, context), limits);
+      break;
+    case 4:
+      finish(decode_generate("", pairs_of(text), context), limits);
+      break;
+    case 5: {
+      const auto result = decode_embeddings(text, context);
+      if (!result) check_error(result.error());
+      break;
+    }
+    default:
+      read_sse(text);
+  }
+  return 0;
+}
