@@ -21,6 +21,7 @@ class ChunkedDecoder {
   // need_more it must not be called again.
   Status decode(std::string_view& input, std::string& body);
 
+  std::uint64_t body_max() const { return body_max_; }
   // After invalid: what was wrong, a literal.
   std::string_view reason() const { return reason_; }
 

@@ -2,8 +2,8 @@
 //
 // Owned by main(); one object per listener (API, metrics). Made, listened, started and destroyed on
 // main's thread while nothing else uses it; stop_accepting(), close_all() and connections() may be
-// called from any thread. drain() must have returned, or the I/O threads be joined, before it is
-// destroyed. It parses strictly and never routes: what a request means is the handler's business.
+// called from any thread. Once started, drain() must have returned before it is destroyed. It
+// parses strictly and never routes: what a request means is the handler's business.
 //
 // End of file from the client while its request is being answered counts as gone (also a half
 // close), unless the whole answer was already produced: the answer's reader has left, so stop the

@@ -1,0 +1,38 @@
+// Non-blocking bytes over one connected socket: plain, or TLS. No waiting and no coroutines here:
+// who gets want_read or want_write waits for the socket and asks again.
+//
+// Belongs to one connection, on its I/O thread. Does not own the descriptor.
+#pragma once
+
+#include <sys/uio.h>
+#include <cstddef>
+#include <memory>
+#include <span>
+
+typedef struct ssl_ctx_st SSL_CTX;
+
+namespace deepseek::io {
+
+struct TransportOutcome {
+  enum class Kind { done, want_read, want_write, closed, failed };
+  Kind kind = Kind::done;
+  std::size_t size = 0;  // bytes read or written, with done
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual TransportOutcome handshake() = 0;
+  // A short read that is not followed by more is told by `drained`: the next read would find
+  // nothing until the socket is readable again.
+  virtual TransportOutcome read(std::span<char> room, bool& drained) = 0;
+  virtual TransportOutcome write(std::span<const iovec> parts) = 0;
+  // Tells the peer that nothing more comes; reading goes on.
+  virtual void shutdown_write() = 0;
+};
+
+std::unique_ptr<Transport> make_plain_transport(int descriptor);
+// Null when OpenSSL is out of memory.
+std::unique_ptr<Transport> make_tls_transport(int descriptor, SSL_CTX* context);
+
+}  // namespace deepseek::io
