@@ -9,7 +9,9 @@ set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
 
 option(DEEPSEEK_WARNINGS_AS_ERRORS "Treat compiler warnings as errors" ON)
-set(DEEPSEEK_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
+option(DEEPSEEK_FUZZ "Build the fuzzers of tests/fuzz; needs clang" OFF)
+set(DEEPSEEK_SANITIZE "" CACHE STRING
+  "Sanitizers, as -fsanitize takes them: address,undefined or thread")
 
 add_library(deepseek_options INTERFACE)
 target_compile_options(deepseek_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
@@ -19,12 +21,24 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(deepseek_options INTERFACE -fcoroutines -Wno-maybe-uninitialized
     -Wno-mismatched-new-delete -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
 endif()
+if(DEEPSEEK_FUZZ)
+  # Coverage everywhere, the driver of libFuzzer only in the programs of tests/fuzz.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if(DEEPSEEK_SANITIZE)
   add_compile_options(-fsanitize=${DEEPSEEK_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${DEEPSEEK_SANITIZE})
   if(DEEPSEEK_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
+endif()
+
+# An RPATH instead of a RUNPATH: it also serves what our libraries need, so the package finds all of
+# it in its own lib/.
+add_link_options(-Wl,--disable-new-dtags)
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM)
+  add_link_options(-fuse-ld=mold)
 endif()
 
 find_program(CCACHE_PROGRAM ccache)

