@@ -62,6 +62,10 @@ struct BadHead {
   int status;
 };
 
+std::string name_of(const testing::TestParamInfo<BadHead>& parameter) {
+  return parameter.param.name;
+}
+
 class HttpHeadRefuses : public testing::TestWithParam<BadHead> {};
 
 TEST_P(HttpHeadRefuses, WithItsStatus) {
@@ -108,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadHead{"OverflowingLength", with("Content-Length: 18446744073709551616"), 400},
         BadHead{"OtherExpectation", with("Expect: 200-ok"), 417},
         BadHead{"TwoExpectations", with("Expect: 100-continue\r\nExpect: 100-continue"), 417}),
-    [](const auto& info) { return info.param.name; });
+    name_of);
 
 INSTANTIATE_TEST_SUITE_P(
     Lines, HttpHeadRefuses,
@@ -126,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadHead{"Delete", with("A: b\x7f"), 400},
                     BadHead{"Escape", with("A: \x1b[0m"), 400},
                     BadHead{"BytesBehind", "GET / HTTP/1.1\r\nHost: a\r\n\r\nx", 400}),
-    [](const auto& info) { return info.param.name; });
+    name_of);
 
 INSTANTIATE_TEST_SUITE_P(
     RequestLine, HttpHeadRefuses,
@@ -145,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadHead{"MethodNotToken", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         BadHead{"MethodTooLong", std::string(33, 'A') + " / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         BadHead{"NoMethod", " / HTTP/1.1\r\nHost: a\r\n\r\n", 400}),
-    [](const auto& info) { return info.param.name; });
+    name_of);
 
 INSTANTIATE_TEST_SUITE_P(
     Host, HttpHeadRefuses,
@@ -157,7 +161,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadHead{"OpenBracket", host(" [::1"), 400},
                     BadHead{"Percent", host(" a%00"), 400},
                     BadHead{"Bad10", "GET / HTTP/1.0\r\nHost: a b\r\n\r\n", 400}),
-    [](const auto& info) { return info.param.name; });
+    name_of);
 
 TEST(HttpHead, BoundsTheNumberOfFields) {
   const std::string head = "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\n\r\n";

@@ -62,7 +62,8 @@ class TestHandler final : public HttpHandler {
     } else if (request.path == "/flood") {
       co_await stream(responder, 100'000, 10'000);
     } else if (request.path == "/cut") {
-      auto started = co_await responder.start({});
+      HttpResponse head;
+      auto started = co_await responder.start(std::move(head));
       EXPECT_TRUE(started);
     } else if (request.path == "/wait") {
       co_await wait(responder);
@@ -88,7 +89,8 @@ class TestHandler final : public HttpHandler {
 
  private:
   asio::awaitable<void> stream(HttpResponder& responder, int count, std::size_t size) {
-    auto done = co_await responder.start({});
+    HttpResponse head;
+    auto done = co_await responder.start(std::move(head));
     const std::string piece(size, 'x');
     for (int i = 0; i < count && done; ++i) {
       done = co_await responder.write(piece);
