@@ -237,21 +237,16 @@ std::string_view expectation(const Handler& handler, char previous) {
   return previous == ',' ? "a value" : "',' or ']'";
 }
 
+// Where the first byte is that no valid character begins with.
 std::size_t first_invalid_utf8(std::string_view text) {
-  std::size_t low = 0;
-  while (low < text.size()) {
-    const std::string_view prefix = utf8_prefix(text.substr(low), 4096);
-    if (prefix.empty()) return low;
-    if (!base::is_valid_utf8(prefix)) break;
-    low += prefix.size();
+  std::size_t offset = 0;
+  while (offset < text.size()) {
+    const auto lead = static_cast<unsigned char>(text[offset]);
+    const std::size_t size = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if (lead >= 0x80 && !base::is_valid_utf8(text.substr(offset, size))) break;
+    offset += size;
   }
-  for (std::size_t size = 1; low + size <= text.size() && size < 4096; ++size) {
-    const std::string_view prefix = text.substr(low, size);
-    if (!base::is_valid_utf8(prefix) && utf8_prefix(prefix, size).size() == size) {
-      return low + size - 1;
-    }
-  }
-  return low;
+  return offset;
 }
 
 std::string found_at(std::string_view text, std::size_t offset) {
