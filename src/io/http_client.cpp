@@ -234,7 +234,8 @@ asio::awaitable<Result<Addresses>> resolve(asio::any_io_executor executor, const
 asio::awaitable<error_code> shake_hands(TlsStream& stream, const std::string& host,
                                         base::TimePoint deadline) {
   // A failure of either call shows in the handshake.
-  ::SSL_set_tlsext_host_name(stream.native_handle(), host.c_str());
+  ::SSL_ctrl(stream.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             const_cast<char*>(host.c_str()));
   stream.set_verify_callback(asio::ssl::host_name_verification(host));
   stream.next_layer().expires_at(deadline);
   auto [code] = co_await stream.async_handshake(asio::ssl::stream_base::client, as_result);

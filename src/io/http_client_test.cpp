@@ -44,7 +44,7 @@ asio::awaitable<void> serve(tcp::acceptor& acceptor, Script script, std::string&
   }
   if (!script.hold) co_return;
   std::array<char, 1> byte{};
-  auto [code, size] = co_await socket.async_read_some(asio::buffer(byte), as_result);
+  co_await socket.async_read_some(asio::buffer(byte), as_result);
 }
 
 struct Outcome {
@@ -229,8 +229,7 @@ TEST_F(HttpClientTest, SilenceEndsAtTheDeadline) {
 asio::awaitable<void> accept_then_stop(tcp::acceptor& acceptor, TaskGroup& clients) {
   auto [failed, socket] = co_await acceptor.async_accept(as_result);
   std::string request;
-  auto [code, size] =
-      co_await asio::async_read_until(socket, asio::dynamic_buffer(request), "\r\n\r\n", as_result);
+  co_await asio::async_read_until(socket, asio::dynamic_buffer(request), "\r\n\r\n", as_result);
   co_await clients.stop();
 }
 
