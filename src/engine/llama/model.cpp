@@ -35,6 +35,20 @@ double number_of(const std::string& text, double fallback) {
   return end == text.c_str() ? fallback : value;
 }
 
+// Null with the reason when llama.cpp refuses the file.
+llama_model* load_file(const std::string& path, const llama_model_params& params,
+                       std::string& reason) {
+  clear_errors();
+  llama_model* model = nullptr;
+  try {
+    model = llama_model_load_from_file(path.c_str(), params);
+  } catch (const std::exception& exception) {
+    reason = exception.what();
+  }
+  if (model == nullptr && reason.empty()) reason = last_errors();
+  return model;
+}
+
 }  // namespace
 
 void load_backends() {
@@ -64,18 +78,25 @@ base::Result<std::unique_ptr<Model>> Model::load(const Options& options,
     auto& callback = *static_cast<std::function<bool(float)>*>(data);
     return !callback || callback(fraction);
   };
-  clear_errors();
-  llama_model* model = nullptr;
   std::string reason;
-  try {
-    model = llama_model_load_from_file(options.path.c_str(), params);
-  } catch (const std::exception& exception) {
-    reason = exception.what();
-  }
+  llama_model* model = load_file(options.path, params, reason);
   if (model == nullptr) {
-    if (reason.empty()) reason = last_errors();
     return base::make_error(base::ErrorCode::internal,
                             "The model file " + options.path + " could not be loaded: " + reason);
+  }
+  return std::unique_ptr<Model>(new Model(model));
+}
+
+base::Result<std::unique_ptr<Model>> Model::load_metadata(const std::string& path) {
+  llama_model_params params = llama_model_default_params();
+  params.no_alloc = true;
+  params.load_mode = LLAMA_LOAD_MODE_NONE;  // llama.cpp refuses to map without allocating
+  std::string reason;
+  llama_model* model = load_file(path, params, reason);
+  if (model == nullptr) {
+    return base::make_error(
+        base::ErrorCode::invalid_request,
+        "llama.cpp cannot use it: " + reason + ". Use a model of an architecture that it knows.");
   }
   return std::unique_ptr<Model>(new Model(model));
 }

@@ -39,6 +39,8 @@ class Model {
   // `progress` hears fractions; when it returns false the load is given up.
   static base::Result<std::unique_ptr<Model>> load(const Options& options,
                                                    std::function<bool(float)> progress);
+  // Everything but the weights, for a look at the file. The error is the reason alone.
+  static base::Result<std::unique_ptr<Model>> load_metadata(const std::string& path);
   ~Model();
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
