@@ -131,6 +131,11 @@ struct LogSink::Writer {
     wake.notify_one();
   }
 
+  void flush(std::chrono::milliseconds limit) {
+    std::unique_lock lock(mutex);
+    idle.wait_for(lock, limit, [this] { return lines.empty() && !writing; });
+  }
+
   void run() {
     std::unique_lock lock(mutex);
     while (true) {
@@ -140,6 +145,7 @@ struct LogSink::Writer {
       const std::uint64_t lost = dropped;
       dropped = 0;
       const bool last = stopping;
+      writing = true;
       lock.unlock();
       for (const std::string& line : batch) write_all(line);
       if (lost > 0) {
@@ -149,6 +155,8 @@ struct LogSink::Writer {
             std::to_string(lost) + "\n");
       }
       lock.lock();
+      writing = false;
+      idle.notify_all();
       if (last && lines.empty()) return;
     }
   }
@@ -166,9 +174,11 @@ struct LogSink::Writer {
   const std::size_t lines_max;
   std::mutex mutex;
   std::condition_variable wake;
+  std::condition_variable idle;
   std::deque<std::string> lines;
   std::uint64_t dropped = 0;
   bool stopping = false;
+  bool writing = false;
   std::thread thread;
 };
 
@@ -181,6 +191,10 @@ void LogSink::write(LogLevel level, std::string_view room, std::string_view mess
                     std::initializer_list<LogField> fields) {
   writer_->push(format_ == LogFormat::json ? render_json(level, room, message, fields)
                                            : render_text(level, room, message, fields));
+}
+
+void LogSink::flush(std::chrono::milliseconds limit) {
+  writer_->flush(limit);
 }
 
 bool LogLimit::allow(std::chrono::steady_clock::time_point now, std::int64_t& suppressed) {

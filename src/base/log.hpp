@@ -49,6 +49,8 @@ class LogSink {
 
   void write(LogLevel level, std::string_view room, std::string_view message,
              std::initializer_list<LogField> fields);
+  // Waits until what is queued is written, or `limit` has passed: before a sudden end.
+  void flush(std::chrono::milliseconds limit);
   bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
 

@@ -1,0 +1,36 @@
+// The handler of the metrics port: GET /metrics, and nothing else; and the observer that feeds it.
+//
+// Owned by main(); any I/O thread.
+#pragma once
+
+#include "frontend/request_record.hpp"
+#include "io/http_handler.hpp"
+#include "observe/metrics.hpp"
+#include "observe/server_metrics.hpp"
+
+namespace deepseek::frontend {
+
+// Counts every request of the API.
+class MetricsObserver final : public RequestObserver {
+ public:
+  explicit MetricsObserver(observe::ServerMetrics& metrics) : metrics_(metrics) {}
+  void on_request(const RequestRecord& record, base::TimePoint now) override;
+
+ private:
+  observe::ServerMetrics& metrics_;
+};
+
+class MetricsPage final : public io::HttpHandler {
+ public:
+  explicit MetricsPage(observe::Registry& registry) : registry_(registry) {}
+
+  base::Result<std::uint64_t> accept_head(const io::HttpRequest& request) override;
+  boost::asio::awaitable<void> handle(io::HttpRequest request,
+                                      io::HttpResponder& responder) override;
+  io::HttpResponse refuse(const io::HttpRefusal& refusal, const io::HttpRequest& request) override;
+
+ private:
+  observe::Registry& registry_;
+};
+
+}  // namespace deepseek::frontend

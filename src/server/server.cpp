@@ -1,0 +1,219 @@
+#include "server/server.hpp"
+
+#include "gateway/model_check.hpp"
+#include "server/configuration_loader.hpp"
+
+#include <unistd.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+namespace deepseek::server {
+
+namespace asio = boost::asio;
+
+Server::Server(Configuration configuration, CommandLine command_line, std::string version)
+    : configuration_(std::move(configuration)),
+      command_line_(std::move(command_line)),
+      version_(std::move(version)),
+      paths_(find_program_paths()),
+      sink_({configuration_.log.format, configuration_.log.level}),
+      logger_(sink_, "server"),
+      metrics_(registry_),
+      observer_(metrics_),
+      metrics_page_(registry_),
+      context_(1),
+      signals_(context_),
+      tasks_(context_.get_executor(), [this](std::string_view task, std::string_view what) {
+        logger_.error("a task failed", {{"task", task}, {"what", what}});
+      }) {}
+
+Server::~Server() {
+  // What was never started ends here as well.
+  if (!threads_) return;
+  threads_->stop();
+  threads_->join();
+}
+
+base::Result<void> Server::prepare() {
+  threads_ = std::make_unique<io::IoThreads>(io_thread_count(configuration_));
+  auto made = make_backends();
+  if (made.has_error()) return made.error();
+  frontend::Frontend::Options options;
+  options.version = version_;
+  options.logger = base::Logger(sink_, "frontend");
+  options.observer = &observer_;
+  frontend_.emplace(std::move(options), make_snapshot(configuration_, models_));
+  watch_metrics();
+  return open_ports();
+}
+
+base::Result<void> Server::make_backends() {
+  std::vector<gateway::EngineBackendOptions> wanted;
+  for (const Configuration::Model& model : configuration_.models) {
+    auto options = engine_options(configuration_, model, paths_);
+    if (options.has_error()) return options.error();
+    auto checked = gateway::check_model(options->command);
+    if (checked.has_error()) return checked.error();
+    wanted.push_back(std::move(*options));
+  }
+  for (gateway::EngineBackendOptions& options : wanted) {
+    const std::size_t owner = backends_.size() % threads_->size();
+    const std::int64_t created = file_time(options.command.model_path);
+    backends_.push_back(std::make_unique<gateway::EngineBackend>(
+        threads_->context(owner).get_executor(), std::move(options),
+        base::Logger(sink_, "gateway")));
+    models_.push_back({backends_.back()->model(), created, backends_.back().get()});
+  }
+  return {};
+}
+
+base::Result<void> Server::open_ports() {
+  std::shared_ptr<const io::TlsContext> tls;
+  if (configuration_.tls.enabled()) {
+    auto loaded = io::TlsContext::load(configuration_.tls.certificate, configuration_.tls.key);
+    if (loaded.has_error()) return loaded.error();
+    tls = std::move(*loaded);
+  }
+  const base::Logger logger(sink_, "http");
+  api_.emplace(*threads_, *frontend_, api_options(configuration_, std::move(tls)), logger);
+  auto port = api_->listen(configuration_.server.host,
+                           static_cast<std::uint16_t>(configuration_.server.port));
+  if (port.has_error()) return port.error();
+  api_port_ = *port;
+  if (!configuration_.metrics.enabled) return {};
+  metrics_server_.emplace(*threads_, metrics_page_, metrics_options(), logger);
+  port = metrics_server_->listen(configuration_.metrics.host,
+                                 static_cast<std::uint16_t>(configuration_.metrics.port));
+  if (port.has_error()) return port.error();
+  metrics_port_ = *port;
+  return {};
+}
+
+void Server::watch_metrics() {
+  metrics_.set_build(version_, "");
+  registry_.on_scrape([this] {
+    metrics_.set_http_connections(static_cast<double>(api_->connections()));
+    for (const auto& backend : backends_) {
+      const gateway::BackendStatus status = backend->status();
+      const gateway::EngineLoadFigures load = backend->load();
+      observe::ServerMetrics::Engine engine;
+      engine.ready = status.state == gateway::BackendState::ready;
+      engine.restarts = status.restarts;
+      engine.running_sequences = load.running;
+      engine.waiting_requests = load.waiting;
+      engine.kv_cells_used = static_cast<double>(load.kv_cells_used);
+      if (const auto description = backend->description()) {
+        engine.kv_cells_total = static_cast<double>(description->kv_cells);
+      }
+      engine.step_seconds = load.step_ms / 1000;
+      engine.pid = status.pid;
+      metrics_.set_engine(backend->model(), engine);
+    }
+    metrics_.set_process();
+  });
+}
+
+int Server::run() {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+  for (const auto& backend : backends_) backend->launch();
+  api_->start();
+  if (metrics_server_) metrics_server_->start();
+  threads_->start();
+  announce();
+  tasks_.spawn("signals", handle_signals());
+  context_.run();
+  threads_->stop();
+  threads_->join();
+  logger_.info("stopped");
+  return 0;
+}
+
+void Server::announce() const {
+  logger_.info("listening", {{"for", "api"},
+                             {"address", configuration_.server.host},
+                             {"port", static_cast<int>(api_port_)}});
+  if (metrics_server_) {
+    logger_.info("listening", {{"for", "metrics"},
+                               {"address", configuration_.metrics.host},
+                               {"port", static_cast<int>(metrics_port_)}});
+  }
+  logger_.info("deepseek-server " + version_ + " is at " + base_url(configuration_, api_port_));
+}
+
+asio::awaitable<void> Server::handle_signals() {
+  while (true) {
+    auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    if (number == SIGHUP) {
+      reload();
+      continue;
+    }
+    logger_.info("stopping: no new connections, running requests are finished",
+                 {{"signal", number}, {"drain_timeout", configuration_.server.drain_timeout}});
+    break;
+  }
+  tasks_.spawn("second signal", end_at_second_signal());
+  co_await drain();
+  signals_.cancel();
+}
+
+asio::awaitable<void> Server::end_at_second_signal() {
+  while (true) {
+    auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    if (number == SIGHUP) continue;
+    // Engines end with this process: the kernel sees to that.
+    logger_.warning("a second signal: ending at once", {{"signal", number}});
+    sink_.flush(std::chrono::milliseconds(200));
+    std::_Exit(128 + number);
+  }
+}
+
+asio::awaitable<void> Server::drain() {
+  frontend_->set_draining();
+  const bool all_finished = co_await api_->drain(configuration_.server.drain_timeout);
+  if (!all_finished) {
+    logger_.warning("requests were cut: they ran longer than server.drain_timeout",
+                    {{"drain_timeout", configuration_.server.drain_timeout}});
+  }
+  for (const auto& backend : backends_) {
+    co_await io::run_on(threads_->context(0).get_executor(), backend->stop());
+  }
+  if (metrics_server_) {
+    [[maybe_unused]] const bool ended =
+        co_await metrics_server_->drain(std::chrono::milliseconds(1000));
+  }
+}
+
+void Server::reload() {
+  auto loaded = load_configuration(command_line_, system_outside());
+  if (loaded.has_error()) {
+    logger_.warning("reload failed and changed nothing", {{"reason", loaded.error().message}});
+    return;
+  }
+  std::string changed;
+  std::string waiting;
+  for (const SettingChange& change : diff_reloadable(configuration_, loaded->values)) {
+    std::string& names = change.reloadable ? changed : waiting;
+    names += (names.empty() ? "" : ", ") + change.name;
+  }
+  apply(reloadable_part(configuration_, loaded->values));
+  logger_.info("reloaded", {{"changed", changed.empty() ? "nothing" : changed}});
+  if (!waiting.empty()) {
+    logger_.warning("changes that need a restart are not in effect", {{"settings", waiting}});
+  }
+}
+
+void Server::apply(const Configuration& wanted) {
+  configuration_ = wanted;
+  sink_.set_level(configuration_.log.level);
+  frontend_->replace(make_snapshot(configuration_, models_));
+  for (const auto& backend : backends_) {
+    if (backend->status().state == gateway::BackendState::failed) backend->retry();
+  }
+}
+
+}  // namespace deepseek::server

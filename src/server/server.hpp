@@ -1,0 +1,82 @@
+// The running server: owns every object of the process in the order in which they are made, and
+// takes them down again.
+//
+// Lives on main's thread, whose io_context handles signals and reloads (which may read files); the
+// I/O threads serve.
+#pragma once
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "frontend/frontend.hpp"
+#include "frontend/metrics_page.hpp"
+#include "gateway/engine_backend.hpp"
+#include "io/http_server.hpp"
+#include "io/io_threads.hpp"
+#include "io/task_group.hpp"
+#include "observe/metrics.hpp"
+#include "observe/server_metrics.hpp"
+#include "server/command_line.hpp"
+#include "server/configuration.hpp"
+#include "server/program_paths.hpp"
+#include "server/wiring.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deepseek::server {
+
+class Server {
+ public:
+  Server(Configuration configuration, CommandLine command_line, std::string version);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Looks at the models, makes everything and opens the ports. Says nothing unless it fails; the
+  // error is one line for the person who started it.
+  base::Result<void> prepare();
+
+  // Serves until a signal ends it; returns the exit status.
+  int run();
+
+ private:
+  base::Result<void> make_backends();
+  base::Result<void> open_ports();
+  void watch_metrics();
+  void announce() const;
+
+  boost::asio::awaitable<void> handle_signals();
+  boost::asio::awaitable<void> end_at_second_signal();
+  boost::asio::awaitable<void> drain();
+  void reload();
+  void apply(const Configuration& wanted);
+
+  Configuration configuration_;  // in effect now
+  const CommandLine command_line_;
+  const std::string version_;
+  const ProgramPaths paths_;
+
+  base::LogSink sink_;
+  const base::Logger logger_;
+  observe::Registry registry_;
+  observe::ServerMetrics metrics_;
+  frontend::MetricsObserver observer_;
+  frontend::MetricsPage metrics_page_;
+  boost::asio::io_context context_;
+  boost::asio::signal_set signals_;
+  io::TaskGroup tasks_;
+  std::unique_ptr<io::IoThreads> threads_;
+  std::vector<std::unique_ptr<gateway::EngineBackend>> backends_;
+  std::vector<WiredModel> models_;
+  std::optional<frontend::Frontend> frontend_;
+  std::optional<io::HttpServer> api_;
+  std::optional<io::HttpServer> metrics_server_;
+  std::uint16_t api_port_ = 0;
+  std::uint16_t metrics_port_ = 0;
+};
+
+}  // namespace deepseek::server

@@ -1,0 +1,139 @@
+#include "server/wiring.hpp"
+
+#include "base/clock.hpp"
+#include "server/configuration_loader.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <thread>
+
+namespace deepseek::server {
+namespace {
+
+std::uint64_t machine_memory() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page <= 0) return 0;
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
+}
+
+gateway::EngineCommand engine_command(const Configuration& configuration,
+                                      const Configuration::Model& model,
+                                      const ProgramPaths& paths) {
+  const Configuration::Engine& engine = configuration.engine;
+  gateway::EngineCommand command;
+  command.program = engine.program.empty() ? paths.engine : engine.program;
+  command.threads = engine.threads;
+  command.threads_prefill = engine.threads_prefill;
+  command.kv_bytes = configuration.memory.max_cache_size.resolve(machine_memory());
+  command.kv_type = to_string(engine.kv_type);
+  command.sequences_max = engine.sequences_max;
+  command.queue_max = engine.priority_queue_size;
+  command.prefill_chunk = engine.prefill_chunk;
+  command.flash_attention = to_string(engine.flash_attention);
+  command.context_max = model.context_max;
+  command.embeddings = model.embeddings;
+  command.warmup = engine.warmup_requests;
+  command.log_format = configuration.log.format;
+  command.log_level = configuration.log.level;
+  return command;
+}
+
+protocol::RequestLimits request_limits(const Configuration::Limits& configured) {
+  protocol::RequestLimits limits;
+  limits.tokens_max = configured.tokens_max;
+  limits.choices_max = configured.choices_max;
+  limits.stop_max = configured.stop_max;
+  limits.prompts_max = configured.prompts_max;
+  limits.logprobs_max = configured.logprobs_max;
+  limits.messages_max = configured.messages_max;
+  limits.json_depth_max = configured.json_depth_max;
+  limits.embedding_inputs_max = configured.embedding_inputs_max;
+  return limits;
+}
+
+}  // namespace
+
+base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& configuration,
+                                                           const Configuration::Model& model,
+                                                           const ProgramPaths& paths) {
+  auto path = resolve_model_path(model, paths.share_directories);
+  if (path.has_error()) return path.error();
+  const Configuration::Engine& engine = configuration.engine;
+  gateway::EngineBackendOptions options;
+  options.model = model.name;
+  options.command = engine_command(configuration, model, paths);
+  options.command.model_path = *path;
+  options.preload = model.preload;
+  options.stream_credits = static_cast<std::int32_t>(engine.stream_credits);
+  options.rpc_timeout = configuration.network.rpc_timeout;
+  options.queue_timeout = engine.queue_timeout;
+  options.restart_backoff_max = engine.restart_backoff_max;
+  options.wedge_timeout = engine.wedge_timeout;
+  options.shutdown_timeout = engine.shutdown_timeout;
+  return options;
+}
+
+io::HttpServerOptions api_options(const Configuration& configuration,
+                                  std::shared_ptr<const io::TlsContext> tls) {
+  const Configuration::Http& http = configuration.http;
+  io::HttpServerOptions options;
+  options.connections_max = http.connections_max;
+  options.head_max = http.head_max;
+  options.fields_max = http.fields_max;
+  options.head_timeout = http.head_timeout;
+  options.idle_timeout = http.idle_timeout;
+  options.body_timeout = http.body_timeout;
+  options.write_timeout = http.write_timeout;
+  options.tls = std::move(tls);
+  return options;
+}
+
+io::HttpServerOptions metrics_options() {
+  io::HttpServerOptions options;
+  options.limit_prefix = "metrics.";
+  options.connections_max = 64;
+  return options;
+}
+
+std::shared_ptr<const frontend::Snapshot> make_snapshot(const Configuration& configuration,
+                                                        const std::vector<WiredModel>& models) {
+  gateway::Gateway::Options options;
+  for (const WiredModel& model : models) {
+    gateway::Gateway::Model entry;
+    entry.id = model.id;
+    entry.created = model.created;
+    entry.backend = model.backend;
+    options.models.push_back(std::move(entry));
+  }
+  options.aliases = configuration.aliases;
+  options.default_model = configuration.default_model;
+  auto snapshot = std::make_shared<frontend::Snapshot>();
+  snapshot->gateway = std::make_shared<gateway::Gateway>(std::move(options));
+  snapshot->limits = request_limits(configuration.limits);
+  snapshot->body_max = configuration.http.body_max;
+  snapshot->keep_alive_comment = configuration.http.keep_alive_comment;
+  snapshot->request_timeout = configuration.network.rpc_timeout;
+  return snapshot;
+}
+
+std::size_t io_thread_count(const Configuration& configuration) {
+  if (configuration.server.io_threads > 0) return configuration.server.io_threads;
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::int64_t file_time(const std::string& path) {
+  struct stat facts{};
+  if (::stat(path.c_str(), &facts) != 0) return base::unix_seconds();
+  return std::max<std::int64_t>(facts.st_mtim.tv_sec, 1);
+}
+
+std::string base_url(const Configuration& configuration, std::uint16_t port) {
+  std::string host = configuration.server.host;
+  if (host == "0.0.0.0" || host == "::") host = "localhost";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return (configuration.tls.enabled() ? "https://" : "http://") + host + ":" + std::to_string(port);
+}
+
+}  // namespace deepseek::server

@@ -1,0 +1,49 @@
+// From the whole configuration to each room's own options.
+//
+// Pure, except where a file or this machine is asked for its size. The only place that knows both
+// sides.
+#pragma once
+
+#include "base/result.hpp"
+#include "frontend/snapshot.hpp"
+#include "gateway/engine_backend.hpp"
+#include "io/http_server.hpp"
+#include "server/configuration.hpp"
+#include "server/program_paths.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace deepseek::server {
+
+// One engine's options; the error names the model's file and where it was looked for.
+base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& configuration,
+                                                           const Configuration::Model& model,
+                                                           const ProgramPaths& paths);
+
+io::HttpServerOptions api_options(const Configuration& configuration,
+                                  std::shared_ptr<const io::TlsContext> tls);
+io::HttpServerOptions metrics_options();
+
+// What one model is made of, in the order of Configuration::models.
+struct WiredModel {
+  std::string id;
+  std::int64_t created = 0;  // of its file, seconds since 1970
+  gateway::Backend* backend = nullptr;
+};
+
+// What requests see of the configuration; made anew for a reload.
+std::shared_ptr<const frontend::Snapshot> make_snapshot(const Configuration& configuration,
+                                                        const std::vector<WiredModel>& models);
+
+std::size_t io_thread_count(const Configuration& configuration);
+
+// When the file was last changed; the current time if it cannot be told.
+std::int64_t file_time(const std::string& path);
+
+// "http://127.0.0.1:8080", as a person puts it into a browser.
+std::string base_url(const Configuration& configuration, std::uint16_t port);
+
+}  // namespace deepseek::server
