@@ -190,9 +190,11 @@ class HttpServerTest : public testing::Test {
  protected:
   void TearDown() override {
     if (server_ && !drained_) drain(5s);
-    server_.reset();
     threads_.stop();
     threads_.join();
+    threads_.context(1).restart();
+    threads_.context(1).poll();  // the end of the drain task
+    server_.reset();
   }
 
   void serve() {
