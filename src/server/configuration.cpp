@@ -6,6 +6,27 @@
 #include <algorithm>
 
 namespace deepseek::server {
+namespace {
+
+// A reload keeps the models that run, so a name may only point to one of those.
+bool names_running(const Configuration& before, const std::string& model) {
+  return std::any_of(before.models.begin(), before.models.end(),
+                     [&model](const auto& running) { return running.name == model; });
+}
+
+bool aliases_fit(const Configuration& before, const Configuration& after) {
+  return std::all_of(after.aliases.begin(), after.aliases.end(), [&before](const auto& alias) {
+    return names_running(before, alias.second) && !names_running(before, alias.first);
+  });
+}
+
+bool may_reload(const Setting& setting, const Configuration& before, const Configuration& after) {
+  if (!setting.reloadable) return false;
+  if (setting.in_map()) return aliases_fit(before, after);
+  return setting.name != "default_model" || names_running(before, after.default_model);
+}
+
+}  // namespace
 
 Configuration::Model Configuration::default_model_entry() {
   Model model;
@@ -38,7 +59,7 @@ std::vector<SettingChange> diff_reloadable(const Configuration& before,
   for (const Setting* setting : settings()) {
     if (!setting->alias_of.empty()) continue;
     if (setting->in_map()) {
-      if (left.aliases != right.aliases) note("aliases", setting->reloadable);
+      if (left.aliases != right.aliases) note("aliases", may_reload(*setting, before, after));
       continue;
     }
     if (setting->in_list() && !same_length) continue;
@@ -48,7 +69,7 @@ std::vector<SettingChange> diff_reloadable(const Configuration& before,
       if (same_value(setting->field(left, item), setting->field(right, item))) continue;
       std::string name(setting->name);
       if (setting->in_list()) name.insert(name.find("[]") + 1, std::to_string(index));
-      note(std::move(name), setting->reloadable);
+      note(std::move(name), may_reload(*setting, before, after));
     }
   }
   return changes;
@@ -58,7 +79,7 @@ Configuration reloadable_part(const Configuration& before, const Configuration& 
   Configuration source = after;
   Configuration result = before;
   for (const Setting* setting : settings()) {
-    if (!setting->reloadable || setting->in_list()) continue;
+    if (setting->in_list() || !may_reload(*setting, before, after)) continue;
     if (setting->in_map()) {
       result.aliases = after.aliases;
       continue;

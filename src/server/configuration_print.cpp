@@ -215,7 +215,7 @@ next start; a file with a mistake changes nothing and the log says why.
 constexpr std::string_view development_head =
     R"(# The configuration for development, and the defaults of deepseek-server: starting it without any
 # configuration is the same as starting it with this file. Loopback only, no keys, a small model.
-# Every setting is here; the same with more words is in docs/configuration.md. Made from the table of
+# Every setting is here; the same as a table is in docs/configuration.md. Made from the table of
 # settings; a test compares this file with it.
 
 )";

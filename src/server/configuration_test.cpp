@@ -383,8 +383,26 @@ TEST(Configuration, ReloadTellsWhatNeedsARestart) {
   Configuration expected;
   expected.log.level = base::LogLevel::debug;
   EXPECT_EQ(reloadable_part(before, after), expected);
+}
+
+TEST(Configuration, ReloadPointsNoNameToAModelThatDoesNotRun) {
+  const Configuration before;
+  Configuration after;
   after.models.emplace_back();
-  EXPECT_EQ(diff_reloadable(before, after).back().name, "log.level");
+  after.models.back().name = "new";
+  after.aliases = {{"a", "smollm2-135m-instruct"}};
+  after.limits.choices_max = 3;
+  Configuration expected = before;
+  expected.aliases = after.aliases;
+  expected.limits.choices_max = 3;
+  EXPECT_EQ(reloadable_part(before, after), expected);
+  after.aliases = {{"a", "new"}};
+  after.default_model = "new";
+  expected.aliases = before.aliases;
+  EXPECT_EQ(reloadable_part(before, after), expected);
+  for (const auto& change : diff_reloadable(before, after)) {
+    EXPECT_EQ(change.reloadable, change.name == "limits.choices_max") << change.name;
+  }
 }
 
 Result<LoadedConfiguration> load_file(const std::string& path) {

@@ -43,6 +43,7 @@ const std::array table{
             .help = "The model of requests that name none. Left out, it is the first in `models`.",
             .example = "smollm2-135m-instruct",
             .maximum = 256,
+            .reloadable = true,
             .field = default_model_at},
 
     Setting{.name = "aliases.*",
@@ -51,6 +52,7 @@ const std::array table{
             .example = "smollm2-135m-instruct",
             .minimum = 1,
             .maximum = 256,
+            .reloadable = true,
             .field = alias_at},
 
     Setting{.name = "engine.program",
