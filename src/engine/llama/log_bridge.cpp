@@ -30,9 +30,16 @@ void read_repacked(Bridge& bridge) {
   bridge.repacked += static_cast<std::uint64_t>(mebibytes * 1024 * 1024);
 }
 
+// What llama.cpp says when a decode is interrupted on purpose: no error, and traffic causes it.
+bool tells_interruption(const std::string& line) {
+  return line.find("compute status: 1") != std::string::npos ||
+         line.find("failed with error 1") != std::string::npos ||
+         line.find("failed to decode, ret = 2") != std::string::npos;
+}
+
 void end_line(Bridge& bridge) {
   read_repacked(bridge);
-  if (bridge.level == GGML_LOG_LEVEL_ERROR) {
+  if (bridge.level == GGML_LOG_LEVEL_ERROR && !tells_interruption(bridge.line)) {
     if (bridge.errors.size() + bridge.line.size() < kErrorsMax) {
       if (!bridge.errors.empty()) bridge.errors += "; ";
       bridge.errors += bridge.line;

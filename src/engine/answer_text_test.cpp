@@ -1,0 +1,107 @@
+#include "engine/answer_text.hpp"
+
+#include "engine/special_text.hpp"
+
+#include <gtest/gtest.h>
+
+namespace deepseek::engine {
+namespace {
+
+TEST(StopMatcher, FindsAStopAcrossPieces) {
+  StopMatcher matcher({"END", "\n\n"});
+  EXPECT_EQ(matcher.push("one E").text, "one ");
+  EXPECT_EQ(matcher.push("N").text, "");
+  const StopMatcher::Output output = matcher.push("D tail");
+  EXPECT_TRUE(output.stopped);
+  EXPECT_EQ(output.text, "");
+}
+
+TEST(StopMatcher, GivesBackWhatWasNoStop) {
+  StopMatcher matcher({"END"});
+  EXPECT_EQ(matcher.push("E").text, "");
+  EXPECT_EQ(matcher.push("Nough").text, "ENough");
+  EXPECT_EQ(matcher.push("EN").text, "");
+  EXPECT_EQ(matcher.finish(), "EN");
+}
+
+TEST(StopMatcher, TakesTheEarliestOfSeveral) {
+  StopMatcher matcher({"c", "b"});
+  const StopMatcher::Output output = matcher.push("abc");
+  EXPECT_TRUE(output.stopped);
+  EXPECT_EQ(output.text, "a");
+}
+
+TEST(StopMatcher, RepeatedBeginningsOverlap) {
+  StopMatcher matcher({"aab"});
+  EXPECT_EQ(matcher.push("aa").text, "");
+  EXPECT_EQ(matcher.push("a").text, "a");
+  EXPECT_TRUE(matcher.push("b").stopped);
+}
+
+TEST(ReasoningSplitter, SplitsByTagsAcrossPieces) {
+  ReasoningSplitter splitter("<think>", "</think>", false);
+  std::string reasoning;
+  std::string content;
+  for (const char* piece : {"\n<th", "ink>why", " not</thi", "nk>\n\nYes", " <think> is text"}) {
+    const ReasoningSplitter::Output output = splitter.push(piece);
+    reasoning += output.reasoning;
+    content += output.content;
+  }
+  EXPECT_EQ(reasoning, "why not");
+  EXPECT_EQ(content, "Yes <think> is text");
+}
+
+TEST(ReasoningSplitter, StartsInsideWhenThePromptOpenedTheTag) {
+  ReasoningSplitter splitter("<think>", "</think>", true);
+  EXPECT_EQ(splitter.push("because").reasoning, "because");
+  EXPECT_EQ(splitter.push("</think>so").content, "so");
+}
+
+TEST(ReasoningSplitter, WithoutTagsAllIsContent) {
+  ReasoningSplitter splitter;
+  EXPECT_EQ(splitter.push("<think>x").content, "<think>x");
+}
+
+TEST(AnswerText, NeverCutsACharacter) {
+  AnswerText text;
+  EXPECT_TRUE(text.push("\xE4\xBD").empty());
+  EXPECT_EQ(text.push("\xA0!").content, "\xE4\xBD\xA0!");
+}
+
+TEST(AnswerText, NothingFollowsAStop) {
+  AnswerText text({"."}, ReasoningSplitter());
+  const AnswerText::Output output = text.push("Yes. \xE4\xBD");
+  EXPECT_TRUE(output.stopped);
+  EXPECT_EQ(output.content, "Yes");
+  EXPECT_TRUE(text.finish().empty());
+}
+
+TEST(AnswerText, TheEndReplacesACutCharacter) {
+  AnswerText text({"stop"}, ReasoningSplitter());
+  EXPECT_EQ(text.push("st").content, "");
+  EXPECT_EQ(text.push("\xE4").content, "");
+  EXPECT_EQ(text.finish().content, "st\xEF\xBF\xBD");
+}
+
+TEST(SpecialText, MarksOnlySpecialTokens) {
+  const SpecialText special({"<|im_end|>", "<|im", "<s>"});
+  EXPECT_EQ(special.guard("a < b and <|x", "n"), "a < b and <|x");
+  const std::string guarded = special.guard("x<|im_end|>y<s>", "n");
+  const auto pieces = SpecialText::cut("<|im_start|>" + guarded + "<|im_end|>", "n");
+  ASSERT_TRUE(pieces.has_value());
+  EXPECT_EQ(*pieces, (std::vector<PromptPiece>{{"<|im_start|>x", false},
+                                               {"<|im_end|>", true},
+                                               {"y", false},
+                                               {"<s>", true},
+                                               {"<|im_end|>", false}}));
+}
+
+TEST(SpecialText, RefusesTornMarks) {
+  const SpecialText special({"<s>"});
+  const std::string guarded = special.guard("<s>", "n");
+  EXPECT_TRUE(SpecialText::cut(guarded.substr(0, guarded.size() - 2), "n").has_error());
+  EXPECT_TRUE(SpecialText::cut(guarded.substr(8), "n").has_error());
+}
+
+}  // namespace
+}  // namespace deepseek::engine

@@ -1,0 +1,187 @@
+#include "engine/engine_loop.hpp"
+
+#include "engine/job_builder.hpp"
+
+#include <gtest/gtest.h>
+#include <algorithm>
+#include <map>
+#include <thread>
+
+namespace deepseek::engine {
+namespace {
+
+constexpr std::int32_t kVocabulary = 256;
+constexpr Token kEnd = 0;
+
+// Tokens are bytes; the answer counts on from the last token: "a" is followed by "b".
+class FakeText final : public TextModel {
+ public:
+  base::Result<RenderedPrompt> render(const wire::Chat& chat) const override {
+    RenderedPrompt prompt;
+    for (const char c : chat.messages(0).content()) prompt.tokens.push_back(c);
+    return prompt;
+  }
+  base::Result<std::vector<Token>> tokenize(std::string_view text, bool) const override {
+    return std::vector<Token>(text.begin(), text.end());
+  }
+  std::string piece(Token token, bool) const override {
+    return std::string(1, static_cast<char>(token));
+  }
+  bool is_end(Token token) const override { return token == kEnd; }
+  std::size_t longest_piece() const override { return 1; }
+  std::int32_t vocabulary() const override { return kVocabulary; }
+  ReasoningTags reasoning_tags() const override { return {}; }
+  base::Result<std::unique_ptr<TokenSampler>> make_sampler(const wire::Sampling&) const override {
+    class Greedy final : public TokenSampler {
+      Token sample(std::span<const float> logits) override {
+        return static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      }
+    };
+    return std::unique_ptr<TokenSampler>(std::make_unique<Greedy>());
+  }
+};
+
+class FakeDecoder final : public Decoder {
+ public:
+  Outcome decode(std::span<const BatchSlice> slices) override {
+    logits_.clear();
+    for (const BatchSlice& slice : slices) {
+      const auto size = static_cast<std::int32_t>(slice.tokens.size());
+      if (hang_on > 0 && size >= hang_on) {  // A long prefill: only an interruption ends it.
+        hanging.store(true);
+        hanging.notify_all();
+        while (!abort_.load()) std::this_thread::yield();
+        return Outcome::aborted;
+      }
+      cells_[slice.slot] = slice.position + size;
+      std::vector<float> row(kVocabulary, 0);
+      const Token last = slice.tokens.back();
+      row[static_cast<std::size_t>(last == 'z' ? kEnd : last + 1)] = 1;
+      logits_.push_back(std::move(row));
+    }
+    return fails ? Outcome::failed : Outcome::done;
+  }
+  std::span<const float> logits(std::size_t index) override { return logits_[index]; }
+  std::int32_t cells(std::int32_t slot) override { return cells_[slot]; }
+  void clear(std::int32_t slot) override { cells_[slot] = 0; }
+  void keep(std::int32_t slot, std::int32_t cells) override { cells_[slot] = cells; }
+  std::atomic<bool>& abort_flag() override { return abort_; }
+
+  std::int32_t hang_on = 0;
+  bool fails = false;
+  std::atomic<bool> hanging{false};
+
+ private:
+  std::map<std::int32_t, std::int32_t> cells_;
+  std::vector<std::vector<float>> logits_;
+  std::atomic<bool> abort_{false};
+};
+
+struct Told {
+  std::map<SequenceId, std::string> text;
+  std::map<SequenceId, wire::Finished> finished;
+  std::map<SequenceId, wire::Failed> failed;
+  std::vector<wire::FromEngine> others;
+
+  void take(const wire::FromEngine& message) {
+    if (!message.has_step()) others.push_back(message);
+    for (const wire::SequenceEvent& event : message.step().events()) {
+      if (event.has_delta()) text[event.request()] += event.delta().content();
+      if (event.has_finished()) finished[event.request()] = event.finished();
+      if (event.has_failed()) failed[event.request()] = event.failed();
+    }
+  }
+};
+
+class EngineLoopTest : public testing::Test {
+ protected:
+  SubmitJob job(SequenceId id, const std::string& text, std::int32_t tokens_max = 0,
+                std::vector<std::string> stops = {}) {
+    wire::Submit submit;
+    submit.set_request(id);
+    submit.set_text(text);
+    submit.set_tokens_max(tokens_max);
+    submit.set_count_prompt(true);
+    for (const std::string& stop : stops) submit.add_stop(stop);
+    return std::move(build_job(submit, text_, JobLimits{}, base::now()).value());
+  }
+
+  FakeText text_;
+  FakeDecoder decoder_;
+  Told told_;
+  EngineLoop loop_{EngineLoop::Options{},
+                   text_,
+                   decoder_,
+                   nullptr,
+                   [this](const wire::FromEngine& message) { told_.take(message); },
+                   base::Logger()};
+};
+
+TEST_F(EngineLoopTest, AnswersSeveralAndShutsDownWhenTheyEnded) {
+  loop_.post(job(1, "hello w"));
+  loop_.post(job(2, "a", 3));
+  loop_.post(job(3, "a", 0, {"ef"}));
+  loop_.post(ShutdownJob{});
+  loop_.run();
+  EXPECT_EQ(told_.text[1], "xyz");
+  EXPECT_EQ(told_.finished[1].reason(), wire::Finished::STOP);
+  EXPECT_EQ(told_.finished[1].prompt_tokens(), 7);
+  EXPECT_EQ(told_.finished[1].completion_tokens(), 4);
+  EXPECT_EQ(told_.text[2], "bcd");
+  EXPECT_EQ(told_.finished[2].reason(), wire::Finished::LENGTH);
+  EXPECT_EQ(told_.text[3], "bcd");
+  EXPECT_EQ(told_.finished[3].reason(), wire::Finished::STOP);
+}
+
+TEST_F(EngineLoopTest, CancelInterruptsALongPrefill) {
+  decoder_.hang_on = 100;
+  loop_.post(job(1, std::string(300, 'a')));
+  std::thread thread([this] { loop_.run(); });
+  decoder_.hanging.wait(false);
+  EXPECT_EQ(loop_.pulse(base::now()), EngineLoop::Pulse::working);
+  EXPECT_EQ(loop_.pulse(base::now() + std::chrono::hours(1)), EngineLoop::Pulse::wedged);
+  loop_.cancel(1);
+  loop_.post(ShutdownJob{});
+  thread.join();
+  EXPECT_EQ(told_.failed[1].code(), wire::Failed::CANCELLED);
+  EXPECT_EQ(told_.finished.size(), 0U);
+}
+
+TEST_F(EngineLoopTest, AFailedStepEndsItsRequestsOnly) {
+  decoder_.fails = true;
+  loop_.post(job(1, "a"));
+  loop_.post(ShutdownJob{});
+  loop_.run();
+  EXPECT_EQ(told_.failed[1].code(), wire::Failed::INTERNAL);
+}
+
+TEST_F(EngineLoopTest, RefusesAfterShutdownAndAnswersPings) {
+  loop_.post(PingJob{9});
+  loop_.post(ShutdownJob{});
+  loop_.post(job(1, "a"));
+  loop_.post(EmbedJob{4, {{1}}});
+  loop_.run();
+  EXPECT_EQ(told_.failed[1].code(), wire::Failed::CANCELLED);
+  ASSERT_EQ(told_.others.size(), 2U);
+  EXPECT_EQ(told_.others[0].pong().number(), 9U);
+  EXPECT_EQ(told_.others[1].call_failed().call(), 4U);
+}
+
+TEST(JobBuilder, RefusesWhatIsWrong) {
+  const FakeText text;
+  JobLimits limits;
+  limits.context_max = 10;
+  wire::Submit submit;
+  submit.set_text("far too long for ten tokens");
+  const auto refused = build_job(submit, text, limits, base::now());
+  ASSERT_TRUE(refused.has_error());
+  EXPECT_EQ(refused.error().code, base::ErrorCode::context_length);
+  submit.mutable_tokens()->add_ids(300);
+  EXPECT_EQ(build_job(submit, text, limits, base::now()).error().param, "prompt");
+  submit.set_text("a");
+  submit.set_logprobs(1000);
+  EXPECT_EQ(build_job(submit, text, limits, base::now()).error().param, "logprobs");
+}
+
+}  // namespace
+}  // namespace deepseek::engine

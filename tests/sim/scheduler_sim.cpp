@@ -1,0 +1,21 @@
+// scheduler_sim SEED [COUNT]: simulates the engine's scheduler with COUNT seeds from SEED on.
+// Prints the first seed that breaks a promise and ends with 1; the same seed breaks it again.
+#include "scheduler_simulation.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+int main(int argc, char** argv) {
+  const std::uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1;
+  const std::uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 200;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const std::string broken = deepseek::engine::simulate_scheduler(seed, 2000);
+    if (broken.empty()) continue;
+    std::printf("scheduler: seed %llu: %s\n", static_cast<unsigned long long>(seed),
+                broken.c_str());
+    return 1;
+  }
+  std::printf("scheduler: %llu seeds from %llu on: every promise held\n",
+              static_cast<unsigned long long>(count), static_cast<unsigned long long>(first));
+  return 0;
+}

@@ -1,0 +1,218 @@
+#include "scheduler_simulation.hpp"
+
+#include "engine/scheduler.hpp"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <utility>
+
+namespace deepseek::engine {
+namespace {
+
+// The answer is a function of the tokens so far: a sequence that was preempted and computed again
+// must get the very same tokens.
+Token next_token(std::span<const Token> tokens) {
+  std::uint32_t hash = 2166136261U;
+  for (const Token token : tokens) hash = (hash ^ static_cast<std::uint32_t>(token)) * 16777619U;
+  return static_cast<Token>(hash % 1000);
+}
+
+struct Expected {
+  std::vector<Token> prompt;
+  std::int32_t tokens_max = 0;
+  std::vector<Token> answer;
+  bool credited = false;
+  bool started = false;
+};
+
+class Simulation {
+ public:
+  explicit Simulation(std::uint64_t seed)
+      : random_(seed), options_(make_options()), scheduler_(options_) {}
+
+  std::string run(int events) {
+    for (int event = 0; event < events && failure_.empty(); ++event) {
+      act();
+      step();
+      if (!failure_.empty()) return failure_ + " (event " + std::to_string(event) + ")";
+    }
+    return drain();
+  }
+
+ private:
+  std::int32_t pick(std::int32_t low, std::int32_t high) {
+    return std::uniform_int_distribution<std::int32_t>(low, high)(random_);
+  }
+
+  SchedulerOptions make_options() {
+    SchedulerOptions options;
+    options.sequences_max = pick(1, 12);
+    options.queue_max = pick(1, 20);
+    options.context_max = pick(8, 200);
+    options.cells = options.context_max + pick(0, 300);
+    options.step_tokens_max = std::max(options.sequences_max, pick(4, 64));
+    options.prefill_chunk = pick(1, 32);
+    options.pause_grace = base::Milliseconds(pick(0, 50));
+    return options;
+  }
+
+  void act() {
+    now_ += std::chrono::milliseconds(pick(0, 20));
+    const std::int32_t dice = pick(0, 99);
+    if (dice < 35) submit();
+    if (dice >= 35 && dice < 42 && !live_.empty()) cancel();
+    for (auto& [id, expected] : live_) {
+      if (expected.credited && pick(0, 3) == 0) scheduler_.add_credit(id, pick(1, 5));
+    }
+  }
+
+  void submit() {
+    SequenceSpec spec;
+    spec.id = ++ids_;
+    spec.prompt.resize(static_cast<std::size_t>(pick(1, options_.context_max + 10)));
+    for (Token& token : spec.prompt) token = pick(0, 999);
+    spec.tokens_max = pick(0, 40);
+    spec.priority = pick(0, 2);
+    spec.arrival = now_;
+    if (pick(0, 3) == 0) spec.credits = pick(1, 4);
+    if (pick(0, 5) == 0) spec.deadline = now_ + std::chrono::milliseconds(pick(0, 300));
+    Expected expected{spec.prompt, spec.tokens_max, {}, spec.credits > 0, false};
+    const SequenceId id = spec.id;
+    const bool fits = spec.prompt.size() < static_cast<std::size_t>(options_.context_max);
+    const base::Result<void> taken = scheduler_.submit(std::move(spec), now_);
+    if (taken.has_value()) {
+      check(fits, "took a prompt that cannot fit");
+      live_.emplace(id, std::move(expected));
+      return;
+    }
+    if (!fits) return check(taken.error().code == base::ErrorCode::context_length, "wrong refusal");
+    check(taken.error().code == base::ErrorCode::queue_full, "refused without a reason");
+    check(taken.error().retry_after.has_value(), "queue_full without retry_after");
+  }
+
+  void cancel() {
+    auto victim = live_.begin();
+    std::advance(victim, pick(0, static_cast<std::int32_t>(live_.size()) - 1));
+    check(scheduler_.cancel(victim->first), "a live sequence was not known");
+    check(!scheduler_.cancel(victim->first), "a sequence was cancelled twice");
+    live_.erase(victim);
+  }
+
+  void step() {
+    const StepPlan plan = scheduler_.plan(now_);
+    for (const std::int32_t slot : plan.clears) cells_.erase(slot);
+    for (const SequenceId id : plan.dropped) {
+      check(live_.contains(id) && !live_.at(id).started, "dropped what had started");
+      live_.erase(id);
+    }
+    for (const SequenceId id : plan.admitted) {
+      check(!live_.at(id).started, "admitted twice");
+      live_.at(id).started = true;
+    }
+    check_plan(plan);
+    if (plan.slices.empty() || !failure_.empty()) return;
+    now_ += std::chrono::milliseconds(pick(1, 5));
+    const std::int32_t dice = pick(0, 99);
+    if (dice < 4) return interrupt(plan);
+    if (dice < 7) return refuse(plan);
+    finish(plan);
+  }
+
+  void check_plan(const StepPlan& plan) {
+    std::set<std::int32_t> slots;
+    std::int32_t tokens = 0;
+    std::int32_t total = 0;
+    for (const Slice& slice : plan.slices) {
+      check(live_.contains(slice.id), "planned a sequence that is gone");
+      check(slots.insert(slice.slot).second, "one slot twice in a step");
+      check(slice.slot >= 0 && slice.slot < options_.sequences_max, "slot out of range");
+      check(slice.size() > 0, "empty slice");
+      check(cells_[slice.slot] == slice.begin, "positions do not follow the cache");
+      tokens += slice.size();
+    }
+    for (const auto& [slot, cells] : cells_) total += cells;
+    check(tokens == plan.tokens && tokens <= options_.step_tokens_max, "over the step's budget");
+    check(total + tokens <= options_.cells, "more cells than there are");
+    check(scheduler_.load().cells_used == total, "cells are not counted exactly");
+    check(scheduler_.load().running <= options_.sequences_max, "too many running");
+  }
+
+  void finish(const StepPlan& plan) {
+    std::vector<Sampled> sampled;
+    for (const Slice& slice : plan.slices) {
+      cells_[slice.slot] = slice.end;
+      if (!slice.wants_logits) continue;
+      const Token token = next_token(scheduler_.tokens(slice.id));
+      sampled.push_back({slice.id, token, token % 37 == 0, token % 3 != 0});
+      live_.at(slice.id).answer.push_back(token);
+    }
+    for (const Ended& ended :
+         scheduler_.complete(plan, sampled, now_, std::chrono::milliseconds(3))) {
+      end(ended);
+    }
+  }
+
+  void end(const Ended& ended) {
+    check(live_.contains(ended.id), "ended twice");
+    if (!failure_.empty()) return;
+    const Expected& expected = live_.at(ended.id);
+    std::vector<Token> tokens = expected.prompt;
+    for (const Token token : expected.answer) {
+      check(token == next_token(tokens), "the text changed after a preemption");
+      tokens.push_back(token);
+    }
+    check(ended.facts.completion_tokens == static_cast<std::int64_t>(expected.answer.size()),
+          "wrong count of tokens");
+    check(tokens.size() <= static_cast<std::size_t>(options_.context_max), "over the context");
+    live_.erase(ended.id);
+  }
+
+  void interrupt(const StepPlan& plan) {
+    std::vector<std::int32_t> present;
+    for (const Slice& slice : plan.slices) present.push_back(pick(slice.begin, slice.end));
+    scheduler_.aborted(plan, present);
+    for (const Slice& slice : plan.slices) cells_[slice.slot] = scheduler_.computed(slice.id);
+  }
+
+  void refuse(const StepPlan& plan) {
+    if (plan.tokens == 1) return finish(plan);  // A lone token without room is a broken machine.
+    check(scheduler_.no_room(plan).empty(), "failed a sequence although others could give way");
+  }
+
+  // With credits for everybody and nothing new, all that lives must end.
+  std::string drain() {
+    for (int round = 0; round < 200'000 && !live_.empty() && failure_.empty(); ++round) {
+      for (auto& [id, expected] : live_) {
+        if (expected.credited) scheduler_.add_credit(id, 10);
+      }
+      now_ += std::chrono::milliseconds(1);
+      step();
+    }
+    if (failure_.empty() && !live_.empty()) return "a sequence starved";
+    if (failure_.empty() && !scheduler_.idle()) return "the scheduler holds what has ended";
+    return failure_;
+  }
+
+  void check(bool promise, const char* broken) {
+    if (!promise && failure_.empty()) failure_ = broken;
+  }
+
+  std::mt19937_64 random_;
+  SchedulerOptions options_;
+  Scheduler scheduler_;
+  base::TimePoint now_{std::chrono::hours(1)};
+  SequenceId ids_ = 0;
+  std::map<SequenceId, Expected> live_;
+  std::map<std::int32_t, std::int32_t> cells_;  // slot → positions in the cache
+  std::string failure_;
+};
+
+}  // namespace
+
+std::string simulate_scheduler(std::uint64_t seed, int events) {
+  return Simulation(seed).run(events);
+}
+
+}  // namespace deepseek::engine
