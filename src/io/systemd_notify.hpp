@@ -9,8 +9,9 @@
 
 namespace deepseek::io {
 
-// `state` as "READY=1", "STOPPING=1", "STATUS=…", several separated by '\n'. Sends one datagram and
-// never waits. Fails with `internal` and the reason when NOTIFY_SOCKET is set but cannot be used.
+// `state` as "READY=1", "STOPPING=1", "STATUS=text", several separated by '\n'. Sends one datagram
+// and never waits. Fails with `internal` and the reason when NOTIFY_SOCKET is set but cannot be
+// used.
 base::Result<void> notify_systemd(std::string_view state);
 
 }  // namespace deepseek::io

@@ -115,7 +115,10 @@ asio::any_io_executor TaskGroup::executor() const {
 }
 
 asio::awaitable<void> run_on(asio::any_io_executor executor, asio::awaitable<void> task) {
-  co_await asio::co_spawn(std::move(executor), std::move(task), asio::use_awaitable);
+  // Not cancelled along with the caller: cancelling a task that has not begun throws out of run().
+  co_await asio::co_spawn(
+      std::move(executor), std::move(task),
+      asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
 }
 
 }  // namespace deepseek::io

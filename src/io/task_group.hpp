@@ -42,6 +42,7 @@ class TaskGroup {
 };
 
 // Runs `task` on another executor and returns on the caller's. What the task throws arrives here.
+// The caller's cancellation does not reach the task.
 boost::asio::awaitable<void> run_on(boost::asio::any_io_executor executor,
                                     boost::asio::awaitable<void> task);
 
