@@ -1,5 +1,7 @@
 #include "io/http_head.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -73,20 +75,25 @@ std::optional<HttpRefusal> parse_version(std::string_view version, HttpHead& hea
   return bad("the request line does not end in HTTP/1.1");
 }
 
+// The path is ASCII, since it is matched byte by byte. People type a query as it is, so UTF-8 is
+// taken there.
 std::optional<HttpRefusal> parse_target(std::string_view target, HttpHead& head) {
-  for (char c : target) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte >= 0x7f) {
+  const std::size_t mark = std::min(target.find('?'), target.size());
+  for (std::size_t at = 0; at < target.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(target[at]);
+    if (byte <= 0x20 || byte == 0x7f || (byte > 0x7f && at < mark)) {
       return bad("the request target holds a byte that must be percent-encoded");
     }
-    if (c == '#') return bad("the request target holds a fragment ('#')");
+    if (byte == '#') return bad("the request target holds a fragment ('#')");
+  }
+  if (!base::is_valid_utf8(target.substr(mark))) {
+    return bad("the query of the request target is not UTF-8; percent-encode its bytes");
   }
   HttpRequest& request = head.request;
   if (target.front() != '/' && !(target == "*" && request.method == "OPTIONS")) {
     return bad("the request target must be a path that starts with '/'");
   }
   request.target = target;
-  const std::size_t mark = std::min(target.find('?'), target.size());
   request.path = target.substr(0, mark);
   if (mark < target.size()) request.query = target.substr(mark + 1);
   return std::nullopt;

@@ -35,6 +35,13 @@ TEST(HttpHead, ReadsAnOrdinaryHead) {
   EXPECT_TRUE(head->expect_continue);
 }
 
+TEST(HttpHead, TakesAQueryAsPeopleTypeIt) {
+  auto head = parse("POST /generate?prompt=\xE9\x87\x8F HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(head) << head.error().error.message;
+  EXPECT_EQ(head->request.path, "/generate");
+  EXPECT_EQ(head->request.query, "prompt=\xE9\x87\x8F");
+}
+
 TEST(HttpHead, KnowsWhenAConnectionIsKept) {
   EXPECT_FALSE(parse("GET / HTTP/1.0\r\n\r\n")->keep_alive);
   EXPECT_TRUE(parse("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")->keep_alive);
@@ -134,21 +141,24 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     RequestLine, HttpHeadRefuses,
-    testing::Values(
-        BadHead{"Absolute", target("http://a/"), 400}, BadHead{"Authority", target("a:80"), 400},
-        BadHead{"Star", target("*"), 400}, BadHead{"Relative", target("a/b"), 400},
-        BadHead{"Fragment", target("/a#b"), 400}, BadHead{"Space", target("/a b"), 400},
-        BadHead{"TwoSpaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        BadHead{"Tab", "GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        BadHead{"NotAscii", target("/\xc3\xa4"), 400}, BadHead{"Version09", "GET /\r\n\r\n", 400},
-        BadHead{"Version20", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
-        BadHead{"Version12", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
-        BadHead{"Preface", "PRI * HTTP/2.0\r\n\r\n", 505},
-        BadHead{"LowerCaseVersion", "GET / http/1.1\r\nHost: a\r\n\r\n", 400},
-        BadHead{"LongVersion", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400},
-        BadHead{"MethodNotToken", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        BadHead{"MethodTooLong", std::string(33, 'A') + " / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        BadHead{"NoMethod", " / HTTP/1.1\r\nHost: a\r\n\r\n", 400}),
+    testing::Values(BadHead{"Absolute", target("http://a/"), 400},
+                    BadHead{"Authority", target("a:80"), 400}, BadHead{"Star", target("*"), 400},
+                    BadHead{"Relative", target("a/b"), 400},
+                    BadHead{"Fragment", target("/a#b"), 400}, BadHead{"Space", target("/a b"), 400},
+                    BadHead{"TwoSpaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    BadHead{"Tab", "GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    BadHead{"NotAscii", target("/\xc3\xa4"), 400},
+                    BadHead{"QueryNotUtf8", target("/a?b=\xc3"), 400},
+                    BadHead{"Version09", "GET /\r\n\r\n", 400},
+                    BadHead{"Version20", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
+                    BadHead{"Version12", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
+                    BadHead{"Preface", "PRI * HTTP/2.0\r\n\r\n", 505},
+                    BadHead{"LowerCaseVersion", "GET / http/1.1\r\nHost: a\r\n\r\n", 400},
+                    BadHead{"LongVersion", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400},
+                    BadHead{"MethodNotToken", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    BadHead{"MethodTooLong",
+                            std::string(33, 'A') + " / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    BadHead{"NoMethod", " / HTTP/1.1\r\nHost: a\r\n\r\n", 400}),
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(
