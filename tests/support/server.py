@@ -16,7 +16,8 @@ from support.metrics import Metrics
 from support.waiting import PATIENCE_SECONDS, process_exists, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BASE_SETTINGS = {"metrics.port": "0", "log.format": "json"}
+# One thread per engine: where tests share few cores, two would wait for each other.
+BASE_SETTINGS = {"metrics.port": "0", "log.format": "json", "engine.threads": "1"}
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
