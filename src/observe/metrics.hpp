@@ -39,7 +39,7 @@ class Histogram {
 struct Family {
   std::string name;  // Prometheus name with base unit, as "deepseek_http_requests_total"
   std::string help;
-  std::vector<std::string> labels;  // label names; values are given when a cell is looked up
+  std::vector<std::string> labels{};  // label names; values are given when a cell is looked up
   std::size_t series_max = 1000;
 };
 
@@ -57,6 +57,12 @@ class Registry {
   Gauge& gauge(const Family& family, std::span<const std::string_view> values = {});
   Histogram& histogram(const Family& family, std::span<const double> bounds,
                        std::span<const std::string_view> values = {});
+
+  // Makes the family known, so that its HELP and TYPE are shown before it has a series. At
+  // start-up.
+  void declare_counter(const Family& family);
+  void declare_gauge(const Family& family);
+  void declare_histogram(const Family& family, std::span<const double> bounds);
 
   // `collect` is called at every scrape, before the text is made, to set gauges from state that
   // lives elsewhere.

@@ -1,0 +1,256 @@
+#include "observe/server_metrics.hpp"
+
+#include "observe/process_figures.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+namespace deepseek::observe {
+
+namespace {
+
+enum class Type { counter, gauge, histogram };
+
+// Durations of whole requests: those of the GenAI conventions.
+constexpr std::array request_bounds{.01,  .02,  .04,  .08,   .16,   .32,   .64,
+                                    1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
+constexpr std::array first_token_bounds{.001, .005, .01, .02, .04, .06, .08, .1,
+                                        .25,  .5,   .75, 1.,  2.5, 5.,  7.5, 10.};
+constexpr std::array per_token_bounds{.001, .0025, .005, .01, .025, .05, .075, .1,
+                                      .15,  .2,    .3,   .4,  .5,   .75, 1.,   2.5};
+
+struct Row {
+  Family family;
+  Type type;
+  std::span<const double> bounds;
+};
+
+// Every family, by name. The names are a promise: add, never rename.
+const std::array rows{
+    Row{{"deepseek_build_info", "Versions of this build; always 1.", {"version", "llama_cpp"}},
+        Type::gauge,
+        {}},
+    Row{{"deepseek_cached_tokens_total",
+         "Prompt tokens that needed no prefill, because an earlier request had them.",
+         {"model"}},
+        Type::counter,
+        {}},
+    Row{{"deepseek_completion_tokens_total", "Tokens generated for clients.", {"model"}},
+        Type::counter,
+        {}},
+    Row{{"deepseek_engine_ready", "1 when the model's engine takes requests, else 0.", {"model"}},
+        Type::gauge,
+        {}},
+    Row{{"deepseek_engine_restarts_total",
+         "How often the model's engine was started again.",
+         {"model"}},
+        Type::counter,
+        {}},
+    Row{{"deepseek_engine_step_seconds", "Duration of the engine's last step.", {"model"}},
+        Type::gauge,
+        {}},
+    Row{{"deepseek_errors_total", "Error answers, by error.code.", {"code"}}, Type::counter, {}},
+    Row{{"deepseek_http_connections", "Open connections of clients.", {}}, Type::gauge, {}},
+    Row{{"deepseek_http_request_duration_seconds",
+         "From a request's head to the end of its answer.",
+         {"endpoint"}},
+        Type::histogram,
+        request_bounds},
+    Row{{"deepseek_http_requests_total", "Answered requests.", {"endpoint", "status"}},
+        Type::counter,
+        {}},
+    Row{{"deepseek_kv_cells",
+         "Tokens that the engine's KV pool holds, and can hold.",
+         {"model", "state"}},
+        Type::gauge,
+        {}},
+    Row{{"deepseek_prompt_tokens_total", "Prompt tokens of answered requests.", {"model"}},
+        Type::counter,
+        {}},
+    Row{{"deepseek_running_sequences", "Sequences in the engine's batch.", {"model"}},
+        Type::gauge,
+        {}},
+    Row{{"deepseek_time_per_output_token_seconds",
+         "Mean time between two tokens of one answer, after its first.",
+         {"model"}},
+        Type::histogram,
+        per_token_bounds},
+    Row{{"deepseek_time_to_first_token_seconds",
+         "From a request's head to the first token of its answer.",
+         {"model"}},
+        Type::histogram,
+        first_token_bounds},
+    Row{{"deepseek_waiting_requests", "Requests in the engine's queue.", {"model"}},
+        Type::gauge,
+        {}},
+    Row{{"process_cpu_seconds_total", "Processor time used, user and system.", {"process"}},
+        Type::counter,
+        {}},
+    Row{{"process_open_fds", "Open descriptors of the server.", {}}, Type::gauge, {}},
+    Row{{"process_resident_memory_bytes", "Memory held.", {"process"}}, Type::gauge, {}},
+};
+
+const Row& row(std::string_view name) {
+  for (const Row& candidate : rows) {
+    if (candidate.family.name == name) return candidate;
+  }
+  throw std::logic_error("no metric " + std::string(name));
+}
+
+// The rows that are used for every request, found once.
+const Row& completion_tokens = row("deepseek_completion_tokens_total");
+const Row& cached_tokens = row("deepseek_cached_tokens_total");
+const Row& prompt_tokens = row("deepseek_prompt_tokens_total");
+const Row& errors = row("deepseek_errors_total");
+const Row& http_requests = row("deepseek_http_requests_total");
+const Row& http_durations = row("deepseek_http_request_duration_seconds");
+const Row& first_token = row("deepseek_time_to_first_token_seconds");
+const Row& per_token = row("deepseek_time_per_output_token_seconds");
+
+using Values = std::initializer_list<std::string_view>;
+
+Counter& counter(Registry& registry, const Row& of, Values values) {
+  return registry.counter(of.family, std::span(values.begin(), values.size()));
+}
+
+void set_gauge(Registry& registry, std::string_view name, Values values, double value) {
+  registry.gauge(row(name).family, std::span(values.begin(), values.size())).set(value);
+}
+
+// Brings a counter up to a total that is counted elsewhere. Scrapes are one at a time.
+void raise_counter(Registry& registry, std::string_view name, Values values, double total) {
+  Counter& cell = counter(registry, row(name), values);
+  cell.add(std::max(0.0, total - cell.value()));
+}
+
+void observe_value(Registry& registry, const Row& of, std::string_view label, double value) {
+  registry.histogram(of.family, of.bounds, std::span(&label, 1)).observe(value);
+}
+
+std::string_view name_of(Type type) {
+  switch (type) {
+    case Type::counter:
+      return "counter";
+    case Type::gauge:
+      return "gauge";
+    case Type::histogram:
+      return "histogram";
+  }
+  return "";
+}
+
+}  // namespace
+
+ServerMetrics::ServerMetrics(Registry& registry) : registry_(registry) {
+  for (const Row& each : rows) {
+    switch (each.type) {
+      case Type::counter:
+        registry.declare_counter(each.family);
+        break;
+      case Type::gauge:
+        registry.declare_gauge(each.family);
+        break;
+      case Type::histogram:
+        registry.declare_histogram(each.family, each.bounds);
+        break;
+    }
+  }
+  registry.on_scrape([this] { set_process(); });
+}
+
+void ServerMetrics::set_build(std::string_view version, std::string_view llama_cpp) {
+  set_gauge(registry_, "deepseek_build_info", {version, llama_cpp}, 1);
+}
+
+void ServerMetrics::http_request(std::string_view endpoint, int status, double seconds) {
+  const std::string code = std::to_string(status);
+  counter(registry_, http_requests, {endpoint, code}).add();
+  observe_value(registry_, http_durations, endpoint, seconds);
+}
+
+void ServerMetrics::set_http_connections(double open) {
+  set_gauge(registry_, "deepseek_http_connections", {}, open);
+}
+
+void ServerMetrics::error(std::string_view code) {
+  counter(registry_, errors, {code}).add();
+}
+
+void ServerMetrics::tokens(std::string_view model, std::int64_t prompt, std::int64_t cached,
+                           std::int64_t completion) {
+  counter(registry_, prompt_tokens, {model}).add(static_cast<double>(prompt));
+  counter(registry_, cached_tokens, {model}).add(static_cast<double>(cached));
+  counter(registry_, completion_tokens, {model}).add(static_cast<double>(completion));
+}
+
+void ServerMetrics::time_to_first_token(std::string_view model, double seconds) {
+  observe_value(registry_, first_token, model, seconds);
+}
+
+void ServerMetrics::time_per_output_token(std::string_view model, double seconds) {
+  observe_value(registry_, per_token, model, seconds);
+}
+
+void ServerMetrics::set_engine(std::string_view model, const Engine& engine) {
+  set_gauge(registry_, "deepseek_engine_ready", {model}, engine.ready ? 1 : 0);
+  set_gauge(registry_, "deepseek_running_sequences", {model}, engine.running_sequences);
+  set_gauge(registry_, "deepseek_waiting_requests", {model}, engine.waiting_requests);
+  set_gauge(registry_, "deepseek_kv_cells", {model, "used"}, engine.kv_cells_used);
+  set_gauge(registry_, "deepseek_kv_cells", {model, "total"}, engine.kv_cells_total);
+  set_gauge(registry_, "deepseek_engine_step_seconds", {model}, engine.step_seconds);
+  raise_counter(registry_, "deepseek_engine_restarts_total", {model},
+                static_cast<double>(engine.restarts));
+  const std::string process = "engine " + std::string(model);
+  const bool alive = engine.pid != 0;
+  set_gauge(registry_, "process_resident_memory_bytes", {process},
+            alive ? static_cast<double>(resident_bytes(engine.pid)) : 0);
+}
+
+void ServerMetrics::set_process() {
+  set_gauge(registry_, "process_resident_memory_bytes", {"server"},
+            static_cast<double>(resident_bytes(0)));
+  set_gauge(registry_, "process_open_fds", {}, static_cast<double>(open_descriptors()));
+  raise_counter(registry_, "process_cpu_seconds_total", {"server"}, cpu_seconds(0));
+}
+
+std::string metrics_document() {
+  std::string out =
+      "# Metrics\n\n"
+      "`GET /metrics` on the metrics port (`metrics.port`) answers in Prometheus' text format.\n"
+      "This page is made from the table in `src/observe/server_metrics.cpp`; a test compares "
+      "them.\nNames and labels are a promise: families are added, never renamed.\n\n"
+      "| name | type | labels | what |\n| --- | --- | --- | --- |\n";
+  for (const Row& each : rows) {
+    out += "| `" + each.family.name + "` | " + std::string(name_of(each.type)) + " | ";
+    for (std::size_t i = 0; i < each.family.labels.size(); ++i) {
+      out += (i > 0 ? ", `" : "`") + each.family.labels[i] + "`";
+    }
+    out += " | " + each.family.help + " |\n";
+  }
+  out += R"(
+Labels never carry what a client sent: `endpoint` is a path of the endpoint table or `other`,
+`model` a configured model, `code` the `error.code` of the answer, `process` is `server` or
+`engine MODEL`. A family that reaches its bound of series puts further ones under `other`.
+
+## What to ask of them
+
+| question | PromQL |
+| --- | --- |
+| requests per second | `sum(rate(deepseek_http_requests_total[1m]))` |
+| share of failed requests | `sum(rate(deepseek_http_requests_total{status=~"5.."}[5m])) / sum(rate(deepseek_http_requests_total[5m]))` |
+| p99 of a whole request (`rpc_latency_p99`) | `histogram_quantile(0.99, sum by (le) (rate(deepseek_http_request_duration_seconds_bucket[5m])))` |
+| p95 of the time to first token | `histogram_quantile(0.95, sum by (le, model) (rate(deepseek_time_to_first_token_seconds_bucket[5m])))` |
+| p95 of the time per token | `histogram_quantile(0.95, sum by (le, model) (rate(deepseek_time_per_output_token_seconds_bucket[5m])))` |
+| tokens per second (`tokens_per_second`) | `sum by (model) (rate(deepseek_completion_tokens_total[1m]))` |
+| share of prompt tokens from the cache | `rate(deepseek_cached_tokens_total[5m]) / rate(deepseek_prompt_tokens_total[5m])` |
+| queue depth (`queue_depth`) | `sum by (model) (deepseek_waiting_requests)` |
+| share of the KV pool in use | `deepseek_kv_cells{state="used"} / ignoring(state) deepseek_kv_cells{state="total"}` |
+| engines that crashed in the last hour | `increase(deepseek_engine_restarts_total[1h]) > 0` |
+)";
+  return out;
+}
+
+}  // namespace deepseek::observe

@@ -1,0 +1,88 @@
+#include "observe/server_metrics.hpp"
+
+#include "observe/process_figures.hpp"
+
+#include <gtest/gtest.h>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace deepseek::observe {
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// UPDATE_GOLDEN=1 writes the page anew.
+TEST(ServerMetrics, DocumentIsUpToDate) {
+  const std::filesystem::path path =
+      std::filesystem::path(__FILE__).parent_path() / "../../docs/metrics.md";
+  if (std::getenv("UPDATE_GOLDEN") != nullptr) std::ofstream(path) << metrics_document();
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(text, metrics_document()) << "run observe_test with UPDATE_GOLDEN=1";
+}
+
+TEST(ServerMetrics, EveryFamilyIsShownAndDocumented) {
+  Registry registry;
+  const ServerMetrics metrics(registry);
+  const std::string text = registry.prometheus_text();
+  const std::string document = metrics_document();
+  std::size_t families = 0;
+  constexpr std::string_view mark = "# TYPE ";
+  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1)) {
+    const std::size_t begin = at + mark.size();
+    const std::string name = text.substr(begin, text.find(' ', begin) - begin);
+    EXPECT_TRUE(contains(document, "| `" + name + "` |")) << name;
+    ++families;
+  }
+  EXPECT_EQ(families, 19u);
+}
+
+TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
+  Registry registry;
+  ServerMetrics metrics(registry);
+  metrics.set_build("0.1.0", "b1");
+  metrics.http_request("/v1/models", 200, 0.015);
+  metrics.error("queue_full");
+  metrics.tokens("m", 12, 4, 7);
+  metrics.time_to_first_token("m", 0.3);
+  metrics.time_per_output_token("m", 0.02);
+  ServerMetrics::Engine engine;
+  engine.ready = true;
+  engine.restarts = 3;
+  engine.running_sequences = 2;
+  metrics.set_engine("m", engine);
+  metrics.set_engine("m", engine);
+  const std::string text = registry.prometheus_text();
+  for (const char* line : {
+           "deepseek_build_info{version=\"0.1.0\",llama_cpp=\"b1\"} 1\n",
+           "deepseek_http_requests_total{endpoint=\"/v1/models\",status=\"200\"} 1\n",
+           "deepseek_http_request_duration_seconds_bucket{endpoint=\"/v1/models\",le=\"0.02\"} 1\n",
+           "deepseek_errors_total{code=\"queue_full\"} 1\n",
+           "deepseek_prompt_tokens_total{model=\"m\"} 12\n",
+           "deepseek_cached_tokens_total{model=\"m\"} 4\n",
+           "deepseek_completion_tokens_total{model=\"m\"} 7\n",
+           "deepseek_time_to_first_token_seconds_count{model=\"m\"} 1\n",
+           "deepseek_time_per_output_token_seconds_sum{model=\"m\"} 0.02\n",
+           "deepseek_engine_ready{model=\"m\"} 1\n",
+           "deepseek_engine_restarts_total{model=\"m\"} 3\n",
+           "deepseek_running_sequences{model=\"m\"} 2\n",
+           "process_resident_memory_bytes{process=\"engine m\"} 0\n",
+       }) {
+    EXPECT_TRUE(contains(text, line)) << line << text;
+  }
+}
+
+TEST(ProcessFigures, OfThisProcess) {
+  EXPECT_GT(resident_bytes(0), 1u << 20);
+  EXPECT_GE(cpu_seconds(0), 0);
+  EXPECT_GE(open_descriptors(), 3u);
+  EXPECT_EQ(resident_bytes(0x7fffffff), 0u);
+}
+
+}  // namespace
+}  // namespace deepseek::observe
