@@ -1,3 +1,4 @@
+#include "frontend/endpoint_table.hpp"
 #include "frontend/test_support.hpp"
 
 #include <gmock/gmock.h>
