@@ -240,9 +240,9 @@ def test_the_names_of_the_articles_serve(start_server, tmp_path):
 
 
 def test_secrets_are_never_printed(tmp_path):
-    result = run(
-        ["--print-config", "--set", "tls.key_password=${TLS_WORD}"], {"TLS_WORD": "swordfish-77"}
-    )
+    files = ["--set", f"tls.certificate={tmp_path}/a.crt", "--set", f"tls.key={tmp_path}/a.key"]
+    password = ["--set", "tls.key_password=${TLS_WORD}"]
+    result = run(["--print-config", *files, *password], {"TLS_WORD": "swordfish-77"})
     assert result.returncode == 0, result.stderr
     assert "swordfish-77" not in result.stdout + result.stderr
 
