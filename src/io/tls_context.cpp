@@ -1,6 +1,7 @@
 #include "io/tls_context.hpp"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <unistd.h>
 #include <cerrno>
@@ -36,10 +37,30 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
   return SSL_TLSEXT_ERR_OK;
 }
 
+// Copies the password that load() was given. 0 makes OpenSSL fail instead of asking.
+int give_password(char* room, int size, int /*writing*/, void* given) {
+  const auto* password = static_cast<const std::string*>(given);
+  if (password == nullptr || password->empty() ||
+      password->size() > static_cast<std::size_t>(size)) {
+    return 0;
+  }
+  std::memcpy(room, password->data(), password->size());
+  return static_cast<int>(password->size());
+}
+
+base::Error key_error(const std::string& certificate_file, const std::string& key_file) {
+  const bool mismatch = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_X509;
+  return tls_error(key_file,
+                   mismatch ? "this key does not belong to " + certificate_file
+                            : "no private key in PEM form, or tls.key_password does not open it (" +
+                                  openssl_reason() + ")");
+}
+
 }  // namespace
 
 base::Result<std::shared_ptr<const TlsContext>> TlsContext::load(
-    const std::string& certificate_file, const std::string& key_file) {
+    const std::string& certificate_file, const std::string& key_file,
+    const std::string& key_password) {
   for (const std::string& file : {certificate_file, key_file}) {
     if (::access(file.c_str(), R_OK) != 0) return tls_error(file, std::strerror(errno));
   }
@@ -60,10 +81,13 @@ base::Result<std::shared_ptr<const TlsContext>> TlsContext::load(
                      "no certificate chain in PEM form (" + openssl_reason() + ")");
   }
   ERR_clear_error();
-  if (SSL_CTX_use_PrivateKey_file(native, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    const bool mismatch = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_X509;
-    return tls_error(key_file, mismatch ? "this key does not belong to " + certificate_file
-                                        : "no private key in PEM form (" + openssl_reason() + ")");
+  // Without a callback OpenSSL would ask at the terminal.
+  SSL_CTX_set_default_passwd_cb(native, give_password);
+  SSL_CTX_set_default_passwd_cb_userdata(native, const_cast<std::string*>(&key_password));
+  const int key_used = SSL_CTX_use_PrivateKey_file(native, key_file.c_str(), SSL_FILETYPE_PEM);
+  SSL_CTX_set_default_passwd_cb_userdata(native, nullptr);
+  if (key_used != 1) {
+    return key_error(certificate_file, key_file);
   }
   if (SSL_CTX_check_private_key(native) != 1) {
     return tls_error(key_file, "this key does not belong to " + certificate_file);

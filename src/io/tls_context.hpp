@@ -16,9 +16,11 @@ namespace deepseek::io {
 class TlsContext {
  public:
   // PEM files. The error is one line that names the file and what is wrong with it (missing, no
-  // certificate in it, key does not match the certificate).
+  // certificate in it, key does not match the certificate). `key_password` opens an encrypted key;
+  // it is not kept.
   static base::Result<std::shared_ptr<const TlsContext>> load(const std::string& certificate_file,
-                                                              const std::string& key_file);
+                                                              const std::string& key_file,
+                                                              const std::string& key_password = {});
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
