@@ -1,0 +1,121 @@
+#include "gateway/engine_wire.hpp"
+
+#include <gtest/gtest.h>
+
+namespace deepseek::gateway {
+namespace {
+
+using base::ErrorCode;
+
+protocol::Request completion(std::vector<protocol::Prompt> prompts, std::int32_t choices) {
+  protocol::Request request;
+  request.operation = protocol::Operation::completion;
+  request.prompts = std::move(prompts);
+  request.choices = choices;
+  request.id = "req-1";
+  return request;
+}
+
+TEST(EngineWire, OneSubmitPerPromptAndChoice) {
+  protocol::Request request = completion({std::string("a"), protocol::TokenIds{5, 6}}, 2);
+  request.sampling.seed = 10;
+  request.tokens_max = 7;
+  request.stop = {"x"};
+  request.logprobs = 3;
+  request.user = "u";
+  EngineBackendOptions options;
+  options.stream_credits = 9;
+  const auto submits = make_submits(request, options);
+  ASSERT_EQ(submits.size(), 4u);
+  EXPECT_EQ(submits[0].text(), "a");
+  EXPECT_EQ(submits[1].text(), "a");
+  EXPECT_EQ(submits[2].tokens().ids_size(), 2);
+  EXPECT_TRUE(submits[0].count_prompt());
+  EXPECT_FALSE(submits[1].count_prompt());
+  EXPECT_TRUE(submits[2].count_prompt());
+  EXPECT_EQ(submits[0].sampling().seed(), 10u);
+  EXPECT_EQ(submits[1].sampling().seed(), 11u) << "or both choices would be the same";
+  EXPECT_EQ(submits[0].tokens_max(), 7);
+  EXPECT_EQ(submits[0].stop(0), "x");
+  EXPECT_EQ(submits[0].logprobs(), 3);
+  EXPECT_EQ(submits[0].credits(), 9);
+  EXPECT_EQ(submits[0].user_id(), "u");
+  EXPECT_EQ(submits[0].request_id(), "req-1");
+}
+
+TEST(EngineWire, ChatKeepsRolesAndPrefix) {
+  protocol::Request request;
+  request.messages.push_back({protocol::Role::user, {protocol::TextPart{"Hi"}}, {}, {}, {}, {}});
+  request.messages.push_back(
+      {protocol::Role::assistant, {protocol::TextPart{"Hel"}}, {}, {}, {}, {}});
+  request.messages.back().prefix = true;
+  const auto submits = make_submits(request, {});
+  ASSERT_EQ(submits.size(), 1u);
+  const wire::Chat& chat = submits[0].chat();
+  EXPECT_EQ(chat.messages(0).role(), "user");
+  EXPECT_EQ(chat.messages(1).content(), "Hel");
+  EXPECT_TRUE(chat.continue_final_message());
+  EXPECT_FALSE(submits[0].sampling().has_temperature());
+}
+
+TEST(EngineWire, FingerprintIsOfTheWorkAlone) {
+  const auto of = [](const char* text, const char* id) {
+    protocol::Request request = completion({std::string(text)}, 1);
+    request.id = id;
+    request.sampling.logit_bias = {{1, 2}, {3, 4}, {5, 6}};
+    auto submits = make_submits(request, {});
+    submits[0].set_request(static_cast<std::uint64_t>(id[0]));
+    return fingerprint(submits[0]);
+  };
+  EXPECT_EQ(of("a", "x"), of("a", "y"));
+  EXPECT_NE(of("a", "x"), of("b", "x"));
+}
+
+TEST(EngineWire, FailuresKeepCodeParamAndTime) {
+  wire::Failed failed;
+  failed.set_code(wire::Failed::CONTEXT_LENGTH);
+  failed.set_message("9000 tokens, 8192 fit");
+  failed.set_param("messages");
+  base::Error error = to_error(failed, "m");
+  EXPECT_EQ(error.code, ErrorCode::context_length);
+  EXPECT_EQ(error.message, "9000 tokens, 8192 fit");
+  EXPECT_EQ(error.param, "messages");
+  EXPECT_EQ(error.retry_after, std::nullopt);
+  failed.set_code(wire::Failed::QUEUE_FULL);
+  failed.set_retry_after_ms(2500);
+  error = to_error(failed, "m");
+  EXPECT_EQ(error.code, ErrorCode::queue_full);
+  EXPECT_EQ(error.retry_after, std::chrono::milliseconds(2500));
+  failed.set_code(wire::Failed::CANCELLED);
+  EXPECT_EQ(to_error(failed, "m").code, ErrorCode::unavailable);
+}
+
+TEST(EngineWire, EventsCarryEverything) {
+  wire::SequenceEvent event;
+  wire::Delta& delta = *event.mutable_delta();
+  delta.set_content("é");
+  delta.add_token_ids(7);
+  wire::TokenLogprob& logprob = *delta.add_logprobs();
+  logprob.set_token_id(7);
+  logprob.set_text("\xC3");
+  logprob.add_alternatives()->set_token_id(8);
+  const auto told = std::get<protocol::Delta>(to_event(std::move(event), 3));
+  EXPECT_EQ(told.sequence, 3);
+  EXPECT_EQ(told.content, "é");
+  EXPECT_EQ(told.token_ids, (std::vector<std::int32_t>{7}));
+  EXPECT_EQ(told.logprobs.at(0).bytes, "\xC3");
+  EXPECT_EQ(told.logprobs.at(0).alternatives.at(0).token_id, 8);
+  wire::SequenceEvent last;
+  last.mutable_finished()->set_reason(wire::Finished::LENGTH);
+  last.mutable_finished()->set_completion_tokens(4);
+  last.mutable_finished()->set_cached_tokens(2);
+  last.mutable_finished()->set_decode_ms(1.5);
+  const auto finished = std::get<protocol::Finished>(to_event(std::move(last), 0));
+  EXPECT_EQ(finished.reason, protocol::FinishReason::length);
+  EXPECT_EQ(finished.usage.completion_tokens, 4);
+  EXPECT_EQ(finished.usage.prompt_cache_hit_tokens, 2);
+  EXPECT_EQ(finished.timings.decode_ms, 1.5);
+}
+
+}  // namespace
+}  // namespace deepseek::gateway
