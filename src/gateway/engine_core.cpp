@@ -132,6 +132,8 @@ void Core::perform(SupervisorAction action) {
       return;
     case SupervisorAction::kill:
       if (process_) process_->signal(SIGKILL);
+      // Not left to the process's end: what it started may hold the socket open.
+      if (channel_) channel_->close();
       return;
   }
 }

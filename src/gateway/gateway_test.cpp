@@ -1,0 +1,78 @@
+#include "gateway/gateway.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace deepseek::gateway {
+namespace {
+
+using ::testing::HasSubstr;
+
+class NoBackend final : public Backend {
+ public:
+  boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
+      const protocol::Request&) override {
+    co_return base::make_error(base::ErrorCode::unavailable, "none");
+  }
+  boost::asio::awaitable<base::Result<EmbeddingResult>> embed(
+      const protocol::EmbeddingRequest&) override {
+    co_return base::make_error(base::ErrorCode::unavailable, "none");
+  }
+  BackendStatus status() const override { return {BackendState::loading, "loading", 0.5, 0, 1}; }
+};
+
+Gateway::Options two_models(Backend& backend) {
+  Gateway::Options options;
+  options.models = {{"small", 7, "us", &backend}, {"big", 8, "us", &backend}};
+  options.aliases = {{"gpt-4o", "small"}, {"big", "small"}, {"broken", "gone"}};
+  options.default_model = "small";
+  return options;
+}
+
+TEST(Gateway, ResolvesNamesAliasesAndTheDefault) {
+  NoBackend backend;
+  const Gateway gateway(two_models(backend));
+  EXPECT_EQ(gateway.resolve("small").value(), "small");
+  EXPECT_EQ(gateway.resolve("gpt-4o").value(), "small");
+  EXPECT_EQ(gateway.resolve("").value(), "small");
+  EXPECT_EQ(gateway.resolve("big").value(), "big") << "a model's own name wins over an alias";
+}
+
+TEST(Gateway, UnknownModelsAreRefusedWithTheNamesThatExist) {
+  NoBackend backend;
+  const Gateway gateway(two_models(backend));
+  const auto error = gateway.resolve("other").error();
+  EXPECT_EQ(error.code, base::ErrorCode::model_not_found);
+  EXPECT_EQ(error.param, "model");
+  EXPECT_EQ(error.message,
+            "The model \"other\" does not exist here. Use one of: big, small, gpt-4o.");
+  EXPECT_TRUE(gateway.resolve("broken").has_error());
+  EXPECT_LT(gateway.resolve(std::string(10000, 'x')).error().message.size(), 300u);
+}
+
+TEST(Gateway, TheListOfNamesIsBounded) {
+  NoBackend backend;
+  Gateway::Options options = two_models(backend);
+  for (int i = 0; i < 100; ++i) options.aliases["alias-" + std::to_string(i)] = "small";
+  const Gateway gateway(std::move(options));
+  const std::string message = gateway.resolve("other").error().message;
+  EXPECT_THAT(message, HasSubstr("GET /v1/models"));
+  EXPECT_LT(message.size(), 500u);
+  EXPECT_EQ(gateway.models().size(), 103u);
+}
+
+TEST(Gateway, ListsModelsThenAliases) {
+  NoBackend backend;
+  const Gateway gateway(two_models(backend));
+  const auto entries = gateway.models();
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[0].id, "big");
+  EXPECT_EQ(entries[1].id, "small");
+  EXPECT_EQ(entries[2].id, "gpt-4o");
+  EXPECT_EQ(entries[2].alias_of, "small");
+  EXPECT_EQ(entries[2].created, 7);
+  EXPECT_EQ(gateway.status().at(0).status.reason, "loading");
+}
+
+}  // namespace
+}  // namespace deepseek::gateway
