@@ -1,7 +1,8 @@
 # deepseek_room(NAME USES room... LINKS library...)
 #
-# Makes one library `deepseek_NAME` from the .cpp files of the room's folder (the folder of the caller), and one
-# test program `NAME_test` from its *_test.cpp files. Files named main.cpp or *_main.cpp belong to programs and are left out.
+# Makes one library `deepseek_NAME` from the .cpp files of the room's folder (the folder of the
+# caller), and one test program `NAME_test` from its *_test.cpp files. Files named main.cpp or
+# *_main.cpp belong to programs and are left out.
 function(deepseek_room name)
   cmake_parse_arguments(room "" "" "USES;LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
@@ -24,7 +25,8 @@ function(deepseek_room name)
   endif()
   if(tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE deepseek_${name} GTest::gtest GTest::gmock GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE deepseek_${name} GTest::gtest GTest::gmock
+      GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
     set_tests_properties(${name} PROPERTIES LABELS "unit;fast" TIMEOUT 120)
   endif()

@@ -19,11 +19,11 @@ target_link_libraries(deepseek_boost PUBLIC Boost::json OpenSSL::SSL OpenSSL::Cr
 # Only src/engine/llama links `deepseek_llama`. The libraries are copied beside the programs, so
 # that build/PRESET/bin runs from where it is.
 set(DEEPSEEK_LLAMA_PREFIX "" CACHE PATH "Where the built llama.cpp is installed; ./dev sets it")
-set(DEEPSEEK_LLAMA_SOURCE "" CACHE PATH "Another llama.cpp tree; ./dev builds it, see docs/dependencies.md")
+set(DEEPSEEK_LLAMA_SOURCE "" CACHE PATH "Another llama.cpp tree, which ./dev builds")
 add_library(deepseek_llama INTERFACE)
 if(NOT DEEPSEEK_LLAMA_PREFIX)
-  message(NOTICE "llama.cpp: DEEPSEEK_LLAMA_PREFIX is not set, so src/engine/llama cannot be built; "
-    "use `./dev build`, which builds llama.cpp and sets it.")
+  message(NOTICE "llama.cpp: DEEPSEEK_LLAMA_PREFIX is not set, so src/engine/llama cannot be "
+    "built; use `./dev build`, which builds llama.cpp and sets it.")
 elseif(NOT EXISTS ${DEEPSEEK_LLAMA_PREFIX}/include/llama.h)
   message(FATAL_ERROR "llama.cpp: no include/llama.h under ${DEEPSEEK_LLAMA_PREFIX}. "
     "Remove that folder and run `./dev build`, which builds it again.")

@@ -1,4 +1,4 @@
-"""Every header compiles alone; a header whose text and includes did not change is not tried again."""
+"""Every header compiles alone; what did not change since the last run is not tried again."""
 
 import concurrent.futures
 import hashlib
