@@ -195,13 +195,13 @@ Later is stronger: defaults, `--config`, `--system` (INI), environment, `--set`,
 |---|---|
 | YAML | `server:` and below it `port: 9000` |
 | INI, `--system FILE` | `[server]` and below it `port = 9000`; comments after `;` or `#` |
-| environment | `DEEPSEEK_SERVER__PORT=9000`, `DEEPSEEK_MODELS__0__PATH=/srv/model.gguf`, `DEEPSEEK_DEFAULT_MODEL=…` |
-| `--set` | `--set server.port=9000`, `--set models[0].context_max=4096`, `--set aliases.gpt-4o=…` |
+| environment | `DEEPSEEK_SERVER__PORT=9000`, `DEEPSEEK_MODELS__0__PATH=/m.gguf` |
+| `--set` | `--set server.port=9000`, `--set models[0].context_max=4096` |
 | flags | `--host`, `--port`, `--preload_model`, `--enable_flash_attn` |
 
 Sizes are written `64B`, `16KB`, `512MB`, `16GB` (powers of 1024), times `500ms`, `30s`, `5m`, `1h`,
-shares `90%`. A relative path counts from the folder of the file that holds it. Paths and secrets may
-hold `${NAME}`, a variable of the environment; a secret may be `file:PATH`, whose text is then the
+shares `90%`. A relative path counts from the folder of the file that holds it. Paths and secrets
+may hold `${NAME}`, a variable of the environment; a secret may be `file:PATH`, whose text is then the
 secret. Secrets are never printed.
 
 An unknown key, a wrong type or a value out of bounds ends the start with status 2 and says file,
@@ -213,8 +213,8 @@ next start; a file with a mistake changes nothing and the log says why.
 )";
 
 constexpr std::string_view development_head =
-    R"(# The configuration for development, and the defaults of deepseek-server: starting it without any
-# configuration is the same as starting it with this file. Loopback only, no keys, a small model.
+    R"(# The configuration for development, and the defaults of deepseek-server: starting without any
+# configuration is the same as starting with this file. Loopback only, no keys, a small model.
 # Every setting is here; the same as a table is in docs/configuration.md. Made from the table of
 # settings; a test compares this file with it.
 
