@@ -45,5 +45,5 @@ set(DEEPSEEK_MODEL_FILE "" CACHE FILEPATH "The default model's GGUF file; ./dev 
 if(DEEPSEEK_MODEL_FILE)
   file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/models)
   file(CREATE_LINK ${DEEPSEEK_MODEL_FILE}
-    ${CMAKE_BINARY_DIR}/share/models/smollm2-135m-instruct.Q4_1.gguf SYMBOLIC)
+    ${CMAKE_BINARY_DIR}/share/models/SmolLM2-135M-Instruct.Q4_1.gguf SYMBOLIC)
 endif()

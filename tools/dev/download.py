@@ -64,7 +64,7 @@ def llama_source():
 def default_model():
     """The default model's GGUF file in the cache."""
     folder = cache() / "models"
-    model = folder / "smollm2-135m-instruct.Q4_1.gguf"
+    model = folder / _MODEL_MEMBER
     with lock(cache() / "models.lock", "the default model"):
         if not model.exists():
             folder.mkdir(exist_ok=True)
