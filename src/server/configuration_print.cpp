@@ -201,8 +201,8 @@ Later is stronger: defaults, `--config`, `--system` (INI), environment, `--set`,
 
 Sizes are written `64B`, `16KB`, `512MB`, `16GB` (powers of 1024), times `500ms`, `30s`, `5m`, `1h`,
 shares `90%`. A relative path counts from the folder of the file that holds it. Paths and secrets
-may hold `${NAME}`, a variable of the environment; a secret may be `file:PATH`, whose text is then the
-secret. Secrets are never printed.
+may hold `${NAME}`, a variable of the environment; a secret may be `file:PATH`, whose text is then
+the secret. Secrets are never printed.
 
 An unknown key, a wrong type or a value out of bounds ends the start with status 2 and says file,
 line, what was found, what is allowed and the nearest known key. `--check-config` says the same
@@ -213,8 +213,8 @@ next start; a file with a mistake changes nothing and the log says why.
 )";
 
 constexpr std::string_view development_head =
-    R"(# The configuration for development, and the defaults of deepseek-server: starting without any
-# configuration is the same as starting with this file. Loopback only, no keys, a small model.
+    R"(# The configuration for development, and the defaults of deepseek-server: starting without
+# any configuration is the same as starting with this file. Loopback only, no keys, a small model.
 # Every setting is here; the same as a table is in docs/configuration.md. Made from the table of
 # settings; a test compares this file with it.
 
