@@ -23,7 +23,7 @@ DECODE_RATIO_MIN = 0.95
 REBUILD_SECONDS_MAX = 20
 FAST_TESTS_SECONDS_MAX = 60
 CELLS_INCLUDED = 8192  # the KV pool up to here belongs to the memory figure
-REBUILT_FILE = "src/frontend/http_front.cpp"
+REBUILT_FILE = "src/frontend/answer_session.cpp"
 MEGABYTE = 1024 * 1024
 
 
@@ -31,10 +31,10 @@ def say(words):
     print(f"smoke: {words}", flush=True)
 
 
-def first_answer(folder, threads):
+def first_answer(folder, threads, model):
     """Seconds from the start of the process to the whole first answer; and the running server."""
     start = time.perf_counter()
-    server = bench.OurServer(folder, threads)
+    server = bench.OurServer(folder, threads, **{"models[0].path": model})
     body = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
 
     def answered():
@@ -56,10 +56,11 @@ def memory(server):
     """Resident memory after a long prompt, without the KV pool beyond 8,192 cells and repacking."""
     server.post("/v1/completions", {"prompt": "hello " * 4000, "max_tokens": 8})
     total = sum(rss_bytes(pid) for pid in [server.pid, *server.children()])
-    metrics = server.metrics()
-    cells = metrics.value("deepseek_engine_kv_cells")
-    kv_bytes = metrics.value("deepseek_engine_kv_bytes")
-    repacked = metrics.value("deepseek_engine_repacked_bytes")
+    told = server.wait_for_log(
+        lambda entry: entry.get("room") == "engine" and entry.get("message") == "ready",
+        "the engine's line about its memory",
+    )
+    cells, kv_bytes, repacked = (int(told[key]) for key in ("cells", "kv_bytes", "repacked_bytes"))
     beyond = kv_bytes * max(0.0, 1 - CELLS_INCLUDED / cells) if cells else 0.0
     own = total - beyond - repacked
     return [
@@ -121,8 +122,7 @@ def throughput(server, rounds):
 
 def rebuild(build_folder):
     """Seconds to compile one changed file and link what needs it; ccache may not help."""
-    changed = next((ROOT / name for name in (REBUILT_FILE,) if (ROOT / name).exists()), None)
-    changed = changed or max((ROOT / "src/frontend").glob("*.cpp"), key=lambda f: f.stat().st_size)
+    changed = ROOT / REBUILT_FILE
     ninja = ["ninja", "-C", str(build_folder), "deepseek-server"]
     subprocess.run(ninja, check=True, stdout=subprocess.DEVNULL)
     os.utime(changed)
@@ -180,15 +180,16 @@ def main():
     os.environ["DEEPSEEK_BIN"] = str(folder)
     from support.models import default_model  # after DEEPSEEK_BIN is set
 
+    model = arguments.model or default_model()
     rows = []
     say(f"machine: {bench.machine()}")
-    row, server = first_answer(folder, arguments.threads)
+    row, server = first_answer(folder, arguments.threads, model)
     rows.append(row)
     try:
         rows += memory(server)
         say("memory done")
         if arguments.llama_server:
-            rows += decode_ratio(server, arguments, arguments.model or default_model())
+            rows += decode_ratio(server, arguments, model)
         else:
             say("no --llama-server: the decode ratio is left out")
         rows += throughput(server, max(1, arguments.rounds // 2))

@@ -130,6 +130,8 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
                      {"cells", machinery.plan.context.cells},
                      {"context_max", machinery.plan.context_max},
                      {"threads", machinery.plan.context.threads},
+                     {"kv_bytes", static_cast<std::uint64_t>(machinery.plan.kv_bytes)},
+                     {"repacked_bytes", machinery.model->facts().repacked_bytes},
                      {"resident", base::format_bytes(resident_bytes())}});
   machinery.loop->run();
   link.stop_worker();
