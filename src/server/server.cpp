@@ -73,7 +73,8 @@ base::Result<void> Server::make_backends() {
 base::Result<void> Server::open_ports() {
   std::shared_ptr<const io::TlsContext> tls;
   if (configuration_.tls.enabled()) {
-    auto loaded = io::TlsContext::load(configuration_.tls.certificate, configuration_.tls.key);
+    auto loaded = io::TlsContext::load(configuration_.tls.certificate, configuration_.tls.key,
+                                       configuration_.tls.key_password.reveal());
     if (loaded.has_error()) return loaded.error();
     tls = std::move(*loaded);
   }
