@@ -71,7 +71,7 @@ TEST(Scheduler, FullQueueNamesItsLimitAndWhenToComeBack) {
   const auto refused = scheduler.submit(spec(2, 4), kStart);
   ASSERT_TRUE(refused.has_error());
   EXPECT_EQ(refused.error().code, base::ErrorCode::queue_full);
-  EXPECT_NE(refused.error().message.find("engine.queue_max = 1"), std::string::npos);
+  EXPECT_NE(refused.error().message.find("engine.priority_queue_size = 1"), std::string::npos);
   ASSERT_TRUE(refused.error().retry_after.has_value());
   EXPECT_GE(refused.error().retry_after->count(), 1000);
 }
