@@ -54,7 +54,8 @@ def first_answer(folder, threads, model):
 
 def memory(server):
     """Resident memory after a long prompt, without the KV pool beyond 8,192 cells and repacking."""
-    server.post("/v1/completions", {"prompt": "hello " * 4000, "max_tokens": 8})
+    body = {"prompt": "hello " * 4000, "max_tokens": 8}
+    bench.http.request(server.url, "POST", "/v1/completions", body=body, timeout=600)
     total = sum(rss_bytes(pid) for pid in [server.pid, *server.children()])
     told = server.wait_for_log(
         lambda entry: entry.get("room") == "engine" and entry.get("message") == "ready",
