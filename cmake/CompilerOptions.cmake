@@ -15,7 +15,8 @@ set(DEEPSEEK_SANITIZE "" CACHE STRING
 
 add_library(deepseek_options INTERFACE)
 target_compile_options(deepseek_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow
-  -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual $<$<BOOL:${DEEPSEEK_WARNINGS_AS_ERRORS}>:-Werror>)
+  -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
+  $<$<BOOL:${DEEPSEEK_WARNINGS_AS_ERRORS}>:-Werror>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these inside Boost and libstdc++ headers that it inlines.
   target_compile_options(deepseek_options INTERFACE -fcoroutines -Wno-maybe-uninitialized

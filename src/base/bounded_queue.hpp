@@ -29,6 +29,7 @@ class BoundedQueue {
     return item;
   }
 
+  T& front() { return items_.front(); }  // not empty
   bool empty() const { return items_.empty(); }
   bool full() const { return items_.size() >= depth_max_; }
   std::size_t depth() const { return items_.size(); }

@@ -46,7 +46,8 @@ EngineLoop::EngineLoop(const Options& options, const TextModel& text, Decoder& d
       embedder_(embedder),
       sink_(std::move(sink)),
       log_(log),
-      scheduler_(options.scheduler) {}
+      scheduler_(options.scheduler),
+      embeds_(options.embed_queue_max) {}
 
 void EngineLoop::post(Job job) {
   {
@@ -139,7 +140,7 @@ void EngineLoop::handle_embed(EmbedJob job) {
   if (embedder_ == nullptr) {
     error = base::make_error(base::ErrorCode::invalid_request,
                              "This model is not configured for embeddings.", "model");
-  } else if (embeds_.size() >= options_.embed_queue_max) {
+  } else if (embeds_.full()) {
     error = base::make_error(base::ErrorCode::queue_full, "Too many embedding calls wait.");
     error->retry_after = base::Milliseconds(1000);
   } else if (stopping_) {
@@ -154,7 +155,7 @@ void EngineLoop::handle_embed(EmbedJob job) {
   EmbedCall call;
   call.call = job.call;
   call.inputs = std::move(job.inputs);
-  embeds_.push_back(std::move(call));
+  [[maybe_unused]] const bool taken = embeds_.push(std::move(call));  // there was room
 }
 
 bool EngineLoop::step() {
@@ -361,7 +362,7 @@ bool EngineLoop::embed_piece() {
     *message.mutable_embed_reply() = std::move(call.reply);
   }
   sink_(message);
-  embeds_.pop_front();
+  embeds_.pop();
   return true;
 }
 

@@ -6,6 +6,7 @@
 // are prepared by others before they come here, so a long prompt never holds up a step.
 #pragma once
 
+#include "base/bounded_queue.hpp"
 #include "base/log.hpp"
 #include "engine/answer_text.hpp"
 #include "engine/model_interface.hpp"
@@ -115,7 +116,7 @@ class EngineLoop {
 
   Scheduler scheduler_;
   std::unordered_map<SequenceId, Running> running_;
-  std::deque<EmbedCall> embeds_;
+  base::BoundedQueue<EmbedCall> embeds_;
   wire::FromEngine message_;  // the step that is being made
   std::uint64_t steps_ = 0;
   double step_ms_ = 0;

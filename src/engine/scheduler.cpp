@@ -51,10 +51,10 @@ base::Result<void> Scheduler::submit(SequenceSpec spec, base::TimePoint now) {
     return base::make_error(base::ErrorCode::internal, "The sequence id is in use.");
   }
   if (waiting_fresh_ >= options_.queue_max) {
-    base::Error error = base::make_error(
-        base::ErrorCode::queue_full,
-        "The engine's queue is full (engine.priority_queue_size = " + std::to_string(options_.queue_max) +
-            "). Try again later.");
+    base::Error error =
+        base::make_error(base::ErrorCode::queue_full,
+                         "The engine's queue is full (engine.priority_queue_size = " +
+                             std::to_string(options_.queue_max) + "). Try again later.");
     error.retry_after = retry_after();
     return error;
   }

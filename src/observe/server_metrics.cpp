@@ -142,6 +142,37 @@ std::string_view name_of(Type type) {
   return "";
 }
 
+struct Question {
+  std::string_view what;
+  std::string_view query;
+};
+
+constexpr Question questions[] = {
+    {"requests per second", "sum(rate(deepseek_http_requests_total[1m]))"},
+    {"share of failed requests",
+     "sum(rate(deepseek_http_requests_total{status=~\"5..\"}[5m])) / "
+     "sum(rate(deepseek_http_requests_total[5m]))"},
+    {"p99 of a whole request (`rpc_latency_p99`)",
+     "histogram_quantile(0.99, sum by (le) "
+     "(rate(deepseek_http_request_duration_seconds_bucket[5m])))"},
+    {"p95 of the time to first token",
+     "histogram_quantile(0.95, sum by (le, model) "
+     "(rate(deepseek_time_to_first_token_seconds_bucket[5m])))"},
+    {"p95 of the time per token",
+     "histogram_quantile(0.95, sum by (le, model) "
+     "(rate(deepseek_time_per_output_token_seconds_bucket[5m])))"},
+    {"tokens per second (`tokens_per_second`)",
+     "sum by (model) (rate(deepseek_completion_tokens_total[1m]))"},
+    {"share of prompt tokens from the cache",
+     "rate(deepseek_cached_tokens_total[5m]) / "
+     "rate(deepseek_prompt_tokens_total[5m])"},
+    {"queue depth (`queue_depth`)", "sum by (model) (deepseek_waiting_requests)"},
+    {"share of the KV pool in use",
+     "deepseek_kv_cells{state=\"used\"} / ignoring(state) "
+     "deepseek_kv_cells{state=\"total\"}"},
+    {"engines that crashed in the last hour", "increase(deepseek_engine_restarts_total[1h]) > 0"},
+};
+
 }  // namespace
 
 ServerMetrics::ServerMetrics(Registry& registry) : registry_(registry) {
@@ -239,17 +270,10 @@ Labels never carry what a client sent: `endpoint` is a path of the endpoint tabl
 
 | question | PromQL |
 | --- | --- |
-| requests per second | `sum(rate(deepseek_http_requests_total[1m]))` |
-| share of failed requests | `sum(rate(deepseek_http_requests_total{status=~"5.."}[5m])) / sum(rate(deepseek_http_requests_total[5m]))` |
-| p99 of a whole request (`rpc_latency_p99`) | `histogram_quantile(0.99, sum by (le) (rate(deepseek_http_request_duration_seconds_bucket[5m])))` |
-| p95 of the time to first token | `histogram_quantile(0.95, sum by (le, model) (rate(deepseek_time_to_first_token_seconds_bucket[5m])))` |
-| p95 of the time per token | `histogram_quantile(0.95, sum by (le, model) (rate(deepseek_time_per_output_token_seconds_bucket[5m])))` |
-| tokens per second (`tokens_per_second`) | `sum by (model) (rate(deepseek_completion_tokens_total[1m]))` |
-| share of prompt tokens from the cache | `rate(deepseek_cached_tokens_total[5m]) / rate(deepseek_prompt_tokens_total[5m])` |
-| queue depth (`queue_depth`) | `sum by (model) (deepseek_waiting_requests)` |
-| share of the KV pool in use | `deepseek_kv_cells{state="used"} / ignoring(state) deepseek_kv_cells{state="total"}` |
-| engines that crashed in the last hour | `increase(deepseek_engine_restarts_total[1h]) > 0` |
 )";
+  for (const Question& each : questions) {
+    out += "| " + std::string(each.what) + " | `" + std::string(each.query) + "` |\n";
+  }
   return out;
 }
 

@@ -34,7 +34,8 @@ void expect_refused(const base::Result<Request>& result, const Refusal& refusal)
 TEST(DecodeChat, reads_every_field) {
   const auto result = decode_chat(R"({"model":"m","messages":[
       {"role":"system","content":"be brief"},
-      {"role":"user","name":"ann","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+      {"role":"user","name":"ann",
+       "content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
       {"role":"assistant","content":null,"reasoning_content":"r",
        "tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},
       {"role":"tool","tool_call_id":"c1","content":"42"},
