@@ -1,10 +1,12 @@
 #include "server/server.hpp"
 
 #include "gateway/model_check.hpp"
+#include "io/systemd_notify.hpp"
 #include "server/configuration_loader.hpp"
 
 #include <unistd.h>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -25,7 +27,6 @@ Server::Server(Configuration configuration, CommandLine command_line, std::strin
       observer_(metrics_),
       metrics_page_(registry_),
       context_(1),
-      signals_(context_),
       tasks_(context_.get_executor(), [this](std::string_view task, std::string_view what) {
         logger_.error("a task failed", {{"task", task}, {"what", what}});
       }) {}
@@ -118,7 +119,7 @@ void Server::watch_metrics() {
 }
 
 int Server::run() {
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+  signals_.emplace(context_.get_executor());
   for (const auto& backend : backends_) backend->launch();
   api_->start();
   if (metrics_server_) metrics_server_->start();
@@ -145,31 +146,55 @@ void Server::announce() const {
 }
 
 asio::awaitable<void> Server::handle_signals() {
-  while (true) {
-    auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (error) co_return;
-    if (number == SIGHUP) {
-      reload();
-      continue;
-    }
-    logger_.info("stopping: no new connections, running requests are finished",
-                 {{"signal", number}, {"drain_timeout", configuration_.server.drain_timeout}});
-    break;
+  io::TaskGroup companions(context_.get_executor());
+  companions.spawn("systemd", tell_systemd());
+  int number = SIGHUP;
+  while (number == SIGHUP) {
+    number = co_await signals_->next();
+    if (number == SIGHUP) reload();
   }
-  tasks_.spawn("second signal", end_at_second_signal());
+  logger_.info("stopping: no new connections, running requests are finished",
+               {{"signal", number}, {"drain_timeout", configuration_.server.drain_timeout}});
+  [[maybe_unused]] auto told = io::notify_systemd("STOPPING=1\nSTATUS=finishing what runs");
+  companions.spawn("second signal", end_at_second_signal());
   co_await drain();
-  signals_.cancel();
+  co_await companions.stop();
 }
 
 asio::awaitable<void> Server::end_at_second_signal() {
+  int number = SIGHUP;
+  while (number == SIGHUP) {
+    number = co_await signals_->next();
+  }
+  if (number == 0) co_return;
+  // Engines end with this process: the kernel sees to that.
+  logger_.warning("a second signal: ending at once", {{"signal", number}});
+  sink_.flush(std::chrono::milliseconds(200));
+  std::_Exit(128 + number);
+}
+
+// READY once the ports are open; how the models are is the status line of `systemctl status`.
+asio::awaitable<void> Server::tell_systemd() {
+  auto told = io::notify_systemd("READY=1");
+  if (told.has_error()) {
+    logger_.warning("systemd was not told", {{"reason", told.error().message}});
+  }
+  if (told.has_error() || std::getenv("NOTIFY_SOCKET") == nullptr) co_return;
+  asio::steady_timer timer(context_);
+  std::string last;
   while (true) {
-    auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    std::string status = "STATUS=";
+    for (const auto& backend : backends_) {
+      const gateway::BackendStatus state = backend->status();
+      if (status.size() > 7) status += "; ";
+      status += backend->model() + ": ";
+      status += state.reason.empty() ? gateway::to_string(state.state) : state.reason;
+    }
+    if (status != last) told = io::notify_systemd(status);
+    last = std::move(status);
+    timer.expires_after(std::chrono::milliseconds(500));
+    auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
-    if (number == SIGHUP) continue;
-    // Engines end with this process: the kernel sees to that.
-    logger_.warning("a second signal: ending at once", {{"signal", number}});
-    sink_.flush(std::chrono::milliseconds(200));
-    std::_Exit(128 + number);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "gateway/engine_backend.hpp"
 #include "io/http_server.hpp"
 #include "io/io_threads.hpp"
+#include "io/signals.hpp"
 #include "io/task_group.hpp"
 #include "observe/metrics.hpp"
 #include "observe/server_metrics.hpp"
@@ -21,7 +22,6 @@
 #include "server/wiring.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +51,7 @@ class Server {
 
   boost::asio::awaitable<void> handle_signals();
   boost::asio::awaitable<void> end_at_second_signal();
+  boost::asio::awaitable<void> tell_systemd();
   boost::asio::awaitable<void> drain();
   void reload();
   void apply(const Configuration& wanted);
@@ -67,7 +68,7 @@ class Server {
   frontend::MetricsObserver observer_;
   frontend::MetricsPage metrics_page_;
   boost::asio::io_context context_;
-  boost::asio::signal_set signals_;
+  std::optional<io::Signals> signals_;  // from run() on; before, a signal ends the process
   io::TaskGroup tasks_;
   std::unique_ptr<io::IoThreads> threads_;
   std::vector<std::unique_ptr<gateway::EngineBackend>> backends_;

@@ -1,0 +1,45 @@
+// docs/openapi.yaml and the table of endpoints name the same paths and methods.
+#include "frontend/endpoint_table.hpp"
+
+#include <gtest/gtest.h>
+#include <fstream>
+#include <set>
+#include <string>
+
+namespace deepseek::frontend {
+namespace {
+
+// The document's "METHOD /path" under `paths:`. A path that refers to another has its methods.
+std::set<std::string> documented() {
+  std::ifstream document(DEEPSEEK_SOURCE_DIR "/docs/openapi.yaml");
+  std::set<std::string> found;
+  std::string line;
+  std::string path;
+  bool inside = false;
+  const std::string reference = "    $ref: '#/paths/~1v1";
+  while (std::getline(document, line)) {
+    if (!line.empty() && line[0] != ' ') inside = line == "paths:";
+    if (!inside) continue;
+    if (line.starts_with("  /") && line.ends_with(":")) path = line.substr(2, line.size() - 3);
+    if (line.starts_with("    get:")) found.insert("GET " + path);
+    if (line.starts_with("    post:")) found.insert("POST " + path);
+    if (!line.starts_with(reference)) continue;
+    for (const char* method : {"GET ", "POST "}) {
+      if (found.contains(method + ("/v1" + path))) found.insert(method + path);
+    }
+  }
+  return found;
+}
+
+TEST(OpenApi, NamesTheEndpointsOfTheTable) {
+  std::set<std::string> table;
+  for (const EndpointRow& row : endpoint_table()) {
+    std::string path(row.path);
+    if (row.endpoint == Endpoint::model) path += "{id}";
+    table.insert(std::string(row.method) + " " + path);
+  }
+  EXPECT_EQ(documented(), table);
+}
+
+}  // namespace
+}  // namespace deepseek::frontend
