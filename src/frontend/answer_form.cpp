@@ -3,7 +3,23 @@
 #include "base/clock.hpp"
 #include "base/id.hpp"
 
+#include <array>
+#include <charconv>
+#include <cstdint>
+
 namespace deepseek::frontend {
+namespace {
+
+// Tells clients that answers come from the same model as before: FNV-1a (64 bits) of its name.
+std::string fingerprint(std::string_view model) {
+  std::uint64_t hash = 14695981039346656037U;
+  for (const char c : model) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  std::array<char, 16> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16).ptr;
+  return "fp_" + std::string(digits.data(), end);
+}
+
+}  // namespace
 
 base::Result<protocol::Request> decode_request(Endpoint endpoint, const io::HttpRequest& request,
                                                const protocol::DecodeContext& context) {
@@ -32,6 +48,7 @@ protocol::AnswerHead make_answer_head(Endpoint endpoint, std::string model) {
   protocol::AnswerHead head;
   head.id = base::random_id(prefix);
   head.created = base::unix_seconds();
+  head.system_fingerprint = fingerprint(model);
   head.model = std::move(model);
   return head;
 }
