@@ -107,8 +107,8 @@ TEST_F(ChildProcessTest, GetsTheGivenDescriptorsAndNoOthers) {
 TEST_F(ChildProcessTest, SwapsDescriptorNumbers) {
   Pipe first;
   Pipe second;
-  ChildOptions options = shell("echo one >&" + std::to_string(second.ends[1]) + "; echo two >&" +
-                               std::to_string(first.ends[1]));
+  ChildOptions options = shell("echo one > /dev/fd/" + std::to_string(second.ends[1]) +
+                               "; echo two > /dev/fd/" + std::to_string(first.ends[1]));
   options.descriptors = {{first.ends[1], second.ends[1]}, {second.ends[1], first.ends[1]}};
   auto child = ChildProcess::spawn(context_.get_executor(), options);
   ASSERT_TRUE(child);
