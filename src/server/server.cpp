@@ -199,18 +199,33 @@ asio::awaitable<void> Server::tell_systemd() {
 }
 
 asio::awaitable<void> Server::drain() {
+  const auto drain_timeout = configuration_.server.drain_timeout;
   frontend_->set_draining();
-  const bool all_finished = co_await api_->drain(configuration_.server.drain_timeout);
-  if (!all_finished) {
-    logger_.warning("requests were cut: they ran longer than server.drain_timeout",
+  asio::steady_timer limit(context_, drain_timeout);
+  io::TaskGroup ending(context_.get_executor());
+  ending.spawn("stop backends", stop_backends(limit));
+  // Answers that run too long end with their engine, so that they get an error and not a cut.
+  const bool all_answered = co_await api_->drain(
+      drain_timeout + configuration_.engine.shutdown_timeout + std::chrono::milliseconds(1000));
+  if (!all_answered) logger_.warning("connections were cut");
+  drained_ = true;
+  limit.expires_at(base::TimePoint::min());
+  co_await ending.join();
+  if (metrics_server_) {
+    [[maybe_unused]] const bool ended =
+        co_await metrics_server_->drain(std::chrono::milliseconds(1000));
+  }
+}
+
+// At the limit, or as soon as everything is answered.
+asio::awaitable<void> Server::stop_backends(asio::steady_timer& limit) {
+  [[maybe_unused]] auto waited = co_await limit.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (!drained_) {
+    logger_.warning("what still runs is ended: it took longer than server.drain_timeout",
                     {{"drain_timeout", configuration_.server.drain_timeout}});
   }
   for (const auto& backend : backends_) {
     co_await io::run_on(threads_->context(0).get_executor(), backend->stop());
-  }
-  if (metrics_server_) {
-    [[maybe_unused]] const bool ended =
-        co_await metrics_server_->drain(std::chrono::milliseconds(1000));
   }
 }
 

@@ -22,6 +22,7 @@
 #include "server/wiring.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,7 @@ class Server {
   boost::asio::awaitable<void> end_at_second_signal();
   boost::asio::awaitable<void> tell_systemd();
   boost::asio::awaitable<void> drain();
+  boost::asio::awaitable<void> stop_backends(boost::asio::steady_timer& limit);
   void reload();
   void apply(const Configuration& wanted);
 
@@ -76,6 +78,7 @@ class Server {
   std::optional<frontend::Frontend> frontend_;
   std::optional<io::HttpServer> api_;
   std::optional<io::HttpServer> metrics_server_;
+  bool drained_ = false;
   std::uint16_t api_port_ = 0;
   std::uint16_t metrics_port_ = 0;
 };
