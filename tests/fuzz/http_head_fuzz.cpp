@@ -1,6 +1,7 @@
 // libFuzzer target over what reads a client's bytes in io/ before anything else: the head scanner,
 // the head parser, the chunked decoder, and the query decoder. Checks that the outcome does not
 // depend on how the bytes are sliced, and that what is accepted keeps the rules of framing.
+#include "base/utf8.hpp"
 #include "io/chunked_decoder.hpp"
 #include "io/http_head.hpp"
 #include "io/http_response_writer.hpp"
@@ -28,8 +29,10 @@ void check_head(const HttpHead& head) {
   const HttpRequest& request = head.request;
   check(is_token(request.method));
   check(!request.target.empty() && (request.target[0] == '/' || request.target == "*"));
-  check(std::all_of(request.target.begin(), request.target.end(),
-                    [](char c) { return c > ' ' && c < 0x7f && c != '#'; }));
+  check(request.target.find('#') == std::string::npos);
+  check(std::all_of(request.path.begin(), request.path.end(),
+                    [](char c) { return c > ' ' && c < 0x7f; }));
+  check(base::is_valid_utf8(request.query) && is_field_value(request.query));
   check(request.fields.size() <= fields_max);
   check(request.fields.count("host") <= 1);
   check(request.fields.count("content-length") + request.fields.count("transfer-encoding") <= 1);

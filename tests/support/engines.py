@@ -9,7 +9,9 @@ from support.server import programs
 
 _SCRIPT = """#!/bin/sh
 # Waits for a word in the pipe, then becomes the real engine; checking a model file never waits.
-case "$*" in *check*) exec {engine} "$@" ;; esac
+for argument in "$@"; do
+  if [ "$argument" = --check ]; then exec {engine} "$@"; fi
+done
 read word < {pipe}
 exec {engine} "$@"
 """
