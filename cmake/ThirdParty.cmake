@@ -19,15 +19,18 @@ target_link_libraries(deepseek_boost PUBLIC Boost::json OpenSSL::SSL OpenSSL::Cr
 # Only src/engine/llama links `deepseek_llama`. The libraries are copied beside the programs, so
 # that build/PRESET/bin runs from where it is.
 set(DEEPSEEK_LLAMA_PREFIX "" CACHE PATH "Where the built llama.cpp is installed; ./dev sets it")
-set(DEEPSEEK_LLAMA_SOURCE "" CACHE PATH "Another llama.cpp tree, which ./dev builds")
-add_library(deepseek_llama INTERFACE)
-if(NOT DEEPSEEK_LLAMA_PREFIX)
-  message(NOTICE "llama.cpp: DEEPSEEK_LLAMA_PREFIX is not set, so src/engine/llama cannot be "
-    "built; use `./dev build`, which builds llama.cpp and sets it.")
+set(DEEPSEEK_LLAMA_VERSION "unknown" CACHE STRING "Its release, for --version and the metrics")
+if(DEEPSEEK_LLAMA_SOURCE)
+  message(FATAL_ERROR "DEEPSEEK_LLAMA_SOURCE is for ./dev, which builds that tree first: "
+    "./dev build PRESET -- -DDEEPSEEK_LLAMA_SOURCE=${DEEPSEEK_LLAMA_SOURCE}")
+elseif(NOT DEEPSEEK_LLAMA_PREFIX)
+  message(NOTICE "llama.cpp: DEEPSEEK_LLAMA_PREFIX is not set, so deepseek-engine is left out; "
+    "`./dev build` builds llama.cpp and sets it.")
 elseif(NOT EXISTS ${DEEPSEEK_LLAMA_PREFIX}/include/llama.h)
   message(FATAL_ERROR "llama.cpp: no include/llama.h under ${DEEPSEEK_LLAMA_PREFIX}. "
     "Remove that folder and run `./dev build`, which builds it again.")
 else()
+  add_library(deepseek_llama INTERFACE)
   file(GLOB llama_libraries ${DEEPSEEK_LLAMA_PREFIX}/lib/*.so*)
   file(COPY ${llama_libraries} DESTINATION ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   foreach(library llama-common llama ggml ggml-base)

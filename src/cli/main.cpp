@@ -1,4 +1,5 @@
 // The program `deepseek`: asks a running server and prints what it says.
+#include "base/version.hpp"
 #include "cli/client.hpp"
 #include "cli/command.hpp"
 
@@ -7,10 +8,6 @@
 #include <cstdlib>
 #include <string>
 #include <vector>
-
-#ifndef DEEPSEEK_VERSION
-#define DEEPSEEK_VERSION "0.1.0"
-#endif
 
 namespace {
 
@@ -47,7 +44,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (command->action == Command::Action::version) {
-    print(stdout, "deepseek " DEEPSEEK_VERSION "\n");
+    print(stdout, "deepseek " + std::string(deepseek::base::version()) + "\n");
     return 0;
   }
   if (command->prompt == "-") command->prompt = read_standard_input();

@@ -18,8 +18,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 // UPDATE_GOLDEN=1 writes the page anew.
 TEST(ServerMetrics, DocumentIsUpToDate) {
-  const std::filesystem::path path =
-      std::filesystem::path(__FILE__).parent_path() / "../../docs/metrics.md";
+  const std::filesystem::path path = std::filesystem::path(DEEPSEEK_SOURCE_DIR) / "docs/metrics.md";
   if (std::getenv("UPDATE_GOLDEN") != nullptr) std::ofstream(path) << metrics_document();
   std::ifstream file(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};

@@ -56,7 +56,7 @@ std::string error_of(const Result<LoadedConfiguration>& loaded) {
 }
 
 std::filesystem::path repository() {
-  return std::filesystem::path(__FILE__).parent_path() / "../..";
+  return DEEPSEEK_SOURCE_DIR;
 }
 
 std::string read(const std::filesystem::path& path) {
@@ -422,11 +422,11 @@ TEST(Configuration, MissingFileIsOneLine) {
 
 TEST(Configuration, ModelFileIsLookedForInOrder) {
   Configuration::Model model;
-  model.path = std::filesystem::path(__FILE__).filename();
-  const std::string folder = std::filesystem::path(__FILE__).parent_path();
+  model.path = "configuration_test.cpp";
+  const std::string folder = DEEPSEEK_SOURCE_DIR "/src/server";
   const auto found = resolve_model_path(model, {"/nonexistent", folder});
   ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(found.value(), std::filesystem::path(__FILE__).lexically_normal().string());
+  EXPECT_EQ(found.value(), folder + "/configuration_test.cpp");
   model.path = "nope.gguf";
   const auto missing = resolve_model_path(model, {"/nonexistent"});
   ASSERT_TRUE(missing.has_error());

@@ -2,6 +2,7 @@
 //
 // Exit status: 0 after a normal end, 2 when the configuration, a model or a port stops the start,
 // 1 for a mistake of ours, 128 plus its number when a second signal ended it.
+#include "base/version.hpp"
 #include "server/command_line.hpp"
 #include "server/configuration_loader.hpp"
 #include "server/server.hpp"
@@ -41,7 +42,7 @@ void prepare_process() {
 
 int serve(Configuration configuration, CommandLine command_line) {
   prepare_process();
-  Server server(std::move(configuration), std::move(command_line), DEEPSEEK_VERSION);
+  Server server(std::move(configuration), std::move(command_line));
   auto prepared = server.prepare();
   if (prepared.has_error()) return refuse(prepared.error());
   return server.run();
@@ -55,7 +56,8 @@ int run(std::span<const std::string_view> arguments) {
     case help:
       return print(help_text());
     case version:
-      return print("deepseek-server " DEEPSEEK_VERSION "\n");
+      return print("deepseek-server " + std::string(base::version()) + " (llama.cpp " +
+                   std::string(base::llama_cpp()) + ")\n");
     case print_config_docs:
       return print(configuration_document());
     case serve:

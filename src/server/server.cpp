@@ -1,5 +1,6 @@
 #include "server/server.hpp"
 
+#include "base/version.hpp"
 #include "gateway/model_check.hpp"
 #include "io/systemd_notify.hpp"
 #include "server/configuration_loader.hpp"
@@ -16,10 +17,9 @@ namespace deepseek::server {
 
 namespace asio = boost::asio;
 
-Server::Server(Configuration configuration, CommandLine command_line, std::string version)
+Server::Server(Configuration configuration, CommandLine command_line)
     : configuration_(std::move(configuration)),
       command_line_(std::move(command_line)),
-      version_(std::move(version)),
       paths_(find_program_paths()),
       sink_({configuration_.log.format, configuration_.log.level}),
       logger_(sink_, "server"),
@@ -43,7 +43,7 @@ base::Result<void> Server::prepare() {
   auto made = make_backends();
   if (made.has_error()) return made.error();
   frontend::Frontend::Options options;
-  options.version = version_;
+  options.version = base::version();
   options.logger = base::Logger(sink_, "frontend");
   options.observer = &observer_;
   frontend_.emplace(std::move(options), make_snapshot(configuration_, models_));
@@ -95,7 +95,7 @@ base::Result<void> Server::open_ports() {
 }
 
 void Server::watch_metrics() {
-  metrics_.set_build(version_, "");
+  metrics_.set_build(base::version(), base::llama_cpp());
   registry_.on_scrape([this] {
     metrics_.set_http_connections(static_cast<double>(api_->connections()));
     for (const auto& backend : backends_) {
@@ -142,7 +142,8 @@ void Server::announce() const {
                                {"address", configuration_.metrics.host},
                                {"port", static_cast<int>(metrics_port_)}});
   }
-  logger_.info("deepseek-server " + version_ + " is at " + base_url(configuration_, api_port_));
+  logger_.info("deepseek-server " + std::string(base::version()) + " is at " +
+               base_url(configuration_, api_port_));
 }
 
 asio::awaitable<void> Server::handle_signals() {

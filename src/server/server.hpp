@@ -32,7 +32,7 @@ namespace deepseek::server {
 
 class Server {
  public:
-  Server(Configuration configuration, CommandLine command_line, std::string version);
+  Server(Configuration configuration, CommandLine command_line);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -60,7 +60,6 @@ class Server {
 
   Configuration configuration_;  // in effect now
   const CommandLine command_line_;
-  const std::string version_;
   const ProgramPaths paths_;
 
   base::LogSink sink_;

@@ -40,7 +40,8 @@ def build(preset, definitions=(), targets=("all",)):
     settings = list(ours)
     if preset != "fuzz":
         prefix = llama.prefix(theirs, portable=preset == "package", source=source)
-        settings += [f"-DDEEPSEEK_LLAMA_PREFIX={prefix}",
+        release = "another tree" if source else download.LLAMA_VERSION
+        settings += [f"-DDEEPSEEK_LLAMA_PREFIX={prefix}", f"-DDEEPSEEK_LLAMA_VERSION={release}",
                      f"-DDEEPSEEK_MODEL_FILE={download.default_model()}"]
     with lock(ROOT / "build" / f"{preset}.lock", f"build/{preset}"):
         _configure(preset, settings)

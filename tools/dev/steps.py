@@ -97,8 +97,9 @@ def run(command, fix, cause=None, quiet=False, **options):
 
 def ninja(folder, targets, fix):
     """Builds targets; on a terminal one line that moves, in a log a line now and then."""
+    # Clones in other folders share what ccache has.
     environment = {**os.environ, "NINJA_STATUS": "      [%f/%t] ", "CCACHE_NOHASHDIR": "1",
-                   "CCACHE_SLOPPINESS": "pch_defines,time_macros"}
+                   "CCACHE_BASEDIR": str(ROOT), "CCACHE_SLOPPINESS": "pch_defines,time_macros"}
     command = ["ninja", "-C", str(folder), *targets]
     if sys.stdout.isatty():
         run(command, fix, "the build failed; the first error is above", env=environment)
