@@ -104,20 +104,6 @@ class ShardedHistogram final : public Histogram {
   std::array<Shard, shard_count> shards_;
 };
 
-enum class Type { counter, gauge, histogram };
-
-std::string_view name_of(Type type) {
-  switch (type) {
-    case Type::counter:
-      return "counter";
-    case Type::gauge:
-      return "gauge";
-    case Type::histogram:
-      return "histogram";
-  }
-  return "untyped";
-}
-
 // Label values as a key: looked up as they come, stored as strings.
 using StoredValues = std::vector<std::string>;
 using GivenValues = std::span<const std::string_view>;
@@ -150,7 +136,7 @@ struct Cell {
 
 struct StoredFamily {
   Family family;
-  Type type;
+  MetricType type;
   std::vector<double> bounds;
   std::unordered_map<StoredValues, Cell, ValuesHash, ValuesEqual> cells;
 };
@@ -236,7 +222,7 @@ void append_family(std::string& out, const StoredFamily& stored) {
   out += "# HELP " + family.name + " ";
   append_escaped(out, family.help, false);
   out += "\n# TYPE " + family.name + " ";
-  out += name_of(stored.type);
+  out += to_string(stored.type);
   out += '\n';
   std::vector<const std::pair<const StoredValues, Cell>*> cells;
   for (const auto& cell : stored.cells) cells.push_back(&cell);
@@ -258,7 +244,7 @@ struct Registry::State {
   std::mutex collect_mutex;
   std::vector<std::function<void()>> collectors;
 
-  StoredFamily& declare(const Family& family, Type type, std::span<const double> bounds) {
+  StoredFamily& declare(const Family& family, MetricType type, std::span<const double> bounds) {
     const auto found = families.find(family.name);
     if (found != families.end()) {
       if (found->second.type != type || found->second.family.labels != family.labels) {
@@ -273,19 +259,19 @@ struct Registry::State {
   static Cell make_cell(const StoredFamily& stored) {
     Cell cell;
     switch (stored.type) {
-      case Type::counter:
+      case MetricType::counter:
         cell.counter = std::make_unique<ShardedCounter>();
         break;
-      case Type::gauge:
+      case MetricType::gauge:
         cell.gauge = std::make_unique<SingleGauge>();
         break;
-      case Type::histogram:
+      case MetricType::histogram:
         cell.histogram = std::make_unique<ShardedHistogram>(stored.bounds);
     }
     return cell;
   }
 
-  Cell* find(const Family& family, Type type, GivenValues values) {
+  Cell* find(const Family& family, MetricType type, GivenValues values) {
     const std::shared_lock lock(mutex);
     const auto stored = families.find(family.name);
     if (stored == families.end() || stored->second.type != type) return nullptr;
@@ -293,7 +279,8 @@ struct Registry::State {
     return cell == stored->second.cells.end() ? nullptr : &cell->second;
   }
 
-  Cell& cell(const Family& family, Type type, std::span<const double> bounds, GivenValues values) {
+  Cell& cell(const Family& family, MetricType type, std::span<const double> bounds,
+             GivenValues values) {
     if (Cell* const found = find(family, type, values)) return *found;
     if (values.size() != family.labels.size()) {
       throw std::logic_error("metric " + family.name + " was given the wrong number of labels");
@@ -310,35 +297,47 @@ struct Registry::State {
   }
 };
 
+std::string_view to_string(MetricType type) {
+  switch (type) {
+    case MetricType::counter:
+      return "counter";
+    case MetricType::gauge:
+      return "gauge";
+    case MetricType::histogram:
+      return "histogram";
+  }
+  return "untyped";
+}
+
 Registry::Registry() : state_(std::make_unique<State>()) {}
 Registry::~Registry() = default;
 
 Counter& Registry::counter(const Family& family, GivenValues values) {
-  return *state_->cell(family, Type::counter, {}, values).counter;
+  return *state_->cell(family, MetricType::counter, {}, values).counter;
 }
 
 Gauge& Registry::gauge(const Family& family, GivenValues values) {
-  return *state_->cell(family, Type::gauge, {}, values).gauge;
+  return *state_->cell(family, MetricType::gauge, {}, values).gauge;
 }
 
 Histogram& Registry::histogram(const Family& family, std::span<const double> bounds,
                                GivenValues values) {
-  return *state_->cell(family, Type::histogram, bounds, values).histogram;
+  return *state_->cell(family, MetricType::histogram, bounds, values).histogram;
 }
 
 void Registry::declare_counter(const Family& family) {
   const std::unique_lock lock(state_->mutex);
-  state_->declare(family, Type::counter, {});
+  state_->declare(family, MetricType::counter, {});
 }
 
 void Registry::declare_gauge(const Family& family) {
   const std::unique_lock lock(state_->mutex);
-  state_->declare(family, Type::gauge, {});
+  state_->declare(family, MetricType::gauge, {});
 }
 
 void Registry::declare_histogram(const Family& family, std::span<const double> bounds) {
   const std::unique_lock lock(state_->mutex);
-  state_->declare(family, Type::histogram, bounds);
+  state_->declare(family, MetricType::histogram, bounds);
 }
 
 void Registry::on_scrape(std::function<void()> collect) {

@@ -36,6 +36,10 @@ class Histogram {
   virtual void observe(double value) = 0;
 };
 
+enum class MetricType { counter, gauge, histogram };
+
+std::string_view to_string(MetricType type);  // as Prometheus writes it
+
 struct Family {
   std::string name;  // Prometheus name with base unit, as "deepseek_http_requests_total"
   std::string help;

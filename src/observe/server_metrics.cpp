@@ -12,8 +12,6 @@ namespace deepseek::observe {
 
 namespace {
 
-enum class Type { counter, gauge, histogram };
-
 // Durations of whole requests: those of the GenAI conventions.
 constexpr std::array request_bounds{.01,  .02,  .04,  .08,   .16,   .32,   .64,
                                     1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
@@ -24,73 +22,75 @@ constexpr std::array per_token_bounds{.001, .0025, .005, .01, .025, .05, .075, .
 
 struct Row {
   Family family;
-  Type type;
+  MetricType type;
   std::span<const double> bounds;
 };
 
 // Every family, by name. The names are a promise: add, never rename.
 const std::array rows{
     Row{{"deepseek_build_info", "Versions of this build; always 1.", {"version", "llama_cpp"}},
-        Type::gauge,
+        MetricType::gauge,
         {}},
     Row{{"deepseek_cached_tokens_total",
          "Prompt tokens that needed no prefill, because an earlier request had them.",
          {"model"}},
-        Type::counter,
+        MetricType::counter,
         {}},
     Row{{"deepseek_completion_tokens_total", "Tokens generated for clients.", {"model"}},
-        Type::counter,
+        MetricType::counter,
         {}},
     Row{{"deepseek_engine_ready", "1 when the model's engine takes requests, else 0.", {"model"}},
-        Type::gauge,
+        MetricType::gauge,
         {}},
     Row{{"deepseek_engine_restarts_total",
          "How often the model's engine was started again.",
          {"model"}},
-        Type::counter,
+        MetricType::counter,
         {}},
     Row{{"deepseek_engine_step_seconds", "Duration of the engine's last step.", {"model"}},
-        Type::gauge,
+        MetricType::gauge,
         {}},
-    Row{{"deepseek_errors_total", "Error answers, by error.code.", {"code"}}, Type::counter, {}},
-    Row{{"deepseek_http_connections", "Open connections of clients.", {}}, Type::gauge, {}},
+    Row{{"deepseek_errors_total", "Error answers, by error.code.", {"code"}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_http_connections", "Open connections of clients.", {}}, MetricType::gauge, {}},
     Row{{"deepseek_http_request_duration_seconds",
          "From a request's head to the end of its answer.",
          {"endpoint"}},
-        Type::histogram,
+        MetricType::histogram,
         request_bounds},
     Row{{"deepseek_http_requests_total", "Answered requests.", {"endpoint", "status"}},
-        Type::counter,
+        MetricType::counter,
         {}},
     Row{{"deepseek_kv_cells",
          "Tokens that the engine's KV pool holds, and can hold.",
          {"model", "state"}},
-        Type::gauge,
+        MetricType::gauge,
         {}},
     Row{{"deepseek_prompt_tokens_total", "Prompt tokens of answered requests.", {"model"}},
-        Type::counter,
+        MetricType::counter,
         {}},
     Row{{"deepseek_running_sequences", "Sequences in the engine's batch.", {"model"}},
-        Type::gauge,
+        MetricType::gauge,
         {}},
     Row{{"deepseek_time_per_output_token_seconds",
          "Mean time between two tokens of one answer, after its first.",
          {"model"}},
-        Type::histogram,
+        MetricType::histogram,
         per_token_bounds},
     Row{{"deepseek_time_to_first_token_seconds",
          "From a request's head to the first token of its answer.",
          {"model"}},
-        Type::histogram,
+        MetricType::histogram,
         first_token_bounds},
     Row{{"deepseek_waiting_requests", "Requests in the engine's queue.", {"model"}},
-        Type::gauge,
+        MetricType::gauge,
         {}},
     Row{{"process_cpu_seconds_total", "Processor time used, user and system.", {"process"}},
-        Type::counter,
+        MetricType::counter,
         {}},
-    Row{{"process_open_fds", "Open descriptors of the server.", {}}, Type::gauge, {}},
-    Row{{"process_resident_memory_bytes", "Memory held.", {"process"}}, Type::gauge, {}},
+    Row{{"process_open_fds", "Open descriptors of the server.", {}}, MetricType::gauge, {}},
+    Row{{"process_resident_memory_bytes", "Memory held.", {"process"}}, MetricType::gauge, {}},
 };
 
 const Row& row(std::string_view name) {
@@ -130,18 +130,6 @@ void observe_value(Registry& registry, const Row& of, std::string_view label, do
   registry.histogram(of.family, of.bounds, std::span(&label, 1)).observe(value);
 }
 
-std::string_view name_of(Type type) {
-  switch (type) {
-    case Type::counter:
-      return "counter";
-    case Type::gauge:
-      return "gauge";
-    case Type::histogram:
-      return "histogram";
-  }
-  return "";
-}
-
 struct Question {
   std::string_view what;
   std::string_view query;
@@ -178,13 +166,13 @@ constexpr Question questions[] = {
 ServerMetrics::ServerMetrics(Registry& registry) : registry_(registry) {
   for (const Row& each : rows) {
     switch (each.type) {
-      case Type::counter:
+      case MetricType::counter:
         registry.declare_counter(each.family);
         break;
-      case Type::gauge:
+      case MetricType::gauge:
         registry.declare_gauge(each.family);
         break;
-      case Type::histogram:
+      case MetricType::histogram:
         registry.declare_histogram(each.family, each.bounds);
         break;
     }
@@ -255,7 +243,7 @@ std::string metrics_document() {
       "them.\nNames and labels are a promise: families are added, never renamed.\n\n"
       "| name | type | labels | what |\n| --- | --- | --- | --- |\n";
   for (const Row& each : rows) {
-    out += "| `" + each.family.name + "` | " + std::string(name_of(each.type)) + " | ";
+    out += "| `" + each.family.name + "` | " + std::string(to_string(each.type)) + " | ";
     for (std::size_t i = 0; i < each.family.labels.size(); ++i) {
       out += (i > 0 ? ", `" : "`") + each.family.labels[i] + "`";
     }

@@ -166,6 +166,13 @@ std::string answer_prefix(const AnswerHead& head, std::string_view object) {
   return out;
 }
 
+std::string usage_frame(const std::string& prefix, const Usage& usage) {
+  std::string out = prefix + "],\"usage\":";
+  append_usage(out, usage);
+  out += "}\n\n";
+  return out;
+}
+
 std::string data_frame(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 8);

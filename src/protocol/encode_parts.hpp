@@ -25,6 +25,10 @@ std::string answer_prefix(const AnswerHead& head, std::string_view object);
 // "data: " + text + "\n\n" for text without line ends.
 std::string data_frame(std::string_view text);
 
+inline constexpr std::string_view stream_end = "data: [DONE]\n\n";
+// The last chunk of a stream whose client asked for usage: no choices. `prefix` ends in "[".
+std::string usage_frame(const std::string& prefix, const Usage& usage);
+
 // The text of the prompt that echo puts in front of choice `sequence`; empty without echo.
 std::string_view echoed_prompt(const Request& request, std::size_t sequence);
 

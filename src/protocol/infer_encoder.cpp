@@ -46,9 +46,7 @@ class InferStream final : public StreamEncoder {
     }
   }
 
-  void finish(std::vector<std::string>& frames) override {
-    frames.emplace_back("data: [DONE]\n\n");
-  }
+  void finish(std::vector<std::string>& frames) override { frames.emplace_back(stream_end); }
 
  private:
   const std::string prefix_;
@@ -69,9 +67,7 @@ class GenerateStream final : public StreamEncoder {
     out += "\"\n\n";
   }
 
-  void finish(std::vector<std::string>& frames) override {
-    frames.emplace_back("data: [DONE]\n\n");
-  }
+  void finish(std::vector<std::string>& frames) override { frames.emplace_back(stream_end); }
 
  private:
   std::string echo_;

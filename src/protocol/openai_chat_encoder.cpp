@@ -33,13 +33,8 @@ class ChatStream final : public StreamEncoder {
   }
 
   void finish(std::vector<std::string>& frames) override {
-    if (with_usage_) {
-      std::string& out = frames.emplace_back(prefix_);
-      out += "],\"usage\":";
-      append_usage(out, usage_);
-      out += "}\n\n";
-    }
-    frames.emplace_back("data: [DONE]\n\n");
+    if (with_usage_) frames.push_back(usage_frame(prefix_, usage_));
+    frames.emplace_back(stream_end);
   }
 
  private:
