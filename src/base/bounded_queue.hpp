@@ -29,6 +29,12 @@ class BoundedQueue {
     return item;
   }
 
+  // How many items were thrown out.
+  template <class Predicate>
+  std::size_t remove_if(Predicate matches) {
+    return std::erase_if(items_, matches);
+  }
+
   T& front() { return items_.front(); }  // not empty
   bool empty() const { return items_.empty(); }
   bool full() const { return items_.size() >= depth_max_; }

@@ -1,5 +1,6 @@
 #include "engine/engine_link.hpp"
 
+#include "base/version.hpp"
 #include "io/frame_channel.hpp"
 #include "io/task_group.hpp"
 
@@ -11,6 +12,20 @@
 #include <utility>
 
 namespace deepseek::engine {
+namespace {
+
+base::Error tokenizer_busy() {
+  base::Error error = base::make_error(base::ErrorCode::queue_full,
+                                       "Too many prompts wait for the engine's tokenizer.");
+  error.retry_after = base::Milliseconds(1000);
+  return error;
+}
+
+base::Error cancelled() {
+  return base::make_error(base::ErrorCode::cancelled, "The request was cancelled.");
+}
+
+}  // namespace
 
 struct EngineLink::State {
   State(boost::asio::io_context& io_context, int descriptor_number, const Options& link_options,
@@ -31,7 +46,8 @@ struct EngineLink::State {
   boost::asio::awaitable<void> read_loop();
   void handle(wire::ToEngine message);
   void handle_submit(wire::Submit submit);
-  void handle_cancel(SequenceId id);
+  void handle_cancel(std::uint64_t id);
+  bool take_prepared(std::uint64_t number);
   void handle_ping(std::uint64_t number);
   void handle_tokenize(wire::Tokenize call);
   void handle_detokenize(wire::Detokenize call);
@@ -56,8 +72,8 @@ struct EngineLink::State {
   EngineLoop* loop = nullptr;
   JobLimits limits;
   bool shutting_down = false;
-  bool finishing = false;                          // our own end: the closed channel is no surprise
-  std::unordered_map<SequenceId, bool> preparing;  // value: cancelled meanwhile
+  bool finishing = false;  // our own end: the closed channel is no surprise
+  std::unordered_map<std::uint64_t, bool> preparing;  // request or call: cancelled meanwhile
 };
 
 EngineLink::EngineLink(boost::asio::io_context& context, int descriptor, const Options& options,
@@ -73,7 +89,7 @@ void EngineLink::start() {
   wire::FromEngine hello;
   hello.mutable_hello()->set_protocol_version(kProtocolVersion);
   hello.mutable_hello()->set_pid(static_cast<std::uint32_t>(::getpid()));
-  hello.mutable_hello()->set_engine_version("0.1.0");
+  hello.mutable_hello()->set_engine_version(std::string(base::version()));
   send(hello);
   state_->tasks.spawn("engine link", state_->read_loop());
 }
@@ -158,12 +174,7 @@ void EngineLink::State::handle_submit(wire::Submit submit) {
                                              loop == nullptr ? "The model is still loading."
                                                              : "The engine is shutting down."));
   }
-  if (preparing.size() >= options.preparing_max) {
-    base::Error error = base::make_error(base::ErrorCode::queue_full,
-                                         "Too many prompts wait for the engine's tokenizer.");
-    error.retry_after = base::Milliseconds(1000);
-    return fail_request(id, error);
-  }
+  if (preparing.size() >= options.preparing_max) return fail_request(id, tokenizer_busy());
   preparing.emplace(id, false);
   boost::asio::post(worker, [this, id, now = base::now(), submit = std::move(submit)] {
     auto job = std::make_shared<base::Result<SubmitJob>>(build_job(submit, *text, limits, now));
@@ -172,18 +183,20 @@ void EngineLink::State::handle_submit(wire::Submit submit) {
 }
 
 void EngineLink::State::prepared(SequenceId id, base::Result<SubmitJob> job) {
-  const auto entry = preparing.find(id);
-  const bool cancelled = entry != preparing.end() && entry->second;
-  preparing.erase(id);
-  if (cancelled) {
-    return fail_request(id,
-                        base::make_error(base::ErrorCode::cancelled, "The request was cancelled."));
-  }
+  if (take_prepared(id)) return fail_request(id, cancelled());
   if (job.has_error()) return fail_request(id, job.error());
   loop->post(std::move(job.value()));
 }
 
-void EngineLink::State::handle_cancel(SequenceId id) {
+// Its preparation is over; true when it was cancelled meanwhile.
+bool EngineLink::State::take_prepared(std::uint64_t number) {
+  const auto entry = preparing.find(number);
+  const bool was_cancelled = entry != preparing.end() && entry->second;
+  preparing.erase(number);
+  return was_cancelled;
+}
+
+void EngineLink::State::handle_cancel(std::uint64_t id) {
   const auto entry = preparing.find(id);
   if (entry != preparing.end()) {
     entry->second = true;
@@ -233,9 +246,12 @@ void EngineLink::State::handle_detokenize(wire::Detokenize call) {
 
 void EngineLink::State::handle_embed(wire::Embed call) {
   if (refuse_call(call.call())) return;
+  if (preparing.size() >= options.preparing_max) return fail_call(call.call(), tokenizer_busy());
+  preparing.emplace(call.call(), false);
   boost::asio::post(worker, [this, call = std::move(call)] {
     auto job = std::make_shared<base::Result<EmbedJob>>(build_embed(call, *text, limits));
     boost::asio::post(context, [this, number = call.call(), job] {
+      if (take_prepared(number)) return fail_call(number, cancelled());
       if (job->has_error()) return fail_call(number, job->error());
       loop->post(std::move(job->value()));
     });

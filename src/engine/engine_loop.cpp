@@ -105,9 +105,7 @@ void EngineLoop::handle(Job job, base::TimePoint now) {
   if (auto* submit = std::get_if<SubmitJob>(&job)) {
     handle_submit(std::move(*submit), now);
   } else if (auto* cancel = std::get_if<CancelJob>(&job)) {
-    if (scheduler_.cancel(cancel->id)) {
-      fail(cancel->id, base::make_error(base::ErrorCode::cancelled, "The request was cancelled."));
-    }
+    handle_cancel(cancel->id);
   } else if (auto* credit = std::get_if<CreditJob>(&job)) {
     scheduler_.add_credit(credit->id, credit->credits);
   } else if (auto* embed = std::get_if<EmbedJob>(&job)) {
@@ -135,6 +133,14 @@ void EngineLoop::handle_submit(SubmitJob job, base::TimePoint now) {
   running.count_prompt = job.count_prompt;
 }
 
+void EngineLoop::handle_cancel(std::uint64_t id) {
+  const base::Error error =
+      base::make_error(base::ErrorCode::cancelled, "The request was cancelled.");
+  if (scheduler_.cancel(id)) return fail(id, error);
+  const auto is_it = [id](const EmbedCall& call) { return call.call == id; };
+  if (embeds_.remove_if(is_it) > 0) fail_call(id, error);
+}
+
 void EngineLoop::handle_embed(EmbedJob job) {
   std::optional<base::Error> error;
   if (embedder_ == nullptr) {
@@ -146,12 +152,7 @@ void EngineLoop::handle_embed(EmbedJob job) {
   } else if (stopping_) {
     error = base::make_error(base::ErrorCode::cancelled, "The engine is shutting down.");
   }
-  if (error) {
-    wire::FromEngine message;
-    message.mutable_call_failed()->set_call(job.call);
-    *message.mutable_call_failed()->mutable_failure() = to_wire(*error);
-    return sink_(message);
-  }
+  if (error) return fail_call(job.call, *error);
   EmbedCall call;
   call.call = job.call;
   call.inputs = std::move(job.inputs);
@@ -334,6 +335,13 @@ void EngineLoop::fail(SequenceId id, const base::Error& error) {
   running_.erase(id);
 }
 
+void EngineLoop::fail_call(std::uint64_t call, const base::Error& error) {
+  wire::FromEngine message;
+  message.mutable_call_failed()->set_call(call);
+  *message.mutable_call_failed()->mutable_failure() = to_wire(error);
+  sink_(message);
+}
+
 // One bounded piece of the oldest embedding call; true if there was one.
 bool EngineLoop::embed_piece() {
   if (embeds_.empty()) return false;
@@ -345,22 +353,22 @@ bool EngineLoop::embed_piece() {
   }
   const Embedder::Progress progress = call.started ? embedder_->step() : Embedder::Progress::done;
   if (progress == Embedder::Progress::working) return true;
-  wire::FromEngine message;
   if (progress == Embedder::Progress::failed) {
-    message.mutable_call_failed()->set_call(call.call);
-    *message.mutable_call_failed()->mutable_failure() =
-        to_wire(base::make_error(base::ErrorCode::internal, "The model could not compute."));
-  } else {
-    if (call.started) {
-      const std::vector<float> vector = embedder_->take();
-      call.reply.add_vectors()->mutable_values()->Assign(vector.begin(), vector.end());
-      call.started = false;
-    }
-    if (call.next < call.inputs.size()) return true;
-    call.reply.set_call(call.call);
-    call.reply.set_prompt_tokens(call.prompt_tokens);
-    *message.mutable_embed_reply() = std::move(call.reply);
+    fail_call(call.call,
+              base::make_error(base::ErrorCode::internal, "The model could not compute."));
+    embeds_.pop();
+    return true;
   }
+  if (call.started) {
+    const std::vector<float> vector = embedder_->take();
+    call.reply.add_vectors()->mutable_values()->Assign(vector.begin(), vector.end());
+    call.started = false;
+  }
+  if (call.next < call.inputs.size()) return true;
+  wire::FromEngine message;
+  call.reply.set_call(call.call);
+  call.reply.set_prompt_tokens(call.prompt_tokens);
+  *message.mutable_embed_reply() = std::move(call.reply);
   sink_(message);
   embeds_.pop();
   return true;

@@ -31,7 +31,7 @@ struct SubmitJob {
   bool count_prompt = true;
 };
 struct CancelJob {
-  SequenceId id = 0;
+  SequenceId id = 0;  // or the number of an Embed call: they share one row of numbers
 };
 struct CreditJob {
   SequenceId id = 0;
@@ -93,6 +93,7 @@ class EngineLoop {
   std::deque<Job> wait_for_jobs(bool may_sleep);
   void handle(Job job, base::TimePoint now);
   void handle_submit(SubmitJob job, base::TimePoint now);
+  void handle_cancel(std::uint64_t id);
   void handle_embed(EmbedJob job);
   bool step();
   Decoder::Outcome decode(const StepPlan& plan);
@@ -103,6 +104,7 @@ class EngineLoop {
   void add_logprobs(Running& running, std::span<const float> logits, Token token);
   void report_end(const Ended& ended);
   void fail(SequenceId id, const base::Error& error);
+  void fail_call(std::uint64_t call, const base::Error& error);
   bool embed_piece();
   void flush();
   void mark_step(const StepPlan* plan);

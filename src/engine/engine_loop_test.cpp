@@ -77,6 +77,29 @@ class FakeDecoder final : public Decoder {
   std::atomic<bool> abort_{false};
 };
 
+// The embedding of a text is its length; each step takes one token.
+class FakeEmbedder final : public Embedder {
+ public:
+  std::int32_t dimensions() const override { return 1; }
+  void start(std::vector<Token> tokens) override {
+    size_ = tokens.size();
+    left_ = size_;
+    ++starts;
+  }
+  Progress step() override {
+    if (on_step) on_step();
+    return --left_ > 0 ? Progress::working : Progress::done;
+  }
+  std::vector<float> take() override { return {static_cast<float>(size_)}; }
+
+  std::function<void()> on_step;
+  int starts = 0;
+
+ private:
+  std::size_t size_ = 0;
+  std::size_t left_ = 0;
+};
+
 struct Told {
   std::map<SequenceId, std::string> text;
   std::map<SequenceId, wire::Finished> finished;
@@ -108,11 +131,12 @@ class EngineLoopTest : public testing::Test {
 
   FakeText text_;
   FakeDecoder decoder_;
+  FakeEmbedder embedder_;
   Told told_;
   EngineLoop loop_{EngineLoop::Options{},
                    text_,
                    decoder_,
-                   nullptr,
+                   &embedder_,
                    [this](const wire::FromEngine& message) { told_.take(message); },
                    base::Logger()};
 };
@@ -147,6 +171,30 @@ TEST_F(EngineLoopTest, CancelInterruptsALongPrefill) {
   EXPECT_EQ(told_.finished.size(), 0U);
 }
 
+TEST_F(EngineLoopTest, EmbedsAndForgetsACancelledCall) {
+  embedder_.on_step = [this] {
+    loop_.cancel(5);  // It is being computed.
+    loop_.cancel(6);  // It waits.
+    embedder_.on_step = {};
+  };
+  loop_.post(EmbedJob{5, {{1, 2, 3}}});
+  loop_.post(EmbedJob{6, {{1}}});
+  loop_.post(EmbedJob{7, {{1, 2}, {1, 2, 3, 4}}});
+  loop_.post(ShutdownJob{});
+  loop_.run();
+  ASSERT_EQ(told_.others.size(), 3U);
+  EXPECT_EQ(told_.others[0].call_failed().call(), 5U);
+  EXPECT_EQ(told_.others[0].call_failed().failure().code(), wire::Failed::CANCELLED);
+  EXPECT_EQ(told_.others[1].call_failed().call(), 6U);
+  const wire::EmbedReply& reply = told_.others[2].embed_reply();
+  EXPECT_EQ(reply.call(), 7U);
+  EXPECT_EQ(reply.prompt_tokens(), 6);
+  ASSERT_EQ(reply.vectors_size(), 2);
+  EXPECT_EQ(reply.vectors(0).values(0), 2.0F);
+  EXPECT_EQ(reply.vectors(1).values(0), 4.0F);
+  EXPECT_EQ(embedder_.starts, 3);
+}
+
 TEST_F(EngineLoopTest, AFailedStepEndsItsRequestsOnly) {
   decoder_.fails = true;
   loop_.post(job(1, "a"));
@@ -173,9 +221,11 @@ TEST(JobBuilder, RefusesWhatIsWrong) {
   limits.context_max = 10;
   wire::Submit submit;
   submit.set_text("far too long for ten tokens");
+  submit.set_prompt_field("prompt");
   const auto refused = build_job(submit, text, limits, base::now());
   ASSERT_TRUE(refused.has_error());
   EXPECT_EQ(refused.error().code, base::ErrorCode::context_length);
+  EXPECT_EQ(refused.error().param, "prompt");
   submit.mutable_tokens()->add_ids(300);
   EXPECT_EQ(build_job(submit, text, limits, base::now()).error().param, "prompt");
   submit.set_text("a");

@@ -9,48 +9,59 @@ namespace {
 using base::ErrorCode;
 using base::make_error;
 
-base::Error too_long(const char* what, std::string tokens, std::int32_t tokens_max) {
-  return make_error(ErrorCode::context_length, std::string(what) + " has " + std::move(tokens) +
-                                                   " tokens; this model takes at most " +
-                                                   std::to_string(tokens_max) + ". Shorten it.");
+// Fields that hold text, as refusals of a call name them; a Submit says its own.
+constexpr const char* kMessages = "messages";
+constexpr const char* kPrompt = "prompt";
+constexpr const char* kInput = "input";
+
+base::Error too_long(const std::string& tokens, std::int32_t tokens_max, const std::string& field) {
+  return make_error(ErrorCode::context_length,
+                    (field == kInput ? "An input has " : "The prompt has ") + tokens +
+                        " tokens; this model takes at most " + std::to_string(tokens_max) +
+                        ". Shorten it.",
+                    field);
 }
 
 // Text that cannot fit whatever its tokens are is not tokenized at all: that could take long.
-base::Result<void> check_text(std::size_t bytes, const TextModel& model, std::int32_t tokens_max) {
+base::Result<void> check_text(std::size_t bytes, const TextModel& model, std::int32_t tokens_max,
+                              const std::string& field) {
   const std::size_t piece = std::max<std::size_t>(model.longest_piece(), 1);
   const std::size_t tokens_min = (bytes + piece - 1) / piece;
   if (tokens_min <= static_cast<std::size_t>(tokens_max)) return {};
-  return too_long("The prompt", "at least " + std::to_string(tokens_min), tokens_max);
+  return too_long("at least " + std::to_string(tokens_min), tokens_max, field);
 }
 
-base::Result<std::vector<Token>> take_tokens(const wire::TokenIds& ids, const TextModel& model) {
+base::Result<std::vector<Token>> take_tokens(const wire::TokenIds& ids, const TextModel& model,
+                                             const std::string& field) {
   for (const Token token : ids.ids()) {
     if (token >= 0 && token < model.vocabulary()) continue;
     return make_error(ErrorCode::invalid_request,
                       "Token " + std::to_string(token) + " is not in the vocabulary (0 to " +
                           std::to_string(model.vocabulary() - 1) + ").",
-                      "prompt");
+                      field);
   }
   return std::vector<Token>(ids.ids().begin(), ids.ids().end());
 }
 
 base::Result<RenderedPrompt> render(const wire::Chat& chat, const TextModel& model,
-                                    std::int32_t tokens_max) {
+                                    std::int32_t tokens_max, const std::string& field) {
   std::size_t bytes = 0;
   for (const wire::ChatMessage& message : chat.messages()) bytes += message.content().size();
-  const base::Result<void> checked = check_text(bytes, model, tokens_max);
+  const base::Result<void> checked = check_text(bytes, model, tokens_max, field);
   if (checked.has_error()) return checked.error();
   return model.render(chat);
 }
 
 base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextModel& model,
                                          const JobLimits& limits) {
-  if (submit.has_chat()) return render(submit.chat(), model, limits.context_max);
+  const std::string& field = submit.prompt_field();
+  if (submit.has_chat()) return render(submit.chat(), model, limits.context_max, field);
   base::Result<std::vector<Token>> tokens = std::vector<Token>{};
   if (submit.has_tokens()) {
-    tokens = take_tokens(submit.tokens(), model);
+    tokens = take_tokens(submit.tokens(), model, field);
   } else {
-    const base::Result<void> checked = check_text(submit.text().size(), model, limits.context_max);
+    const base::Result<void> checked =
+        check_text(submit.text().size(), model, limits.context_max, field);
     if (checked.has_error()) return checked.error();
     tokens = model.tokenize(submit.text(), true);
   }
@@ -90,6 +101,7 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   job.spec.user_id = submit.user_id();
   job.spec.arrival = now;
   job.spec.credits = submit.credits();
+  job.spec.prompt_field = submit.prompt_field();
   if (submit.queue_timeout_ms() > 0) {
     job.spec.deadline = now + base::Milliseconds(submit.queue_timeout_ms());
   }
@@ -110,13 +122,14 @@ base::Result<wire::TokenizeReply> tokenize(const wire::Tokenize& call, const Tex
   wire::TokenizeReply reply;
   reply.set_call(call.call());
   if (call.has_chat()) {
-    base::Result<RenderedPrompt> prompt = render(call.chat(), model, limits.context_max);
+    base::Result<RenderedPrompt> prompt = render(call.chat(), model, limits.context_max, kMessages);
     if (prompt.has_error()) return prompt.error();
     reply.mutable_ids()->Assign(prompt->tokens.begin(), prompt->tokens.end());
     reply.set_rendered(std::move(prompt->text));
     return reply;
   }
-  const base::Result<void> checked = check_text(call.text().size(), model, limits.context_max);
+  const base::Result<void> checked =
+      check_text(call.text().size(), model, limits.context_max, kPrompt);
   if (checked.has_error()) return checked.error();
   const base::Result<std::vector<Token>> tokens = model.tokenize(call.text(), call.add_special());
   if (tokens.has_error()) return tokens.error();
@@ -130,7 +143,7 @@ base::Result<wire::DetokenizeReply> detokenize(const wire::Detokenize& call,
   reply.set_call(call.call());
   wire::TokenIds ids;
   *ids.mutable_ids() = call.ids();
-  const base::Result<std::vector<Token>> tokens = take_tokens(ids, model);
+  const base::Result<std::vector<Token>> tokens = take_tokens(ids, model, kPrompt);
   if (tokens.has_error()) return tokens.error();
   for (const Token token : *tokens) reply.mutable_text()->append(model.piece(token, true));
   return reply;
@@ -143,19 +156,19 @@ base::Result<EmbedJob> build_embed(const wire::Embed& call, const TextModel& mod
   for (const wire::Embed::Input& input : call.inputs()) {
     base::Result<std::vector<Token>> tokens = std::vector<Token>{};
     if (input.has_tokens()) {
-      tokens = take_tokens(input.tokens(), model);
+      tokens = take_tokens(input.tokens(), model, kInput);
     } else {
       const base::Result<void> checked =
-          check_text(input.text().size(), model, limits.embedding_max);
+          check_text(input.text().size(), model, limits.embedding_max, kInput);
       if (checked.has_error()) return checked.error();
       tokens = model.tokenize(input.text(), true);
     }
     if (tokens.has_error()) return tokens.error();
     if (tokens->empty()) {
-      return make_error(ErrorCode::invalid_request, "An input has no tokens.", "input");
+      return make_error(ErrorCode::invalid_request, "An input has no tokens.", kInput);
     }
     if (tokens->size() > static_cast<std::size_t>(limits.embedding_max)) {
-      return too_long("An input", std::to_string(tokens->size()), limits.embedding_max);
+      return too_long(std::to_string(tokens->size()), limits.embedding_max, kInput);
     }
     job.inputs.push_back(std::move(tokens.value()));
   }

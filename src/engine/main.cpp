@@ -36,10 +36,11 @@ struct Machinery {
   llama::ContextPlan plan;
 };
 
-void tell_failure(EngineLink& link, const base::Error& error, bool permanent) {
+// What the file itself is to blame for stays so; memory may be free the next time.
+void tell_failure(EngineLink& link, const base::Error& error) {
   wire::FromEngine message;
   message.mutable_load_failed()->set_message(error.message);
-  message.mutable_load_failed()->set_permanent(permanent);
+  message.mutable_load_failed()->set_permanent(error.code == base::ErrorCode::invalid_request);
   link.send(message);
 }
 
@@ -74,6 +75,7 @@ wire::FromEngine describe(const EngineOptions& options, const Machinery& machine
 }
 
 base::Result<void> load(const EngineOptions& options, EngineLink& link, Machinery& machinery) {
+  const MemoryLimits memory = memory_limits();  // before the weights take their part
   int told_percent = -1;
   auto model = llama::Model::load({options.model, options.gpu_layers},
                                   [&link, &told_percent](float fraction) {
@@ -89,7 +91,8 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
   auto text = llama::Text::make(*machinery.model);
   if (text.has_error()) return text.error();
   machinery.text = std::move(*text);
-  machinery.plan = llama::plan_context(*machinery.model, options, physical_cores());
+  const auto room = llama::pool_room(*machinery.model, options, memory);
+  machinery.plan = llama::plan_context(*machinery.model, options, physical_cores(), room);
   tell_progress(link, 1, "memory");
   auto context = llama::Context::make(*machinery.model, machinery.plan.context);
   if (context.has_error()) return context.error();
@@ -112,7 +115,7 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
   const base::Result<void> loaded = load(options, link, machinery);
   if (loaded.has_error()) {
     log.error("the model was not loaded", {{"error", loaded.error().message}});
-    tell_failure(link, loaded.error(), false);
+    tell_failure(link, loaded.error());
     link.finish();
     return;
   }
@@ -126,6 +129,11 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
   limits.embedding_max = machinery.plan.context_max;
   link.attach(*machinery.text, *machinery.loop, limits);
   link.send(describe(options, machinery));
+  if (machinery.plan.cut_by_memory) {
+    log.warning("memory.max_cache_size is more than this machine has left; the pool is smaller",
+                {{"wanted", base::format_bytes(options.kv_bytes)},
+                 {"taken", base::format_bytes(machinery.plan.kv_bytes)}});
+  }
   log.info("ready", {{"model", options.model},
                      {"cells", machinery.plan.context.cells},
                      {"context_max", machinery.plan.context_max},
@@ -165,7 +173,7 @@ int run_engine(const EngineOptions& options, base::LogSink& sink) {
 }
 
 int run_check(const EngineOptions& options) {
-  const base::Result<std::string> facts = llama::check_model(options);
+  const base::Result<std::string> facts = llama::check_model(options, memory_limits());
   if (facts.has_error()) {
     std::fprintf(stderr, "deepseek-engine: %s\n", facts.error().message.c_str());
     return 2;

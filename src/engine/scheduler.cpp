@@ -16,11 +16,12 @@ double milliseconds_between(base::TimePoint from, base::TimePoint to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
-base::Error context_error(std::size_t prompt, std::int32_t context_max) {
+base::Error context_error(const SequenceSpec& spec, std::int32_t context_max) {
   return base::make_error(base::ErrorCode::context_length,
-                          "The prompt has " + std::to_string(prompt) +
+                          "The prompt has " + std::to_string(spec.prompt.size()) +
                               " tokens; this model takes at most " + std::to_string(context_max) +
-                              " tokens, prompt and answer together. Shorten the prompt.");
+                              " tokens, prompt and answer together. Shorten the prompt.",
+                          spec.prompt_field);
 }
 
 }  // namespace
@@ -42,10 +43,10 @@ Scheduler::Scheduler(const SchedulerOptions& options) : options_(options) {
 base::Result<void> Scheduler::submit(SequenceSpec spec, base::TimePoint now) {
   if (spec.prompt.empty()) {
     return base::make_error(base::ErrorCode::invalid_request, "The prompt has no tokens.",
-                            "prompt");
+                            spec.prompt_field);
   }
   if (spec.prompt.size() >= static_cast<std::size_t>(options_.context_max)) {
-    return context_error(spec.prompt.size(), options_.context_max);
+    return context_error(spec, options_.context_max);
   }
   if (sequences_.contains(spec.id)) {
     return base::make_error(base::ErrorCode::internal, "The sequence id is in use.");

@@ -44,7 +44,8 @@ struct SequenceSpec {
   std::string user_id;
   std::optional<base::TimePoint> deadline;  // of waiting in the queue
   base::TimePoint arrival{};
-  std::int32_t credits = 0;  // text events allowed in flight; 0: no limit
+  std::int32_t credits = 0;             // text events allowed in flight; 0: no limit
+  std::string prompt_field = "prompt";  // the request's field that holds it, for refusals
 };
 
 struct Slice {

@@ -60,6 +60,7 @@ TEST(Scheduler, RefusesAtOnceWhatCannotFitWithBothNumbers) {
   EXPECT_EQ(refused.error().code, base::ErrorCode::context_length);
   EXPECT_NE(refused.error().message.find("8192 tokens; this model takes at most 8192"),
             std::string::npos);
+  EXPECT_EQ(refused.error().param, "prompt");
   EXPECT_EQ(scheduler.submit(spec(2, 0), kStart).error().code, base::ErrorCode::invalid_request);
 }
 

@@ -19,7 +19,12 @@ constexpr std::string_view models_about = "The models and aliases of this server
 constexpr std::string_view model_about = "One model or alias";
 
 constexpr std::array table{
-    EndpointRow{"GET", "/", root, BodyForm::none, "/", "This overview"},
+    EndpointRow{"GET", "/", root, BodyForm::none, "/", "This overview; to a browser the chat page"},
+    EndpointRow{"GET", "/chat", web_file, BodyForm::none, "/chat", "A page to chat on"},
+    EndpointRow{"GET", "/chat.css", web_file, BodyForm::none, "/chat", "The look of that page"},
+    EndpointRow{"GET", "/chat.js", web_file, BodyForm::none, "/chat", "The script of that page"},
+    EndpointRow{"GET", "/openapi.yaml", web_file, BodyForm::none, "/openapi.yaml",
+                "All of this for programs, as OpenAPI 3.1"},
     EndpointRow{"POST", "/v1/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
                 chat_about},
     EndpointRow{"POST", "/v1/completions", completions, BodyForm::json, "/v1/completions",

@@ -15,6 +15,7 @@ namespace deepseek::frontend {
 
 enum class Endpoint {
   root,
+  web_file,
   health,
   ready,
   models,

@@ -4,6 +4,7 @@
 #include "frontend/answer_session.hpp"
 #include "frontend/endpoint_table.hpp"
 #include "frontend/http_rules.hpp"
+#include "frontend/web_files.hpp"
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
@@ -28,6 +29,20 @@ bool is_cancellation(const std::exception& error) {
 protocol::ModelCard card(const gateway::ModelEntry& entry) {
   return {entry.id, entry.created, entry.owner, entry.alias_of};
 }
+
+// A client that leaves cancels its call.
+class ClientWatch {
+ public:
+  ClientWatch(io::HttpResponder& responder, gateway::EmbeddingCall& call) : responder_(responder) {
+    responder_.on_client_gone([&call] { call.cancel(); });
+  }
+  ~ClientWatch() { responder_.on_client_gone({}); }
+  ClientWatch(const ClientWatch&) = delete;
+  ClientWatch& operator=(const ClientWatch&) = delete;
+
+ private:
+  io::HttpResponder& responder_;
+};
 
 io::HttpResponse models_page(const Snapshot& snapshot, const RequestRecord& record) {
   std::vector<protocol::ModelCard> cards;
@@ -119,7 +134,7 @@ asio::awaitable<void> Frontend::route_request(const io::HttpRequest& request,
       co_await embed(request, responder, record);
       break;
     default:
-      co_await send(responder, page(*route, record), record);
+      co_await send(responder, page(*route, request, record), record);
   }
 }
 
@@ -155,7 +170,13 @@ asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpRe
   }
   decoded->model = *model;
   record.model = *model;
-  auto result = co_await snapshot->gateway->embed(*decoded);
+  auto call = co_await snapshot->gateway->embed(*decoded);
+  if (call.has_error()) {
+    co_await send_error(responder, call.error(), record);
+    co_return;
+  }
+  const ClientWatch watch(responder, **call);
+  auto result = co_await (*call)->result();
   if (result.has_error()) {
     co_await send_error(responder, result.error(), record);
     co_return;
@@ -166,7 +187,8 @@ asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpRe
   co_await send(responder, json_response(200, std::move(body), record.id), record);
 }
 
-io::HttpResponse Frontend::page(const Route& route, const RequestRecord& record) const {
+io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& request,
+                                const RequestRecord& record) const {
   const auto snapshot = snapshot_.get();
   switch (route.row->endpoint) {
     case Endpoint::models:
@@ -181,9 +203,20 @@ io::HttpResponse Frontend::page(const Route& route, const RequestRecord& record)
       if (ready.status != 200) response.fields.add("Retry-After", "1");
       return response;
     }
+    case Endpoint::web_file:
+      return web_response(*find_web_file(route.row->path), record.id);
     default:
-      return json_response(200, root_body(options_.version), record.id);
+      return root_page(request, record);
   }
+}
+
+io::HttpResponse Frontend::root_page(const io::HttpRequest& request,
+                                     const RequestRecord& record) const {
+  io::HttpResponse response = wants_page(request)
+                                  ? web_response(*find_web_file("/chat"), record.id)
+                                  : json_response(200, root_body(options_.version), record.id);
+  response.fields.add("Vary", "Accept");
+  return response;
 }
 
 asio::awaitable<void> Frontend::send(io::HttpResponder& responder, io::HttpResponse response,

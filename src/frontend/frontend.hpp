@@ -48,7 +48,9 @@ class Frontend final : public io::HttpHandler {
                                           RequestRecord& record);
   boost::asio::awaitable<void> route_request(const io::HttpRequest& request,
                                              io::HttpResponder& responder, RequestRecord& record);
-  io::HttpResponse page(const Route& route, const RequestRecord& record) const;
+  io::HttpResponse page(const Route& route, const io::HttpRequest& request,
+                        const RequestRecord& record) const;
+  io::HttpResponse root_page(const io::HttpRequest& request, const RequestRecord& record) const;
   ServerFacts facts() const;
   RequestRecord make_record(const io::HttpRequest& request) const;
   void report(RequestRecord& record);

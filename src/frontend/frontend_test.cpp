@@ -81,6 +81,16 @@ TEST(Frontend, EmbedsTexts) {
   EXPECT_EQ(harness.observer.records[0].usage.prompt_tokens, 3);
 }
 
+TEST(Frontend, CancelsAnEmbeddingWhoseClientLeaves) {
+  Harness harness;
+  harness.script.on_wait = [&harness] { harness.responder.gone(); };
+  harness.run(make_request("POST", "/v1/embeddings", R"({"input": "Hi"})"));
+  EXPECT_EQ(harness.script.cancelled, 1);
+  EXPECT_FALSE(harness.responder.gone) << "the callback must not outlive the call";
+  ASSERT_EQ(harness.observer.records.size(), 1u);
+  EXPECT_EQ(harness.observer.records[0].status, 499);
+}
+
 TEST(Frontend, PassesOnWhyNothingCanBeEmbedded) {
   Harness harness;
   harness.script.embedding = base::make_error(base::ErrorCode::invalid_request, "not allowed");

@@ -85,6 +85,30 @@ class FakeStream final : public gateway::EventStream {
   bool cancelled_ = false;
 };
 
+class FakeCall final : public gateway::EmbeddingCall {
+ public:
+  explicit FakeCall(Script& script) : script_(script) {}
+
+  awaitable<base::Result<gateway::EmbeddingResult>> result() override {
+    if (script_.on_wait) {
+      std::exchange(script_.on_wait, {})();
+      while (!cancelled_ && !script_.resumed) co_await script_.wake.wait();
+    }
+    if (cancelled_) co_return base::make_error(base::ErrorCode::cancelled, "cancelled");
+    co_return script_.embedding.value_or(gateway::EmbeddingResult{{{1.0F, 0.5F}}, 3});
+  }
+
+  void cancel() override {
+    if (!cancelled_) ++script_.cancelled;
+    cancelled_ = true;
+    script_.wake.notify();
+  }
+
+ private:
+  Script& script_;
+  bool cancelled_ = false;
+};
+
 class FakeBackend final : public gateway::Backend {
  public:
   explicit FakeBackend(Script& script) : script_(script) {}
@@ -95,10 +119,10 @@ class FakeBackend final : public gateway::Backend {
     if (script_.start_error) co_return *script_.start_error;
     co_return std::make_unique<FakeStream>(script_);
   }
-  awaitable<base::Result<gateway::EmbeddingResult>> embed(
+  awaitable<base::Result<std::unique_ptr<gateway::EmbeddingCall>>> embed(
       const protocol::EmbeddingRequest& request) override {
     script_.embedding_requests.push_back(request);
-    co_return script_.embedding.value_or(gateway::EmbeddingResult{{{1.0F, 0.5F}}, 3});
+    co_return std::make_unique<FakeCall>(script_);
   }
   gateway::BackendStatus status() const override { return script_.status; }
 

@@ -1,7 +1,7 @@
 // Something that answers requests: the engine of a local model now, other servers and clouds later.
 //
-// A backend object may be used from any I/O thread. An EventStream belongs to the coroutine that
-// started it and lives on that coroutine's thread.
+// A backend object may be used from any I/O thread. An EventStream or EmbeddingCall belongs to the
+// coroutine that started it and lives on that coroutine's thread.
 #pragma once
 
 #include "base/result.hpp"
@@ -35,6 +35,16 @@ struct EmbeddingResult {
   std::int64_t prompt_tokens = 0;
 };
 
+// A running embedding call. Destroying it cancels it.
+class EmbeddingCall {
+ public:
+  virtual ~EmbeddingCall() = default;
+  // Once. Errors as EventStream::read().
+  virtual boost::asio::awaitable<base::Result<EmbeddingResult>> result() = 0;
+  // Stops the work now; a pending result() returns `cancelled`. Only from the call's own thread.
+  virtual void cancel() = 0;
+};
+
 enum class BackendState { starting, loading, ready, restarting, failed, stopped };
 
 std::string_view to_string(BackendState state);
@@ -54,7 +64,7 @@ class Backend {
   // Must be called on a coroutine of an I/O thread; the stream then lives on that thread.
   virtual boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
       const protocol::Request& request) = 0;
-  virtual boost::asio::awaitable<base::Result<EmbeddingResult>> embed(
+  virtual boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
       const protocol::EmbeddingRequest& request) = 0;
   virtual BackendStatus status() const = 0;  // any thread; never blocks on I/O
 };

@@ -118,14 +118,49 @@ class EngineStream final : public EventStream {
   bool cancelled_ = false;
 };
 
-// Cancels an embedding call whose caller has gone.
-struct CallGuard {
-  CorePointer core;
-  WorkPointer work;
-  bool done = false;
-  ~CallGuard() {
-    if (!done) post_cancel(core, work);
+class EngineCall final : public EmbeddingCall {
+ public:
+  EngineCall(CorePointer core, WorkPointer work, Alarm alarm)
+      : core_(std::move(core)), work_(std::move(work)), alarm_(std::move(alarm)) {}
+
+  ~EngineCall() override { end(); }
+
+  asio::awaitable<base::Result<EmbeddingResult>> result() override {
+    while (true) {
+      if (cancelled_) {
+        co_return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
+      }
+      auto taken = work_->vectors->take();
+      if (!taken.items.empty() || taken.error) {
+        over_ = true;
+        if (taken.error) co_return *taken.error;
+        co_return std::move(taken.items.front());
+      }
+      if (base::now() >= alarm_->expiry()) {
+        end();
+        co_return deadline_error(*core_);
+      }
+      co_await wait_for_alarm(alarm_);
+    }
   }
+
+  void cancel() override {
+    if (cancelled_) return;
+    cancelled_ = true;
+    end();
+    alarm_->cancel();
+  }
+
+ private:
+  void end() {
+    if (!std::exchange(over_, true)) post_cancel(core_, work_);
+  }
+
+  CorePointer core_;
+  WorkPointer work_;
+  Alarm alarm_;  // expires at the request's deadline; cancelled to wake the reader
+  bool over_ = false;
+  bool cancelled_ = false;
 };
 
 Alarm make_alarm(asio::any_io_executor executor, const Core& core) {
@@ -210,27 +245,15 @@ asio::awaitable<base::Result<std::unique_ptr<EventStream>>> EngineBackend::start
   co_return stream;
 }
 
-asio::awaitable<base::Result<EmbeddingResult>> EngineBackend::embed(
+asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> EngineBackend::embed(
     const protocol::EmbeddingRequest& request) {
   if (is_over(status().state)) co_return core_->unavailable();
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   const Alarm alarm = make_alarm(executor, *core_);
   const WorkPointer work = make_call(request, *core_, alarm);
-  CallGuard guard{core_, work};
+  std::unique_ptr<EmbeddingCall> call = std::make_unique<EngineCall>(core_, work, alarm);
   post_begin(core_, work);
-  while (true) {
-    auto taken = work->vectors->take();
-    if (!taken.items.empty()) {
-      guard.done = true;
-      co_return std::move(taken.items.front());
-    }
-    if (taken.error) {
-      guard.done = true;
-      co_return *taken.error;
-    }
-    if (base::now() >= alarm->expiry()) co_return deadline_error(*core_);
-    co_await wait_for_alarm(alarm);
-  }
+  co_return call;
 }
 
 BackendStatus EngineBackend::status() const {

@@ -95,7 +95,7 @@ class EngineBackend final : public Backend {
 
   boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
       const protocol::Request& request) override;
-  boost::asio::awaitable<base::Result<EmbeddingResult>> embed(
+  boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
       const protocol::EmbeddingRequest& request) override;
   BackendStatus status() const override;
 

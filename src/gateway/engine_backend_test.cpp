@@ -45,6 +45,24 @@ asio::awaitable<void> destroy(std::unique_ptr<EventStream> stream) {
   co_return;
 }
 
+asio::awaitable<base::Result<EmbeddingResult>> embed(EngineBackend& backend,
+                                                     protocol::EmbeddingRequest request) {
+  auto call = co_await backend.embed(request);
+  if (call.has_error()) co_return call.error();
+  auto result = co_await (*call)->result();
+  co_return result;
+}
+
+asio::awaitable<void> cancel_call(std::shared_ptr<EmbeddingCall> call) {
+  call->cancel();
+  co_return;
+}
+
+asio::awaitable<base::Result<EmbeddingResult>> result_of(std::shared_ptr<EmbeddingCall> call) {
+  auto result = co_await call->result();
+  co_return result;
+}
+
 asio::awaitable<void> cancel(EventStream& stream) {
   stream.cancel();
   co_return;
@@ -464,7 +482,7 @@ TEST_F(EngineBackendTest, Embeds) {
   launch_ready();
   protocol::EmbeddingRequest request;
   request.inputs = {std::string("a"), std::string("b")};
-  auto pending = begin(backend_->embed(request));
+  auto pending = begin(embed(*backend_, request));
   const auto message = engine_->hear_work();
   ASSERT_TRUE(message && message->has_embed());
   EXPECT_EQ(message->embed().inputs_size(), 2);
@@ -477,6 +495,23 @@ TEST_F(EngineBackendTest, Embeds) {
   ASSERT_TRUE(result.has_value()) << result.error().message;
   EXPECT_EQ(result->prompt_tokens, 4);
   EXPECT_EQ(result->vectors.at(0).at(0), 0.5f);
+}
+
+TEST_F(EngineBackendTest, ACancelledEmbeddingStopsInTheEngine) {
+  launch_ready();
+  protocol::EmbeddingRequest request;
+  request.inputs = {std::string("a")};
+  auto started = run(backend_->embed(request));
+  ASSERT_TRUE(started.has_value());
+  const std::shared_ptr<EmbeddingCall> call = std::move(*started);
+  const auto asked = engine_->hear_work();
+  ASSERT_TRUE(asked && asked->has_embed());
+  auto pending = begin(result_of(call));
+  EXPECT_TRUE(run(cancel_call(call)));
+  EXPECT_EQ(pending.get().error().code, ErrorCode::cancelled);
+  const auto told = engine_->hear_work();
+  ASSERT_TRUE(told && told->has_cancel());
+  EXPECT_EQ(told->cancel().request(), asked->embed().call());
 }
 
 TEST_F(EngineBackendTest, StopLetsItFinishAndLeavesNothingBehind) {

@@ -104,11 +104,24 @@ void Core::log_change(BackendState before, const std::string& reason_before) {
   if (!log_limit_.allow(base::now(), suppressed)) return;
   if (status.state == BackendState::failed) {
     logger_.error("the engine has failed for good", fields);
-  } else if (status.state == BackendState::restarting && before != BackendState::restarting) {
-    logger_.warning("the engine ended", fields);
   } else {
     logger_.info("engine", fields);
   }
+}
+
+void Core::log_end(const std::string& how) {
+  const std::initializer_list<base::LogField> fields = {
+      {"model", options.model},
+      {"pid", static_cast<std::int64_t>(process_->pid())},
+      {"how", how},
+      {"why", supervisor_.end_reason()},
+      {"requests", static_cast<std::uint64_t>(running_.size())}};
+  if (supervisor_.status().state == BackendState::stopped && running_.empty()) {
+    logger_.info("the engine ended", fields);
+    return;
+  }
+  std::int64_t suppressed = 0;
+  if (log_limit_.allow(base::now(), suppressed)) logger_.warning("the engine ended", fields);
 }
 
 void Core::perform(SupervisorAction action) {
@@ -157,6 +170,7 @@ asio::awaitable<void> Core::run_process([[maybe_unused]] std::shared_ptr<Core> s
   channel_->close();
   step({.kind = Kind::broken, .text = std::move(broken)});
   std::string how = co_await process_->wait();
+  log_end(how);
   process_.reset();
   channel_.reset();
   fail_running(how);

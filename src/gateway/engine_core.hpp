@@ -74,6 +74,7 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   boost::asio::awaitable<std::string> read_frames();
   void perform(SupervisorAction action);
   void log_change(BackendState before, const std::string& reason_before);
+  void log_end(const std::string& how);
   void publish();
   void arm();
   void ticked();

@@ -74,7 +74,7 @@ void Core::fail(const WorkPointer& work, const base::Error& error, bool tell_eng
   if (work->ended) return;
   for (std::size_t i = 0; i < work->count; ++i) {
     const std::uint64_t number = work->number_first + i;
-    if (running_.erase(number) > 0 && tell_engine && work->events) send_cancel(number);
+    if (running_.erase(number) > 0 && tell_engine) send_cancel(number);
   }
   work->close(error);
   end(work);
@@ -121,10 +121,15 @@ void Core::fail_running(const std::string& how) {
   if (!stopping) suspects_.engine_died(suspects, base::now());
   const std::string& why = supervisor_.end_reason();
   base::Error error = base::make_error(
-      stopping ? ErrorCode::unavailable : ErrorCode::upstream_failed,
+      ErrorCode::upstream_failed,
       "The engine of model \"" + options.model + "\" " +
           (why.empty() ? how + " while it answered" : "failed while it answered: " + why) +
           "; send the request again.");
+  if (stopping) {
+    error = base::make_error(ErrorCode::unavailable,
+                             "The server is stopping, and this answer took longer than it may then "
+                             "(server.drain_timeout); send the request again.");
+  }
   error.retry_after = std::chrono::milliseconds(1000);
   for (const WorkPointer& work : works) fail(work, error, false);
 }

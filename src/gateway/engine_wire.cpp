@@ -74,6 +74,7 @@ wire::Submit make_submit(const protocol::Request& request, std::int32_t choice,
   submit.set_credits(options.stream_credits);
   submit.set_request_id(request.id);
   submit.set_count_prompt(choice == 0);
+  submit.set_prompt_field(request.prompt_field);
   return submit;
 }
 

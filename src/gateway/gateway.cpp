@@ -78,12 +78,12 @@ asio::awaitable<base::Result<std::unique_ptr<EventStream>>> Gateway::start(
   co_return stream;
 }
 
-asio::awaitable<base::Result<EmbeddingResult>> Gateway::embed(
+asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> Gateway::embed(
     const protocol::EmbeddingRequest& request) const {
   const base::Result<std::string> id = resolve(request.model);
   if (id.has_error()) co_return id.error();
-  auto result = co_await find(*id)->backend->embed(request);
-  co_return result;
+  auto call = co_await find(*id)->backend->embed(request);
+  co_return call;
 }
 
 std::vector<ModelEntry> Gateway::models() const {

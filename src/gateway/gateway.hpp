@@ -45,7 +45,7 @@ class Gateway {
   // Starts the answer. `request.model` may be an alias or empty.
   boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
       const protocol::Request& request) const;
-  boost::asio::awaitable<base::Result<EmbeddingResult>> embed(
+  boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
       const protocol::EmbeddingRequest& request) const;
 
   std::vector<ModelEntry> models() const;  // models first, then aliases, each group by name

@@ -14,7 +14,7 @@ class NoBackend final : public Backend {
       const protocol::Request&) override {
     co_return base::make_error(base::ErrorCode::unavailable, "none");
   }
-  boost::asio::awaitable<base::Result<EmbeddingResult>> embed(
+  boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
       const protocol::EmbeddingRequest&) override {
     co_return base::make_error(base::ErrorCode::unavailable, "none");
   }

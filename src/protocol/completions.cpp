@@ -23,6 +23,7 @@ void read_prompt_or_messages(JsonReader& reader, const RequestLimits& limits, Re
     return;
   }
   request.operation = Operation::completion;
+  request.prompt_field = "prompt";
   if (!has_prompt) {
     reader.refuse("prompt", "prompt is missing; give a prompt, or messages as in a chat");
   }

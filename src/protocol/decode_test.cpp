@@ -124,6 +124,7 @@ TEST(DecodeChat, refuses_wrong_types_and_ranges_with_the_param) {
       {R"("stream":"yes")", "stream", "true or false"},
       {R"("stream_options":[])", "stream_options", "an object"},
       {R"("stream_options":{"include_usage":1})", "stream_options.include_usage", "true or false"},
+      {R"("stream_options":{"include_usage":true})", "stream_options", "only allowed with"},
       {R"("stop":[1])", "stop[0]", "a string"},
       {R"("stop":"")", "stop", "must not be an empty string"},
       {R"("stop":{})", "stop", "a string or a list of strings"},
@@ -312,6 +313,8 @@ TEST(DecodeInfer, makes_a_chat_of_the_query) {
   EXPECT_EQ(result->messages[1].text(), "解释量子计算原理");
   EXPECT_EQ(result->tokens_max, 9);
   EXPECT_TRUE(result->stream);
+  EXPECT_EQ(result->prompt_field, "query");
+  EXPECT_EQ(decode_infer(R"({"query":"a"})", {limits})->tokens_max, 1024);
   expect_refused(decode_infer("{}", {limits}), {"", "query", "query is missing"});
   expect_refused(decode_infer(R"({"query":""})", {limits}), {"", "query", "empty"});
   expect_refused(decode_infer(R"({"query":["a"]})", {limits}), {"", "query", "a string"});

@@ -108,6 +108,7 @@ base::Result<Request> decode_generate(std::string_view body, std::span<const Que
   JsonReader reader(*object, failure);
   Request request;
   request.operation = Operation::completion;
+  request.prompt_field = "prompt";
   if (reader.find("prompt") == nullptr) {
     reader.refuse("prompt",
                   "prompt is missing; give it as /generate?prompt=… or as {\"prompt\": \"…\"}");

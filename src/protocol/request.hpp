@@ -79,9 +79,10 @@ struct FeatureUse {
 
 struct Request {
   Operation operation = Operation::chat;
-  std::string model;              // As the client named it; empty until a default is taken.
-  std::vector<Message> messages;  // Operation::chat
-  std::vector<Prompt> prompts;    // Operation::completion: one or several
+  std::string model;                      // As the client named it; empty until a default is taken.
+  std::vector<Message> messages;          // Operation::chat
+  std::vector<Prompt> prompts;            // Operation::completion: one or several
+  std::string prompt_field = "messages";  // the client's name of the field that holds it
   Sampling sampling;
   std::optional<std::int32_t> tokens_max;  // max_tokens, max_completion_tokens, max_new_tokens
   std::vector<std::string> stop;

@@ -161,6 +161,9 @@ void read_answer_shape(JsonReader& reader, const RequestLimits& limits, Request&
   request.stream = reader.optional_boolean("stream").value_or(false);
   if (auto options = reader.optional_object("stream_options")) {
     request.stream_usage = options->optional_boolean("include_usage").value_or(false);
+    if (!request.stream) {
+      reader.refuse("stream_options", "stream_options is only allowed with \"stream\": true");
+    }
   }
   request.user =
       reader.optional_string("user", {limits.user_bytes_max, "limits.user_bytes_max"}).value_or("");

@@ -4,6 +4,9 @@ import statistics
 import time
 
 import openai
+import pytest
+
+from support import http
 
 RUNNING = "deepseek_running_sequences"
 STOP_SECONDS_MAX = 0.100
@@ -70,6 +73,16 @@ def test_while_it_waits_in_the_queue(start_server):
         waiting.close()
         server.wait_metric("deepseek_waiting_requests", 0, timeout=10)
         assert server.metrics().value(RUNNING) == 1
+
+
+def test_an_embedding_call(start_server):
+    """What is left of it would take minutes; the next call does not wait for it."""
+    server = start_server()
+    short = {"input": "Hi"}
+    with server.stream("/v1/embeddings", {"input": ["hello " * 4000] * 200}):
+        with pytest.raises(TimeoutError):
+            http.request(server.url, "POST", "/v1/embeddings", body=short, timeout=1)
+    assert http.request(server.url, "POST", "/v1/embeddings", body=short, timeout=20).status == 200
 
 
 def test_others_go_on(start_server):

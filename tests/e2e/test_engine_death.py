@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+from support.engines import HeldEngine
+from support.models import default_model
 from support.waiting import process_exists, wait_until
 
 BACK_SECONDS_MAX = 2.0
@@ -38,6 +40,40 @@ def test_killed_in_the_middle_of_answers(start_server):
     assert server.engine_pid() != engine
     assert server.get("/ready").status == 200
     assert server.stop() == 0
+
+
+def test_the_log_says_how_it_ended(start_server):
+    server = start_server()
+    engine = server.engine_pid()
+    os.kill(engine, signal.SIGKILL)
+    entry = server.wait_for_log(
+        lambda entry: entry.get("message") == "the engine ended", "the log line of its end"
+    )
+    assert "signal 9" in entry["how"] and entry["pid"] == engine
+
+
+def test_a_file_that_cannot_be_loaded_is_not_tried_for_ever(start_server, tmp_path):
+    """It was good when the server looked, and is not any more; a reload tries again."""
+    link, junk = tmp_path / "model.gguf", tmp_path / "junk"
+    link.symlink_to(default_model())
+    junk.write_bytes(b"GGUF" + bytes(1000))
+    with HeldEngine() as engine:
+        settings = {"engine.program": engine.program, "models[0].path": link}
+        server = start_server(settings=settings, wait="listening")
+        link.unlink()
+        link.symlink_to(junk)
+        engine.release()
+        wait_until(lambda: server.get("/ready").json()["status"] == "failed", "/ready says failed")
+        page = server.get("/ready")
+        assert page.status == 503 and str(link) in page.json()["reason"]
+        refused = server.post("/v1/chat/completions", HELLO)
+        assert refused.status == 503 and str(link) in refused.json()["error"]["message"]
+        assert server.children() == []
+        link.unlink()
+        link.symlink_to(default_model())
+        server.signal(signal.SIGHUP)
+        engine.release()
+        server.wait_ready()
 
 
 def test_killed_again_and_again(start_server):

@@ -88,8 +88,11 @@ def test_drain_timeout(start_server):
         next(frames)
         start = time.monotonic()
         server.signal(signal.SIGTERM)
+        last = list(frames)[-1]
         server.wait_exit(20)
         assert 0.4 < time.monotonic() - start < 10
+    assert last["error"]["code"] == "unavailable"
+    assert "server.drain_timeout" in last["error"]["message"]
 
 
 def test_an_idle_connection_does_not_hold_up_the_end(start_server):

@@ -7,7 +7,7 @@
 
 int main(int argc, char** argv) {
   const std::uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1;
-  const std::uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 200;
+  const std::uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const std::string broken = deepseek::engine::simulate_scheduler(seed, 2000);
     if (broken.empty()) continue;

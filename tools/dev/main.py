@@ -30,7 +30,7 @@ _HELP = """usage: ./dev COMMAND
   tidy                    the tidy tests, and clang-tidy on what changed
   bench [NAME] [-- ARGUMENTS]
                           run bench/NAME.py beside its peers; default: smoke
-  sim SEED                replay a simulated run
+  sim SEED [--count N]    simulate the runs of this seed, or of N from it on
   fuzz [TARGET] [--seconds N]
                           run the fuzzers (default: all, 60 s)
   package                 make dist/deepseek-server-VERSION-linux-ARCHITECTURE.tar.gz
@@ -140,18 +140,18 @@ def bench(arguments, rest):
 def sim(arguments, _):
     parser = argparse.ArgumentParser(prog="./dev sim")
     parser.add_argument("seed", type=int)
-    seed = parser.parse_args(arguments).seed
-    steps = Steps(["Debian packages", "build dev", f"replay seed {seed}"])
+    parser.add_argument("--count", type=int, default=1, help="so many seeds, from SEED on")
+    options = parser.parse_args(arguments)
+    steps = Steps(["Debian packages", "build dev", "simulate"])
     with steps.step("Debian packages"):
         host.install_packages()
     with steps.step("build dev"):
-        programs = build.build("dev")
-    with steps.step(f"replay seed {seed}"):
-        environment = {**os.environ, "DEEPSEEK_SIM_SEED": str(seed)}
-        for program in sorted(programs.glob("*_test")):
-            run([program, "--gtest_brief=1", "--gtest_filter=*Simulat*"],
-                f"the same seed fails again: ./dev sim {seed}",
-                f"{program.name} failed with seed {seed}", env=environment)
+        programs = build.build("dev", targets=["simulations"])
+    with steps.step("simulate"):
+        for program in sorted(programs.glob("*_sim")):
+            run([program, options.seed, options.count],
+                "the seed above fails again: ./dev sim SEED",
+                f"{program.name}: a promise was broken; the seed is above")
 
 
 def fuzz_command(arguments, _):

@@ -23,7 +23,17 @@ FlashAttention flash_attention(const std::string& name) {
 
 }  // namespace
 
-ContextPlan plan_context(const Model& model, const EngineOptions& options, std::int32_t cores) {
+std::optional<std::uint64_t> pool_room(const Model& model, const EngineOptions& options,
+                                       const MemoryLimits& memory) {
+  constexpr std::uint64_t kShare = 90;  // percent; others use this machine too
+  const bool on_gpu = model.facts().has_gpu && options.gpu_layers != 0;
+  if (on_gpu || memory.available == 0) return std::nullopt;
+  const std::uint64_t taken = model.facts().bytes + kOverheadBytes;
+  return (memory.available - std::min(memory.available, taken)) / 100 * kShare;
+}
+
+ContextPlan plan_context(const Model& model, const EngineOptions& options, std::int32_t cores,
+                         std::optional<std::uint64_t> room) {
   ContextPlan plan;
   const std::int32_t train = std::max(model.facts().context_train, 1);
   plan.context_max = options.context_max > 0 ? std::min(options.context_max, train) : train;
@@ -33,11 +43,15 @@ ContextPlan plan_context(const Model& model, const EngineOptions& options, std::
   const double cell =
       model.cell_bytes(value_bytes(context.cache_type), value_bytes(context.cache_type));
   const std::int64_t one = round_up(plan.context_max);
-  const auto affordable =
-      static_cast<std::int64_t>(static_cast<double>(options.kv_bytes) / std::max(cell, 1.0)) /
-      kCellsStep * kCellsStep;
+  const auto cells_of = [cell](std::uint64_t bytes) {
+    return static_cast<std::int64_t>(static_cast<double>(bytes) / std::max(cell, 1.0)) /
+           kCellsStep * kCellsStep;
+  };
   const std::int64_t most = std::min<std::int64_t>(one * options.sequences_max, 1 << 30);
-  context.cells = static_cast<std::int32_t>(std::clamp(affordable, one, std::max(one, most)));
+  const std::int64_t wanted = std::clamp(cells_of(options.kv_bytes), one, std::max(one, most));
+  const std::int64_t cells = room ? std::clamp(cells_of(*room), one, wanted) : wanted;
+  plan.cut_by_memory = cells < wanted;
+  context.cells = static_cast<std::int32_t>(cells);
   context.sequences_max = options.sequences_max;
   context.step_tokens_max = std::max(options.step_tokens_max, options.sequences_max);
   context.micro_batch = options.micro_batch;

@@ -309,7 +309,7 @@ TEST(EngineLlama, EmbeddingsHaveLengthOne) {
 TEST(EngineLlama, CheckNamesWhatIsWrongWithAFile) {
   EngineOptions options;
   options.model = model_path();
-  const auto good = check_model(options);
+  const auto good = check_model(options, MemoryLimits{});
   ASSERT_TRUE(good.has_value()) << good.error().message;
   EXPECT_NE(good->find("\"architecture\":\"llama\""), std::string::npos);
 
@@ -318,14 +318,48 @@ TEST(EngineLlama, CheckNamesWhatIsWrongWithAFile) {
   options.model = testing::TempDir() + "bad.gguf";
   const auto message = [&](const std::string& content) {
     std::ofstream(options.model) << content;
-    const auto checked = check_model(options);
+    const auto checked = check_model(options, MemoryLimits{});
     return checked.has_error() ? checked.error().message : "";
   };
   EXPECT_NE(message(bytes).find("the file is cut"), std::string::npos);
   EXPECT_NE(message(bytes.substr(0, 700)).find("at byte"), std::string::npos);
   EXPECT_NE(message("no model").find("not a GGUF file"), std::string::npos);
   std::filesystem::remove(options.model);
-  EXPECT_NE(check_model(options).error().message.find("cannot be opened"), std::string::npos);
+  EXPECT_NE(check_model(options, MemoryLimits{}).error().message.find("cannot be opened"),
+            std::string::npos);
+}
+
+TEST(EngineLlama, CheckSaysHowMuchMemoryIsMissing) {
+  EngineOptions options;
+  options.model = model_path();
+  options.kv_bytes = std::uint64_t{16} << 30U;
+  MemoryLimits memory;
+  memory.available = 400U << 20U;
+  memory.limited_by = "the control group";
+  const auto refused = check_model(options, memory);
+  ASSERT_TRUE(refused.has_error());
+  for (const char* words : {"not enough memory", "weights", "180 MB KV cache of one context",
+                            "the control group has 400 MB left"}) {
+    EXPECT_NE(refused.error().message.find(words), std::string::npos) << refused.error().message;
+  }
+  memory.available = std::uint64_t{1} << 30U;
+  EXPECT_TRUE(check_model(options, memory).has_value()) << "a smaller pool is enough";
+}
+
+TEST(ContextPlan, TakesWhatIsAllowedAndNoMoreThanThereIs) {
+  const Model& model = *loaded().model;
+  EngineOptions options;
+  options.kv_bytes = 512U << 20U;
+  const ContextPlan allowed = plan_context(model, options, 1, std::nullopt);
+  EXPECT_GT(allowed.context.cells, 2 * 8192);
+  EXPECT_FALSE(allowed.cut_by_memory);
+  const ContextPlan cut = plan_context(model, options, 1, 256U << 20U);
+  EXPECT_TRUE(cut.cut_by_memory);
+  EXPECT_LT(cut.kv_bytes, 256U << 20U);
+  EXPECT_GE(cut.context.cells, 8192);
+  EXPECT_EQ(plan_context(model, options, 1, 0).context.cells, 8192) << "one context is the least";
+  options.kv_bytes = std::uint64_t{1} << 50U;
+  EXPECT_EQ(plan_context(model, options, 1, std::nullopt).context.cells, 16 * 8192);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include "engine/llama/model.hpp"
 
 #include "engine/llama/log_bridge.hpp"
+#include "engine/machine.hpp"
 
 #include <ggml-backend.h>
 #include <llama.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -28,6 +30,11 @@ std::string device_name(ggml_backend_dev_t device) {
   return name;
 }
 
+bool is_gpu(ggml_backend_dev_t device) {
+  const auto type = ggml_backend_dev_type(device);
+  return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+}
+
 double number_of(const std::string& text, double fallback) {
   if (text.empty()) return fallback;
   char* end = nullptr;
@@ -47,6 +54,17 @@ llama_model* load_file(const std::string& path, const llama_model_params& params
   }
   if (model == nullptr && reason.empty()) reason = last_errors();
   return model;
+}
+
+base::Error load_error(const std::string& path, const std::string& reason) {
+  std::error_code error;
+  const std::uintmax_t bytes = std::filesystem::file_size(path, error);
+  const bool readable = !error && ::access(path.c_str(), R_OK) == 0;
+  const std::uint64_t available = memory_limits().available;
+  const bool fits = available == 0 || bytes <= available;
+  return base::make_error(
+      readable && fits ? base::ErrorCode::invalid_request : base::ErrorCode::unavailable,
+      "The model file " + path + " could not be loaded: " + reason);
 }
 
 }  // namespace
@@ -80,10 +98,7 @@ base::Result<std::unique_ptr<Model>> Model::load(const Options& options,
   };
   std::string reason;
   llama_model* model = load_file(options.path, params, reason);
-  if (model == nullptr) {
-    return base::make_error(base::ErrorCode::internal,
-                            "The model file " + options.path + " could not be loaded: " + reason);
-  }
+  if (model == nullptr) return load_error(options.path, reason);
   return std::unique_ptr<Model>(new Model(model));
 }
 
@@ -133,7 +148,9 @@ void Model::read_facts() {
   facts_.vocabulary = llama_vocab_n_tokens(vocabulary());
   facts_.has_chat_template = llama_model_chat_template(model_, nullptr) != nullptr;
   for (std::size_t index = 0; index < ggml_backend_dev_count(); ++index) {
-    facts_.devices.push_back(device_name(ggml_backend_dev_get(index)));
+    const ggml_backend_dev_t device = ggml_backend_dev_get(index);
+    facts_.devices.push_back(device_name(device));
+    facts_.has_gpu = facts_.has_gpu || is_gpu(device);
   }
 }
 

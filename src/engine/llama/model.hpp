@@ -27,6 +27,7 @@ struct ModelFacts {
   std::int32_t embedding_dimensions = 0;
   std::int32_t vocabulary = 0;
   bool has_chat_template = false;
+  bool has_gpu = false;
   std::vector<std::string> devices;
 };
 
@@ -36,7 +37,8 @@ class Model {
     std::string path;
     std::int32_t gpu_layers = -1;  // all that fit
   };
-  // `progress` hears fractions; when it returns false the load is given up.
+  // `progress` hears fractions; when it returns false the load is given up. Fails with
+  // `invalid_request` where the file is to blame, else with `unavailable`.
   static base::Result<std::unique_ptr<Model>> load(const Options& options,
                                                    std::function<bool(float)> progress);
   // Everything but the weights, for a look at the file. The error is the reason alone.

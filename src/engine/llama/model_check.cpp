@@ -21,9 +21,6 @@ namespace {
 
 using base::Result;
 
-// Beside weights and KV: vocabulary, compute buffers, the program itself.
-constexpr std::uint64_t kOverheadBytes = 64U << 20U;
-
 base::Error refuse(const std::string& path, const std::string& why) {
   return base::make_error(base::ErrorCode::invalid_request, "model file " + path + ": " + why);
 }
@@ -77,17 +74,18 @@ std::optional<TensorType> tensor_type(std::uint32_t type) {
                     bytes};
 }
 
-Result<void> check_memory(const std::string& path, std::uint64_t weights, std::uint64_t kv_bytes) {
+Result<void> check_memory(const std::string& path, std::uint64_t weights, std::uint64_t kv_bytes,
+                          const MemoryLimits& limits) {
   const std::uint64_t needed = weights + kv_bytes + kOverheadBytes;
-  const MemoryLimits limits = memory_limits();
   if (limits.available == 0 || needed <= limits.available) return {};
   const auto mebibytes = [](std::uint64_t bytes) { return std::to_string(bytes >> 20U) + " MB"; };
   return refuse(path, "not enough memory: it needs " + mebibytes(needed) + " (" +
-                          mebibytes(weights) + " weights, " + mebibytes(kv_bytes) + " KV cache, " +
-                          mebibytes(kOverheadBytes) + " for the rest), " + limits.limited_by +
-                          " has " + mebibytes(limits.available) +
-                          " left. Use a smaller model or context, or lower "
-                          "memory.max_cache_size.");
+                          mebibytes(weights) + " weights, " + mebibytes(kv_bytes) +
+                          " KV cache of one context, " + mebibytes(kOverheadBytes) +
+                          " for the rest), " + limits.limited_by + " has " +
+                          mebibytes(limits.available) +
+                          " left. Free memory, use a smaller model, or lower the model's "
+                          "context_max.");
 }
 
 std::string describe(const std::string& path, const GgufHeader& header, const Model& model,
@@ -113,7 +111,7 @@ std::string describe(const std::string& path, const GgufHeader& header, const Mo
 
 }  // namespace
 
-Result<std::string> check_model(const EngineOptions& options) {
+Result<std::string> check_model(const EngineOptions& options, const MemoryLimits& memory) {
   GgufHeader header;
   {
     MappedFile file;
@@ -128,9 +126,12 @@ Result<std::string> check_model(const EngineOptions& options) {
   load_backends();
   const Result<std::unique_ptr<Model>> model = Model::load_metadata(options.model);
   if (model.has_error()) return refuse(options.model, model.error().message);
-  const ContextPlan plan = plan_context(**model, options, physical_cores());
-  const Result<void> memory = check_memory(options.model, header.tensor_bytes, plan.kv_bytes);
-  if (memory.has_error()) return memory.error();
+  const auto room = pool_room(**model, options, memory);
+  const ContextPlan plan = plan_context(**model, options, physical_cores(), room);
+  if (room) {
+    const auto fits = check_memory(options.model, header.tensor_bytes, plan.kv_bytes, memory);
+    if (fits.has_error()) return fits.error();
+  }
   return describe(options.model, header, **model, plan);
 }
 

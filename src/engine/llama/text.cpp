@@ -76,7 +76,7 @@ base::Result<std::unique_ptr<Text>> Text::make(const Model& model) {
   try {
     chat_template->templates = common_chat_templates_init(model.get(), "");
   } catch (const std::exception& exception) {
-    return base::make_error(base::ErrorCode::internal,
+    return base::make_error(base::ErrorCode::invalid_request,
                             std::string("The model's chat template (tokenizer.chat_template) "
                                         "cannot be read: ") +
                                 exception.what());
