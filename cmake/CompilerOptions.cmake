@@ -20,7 +20,8 @@ target_compile_options(deepseek_options INTERFACE -Wall -Wextra -Wpedantic -Wsha
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these inside Boost and libstdc++ headers that it inlines.
   target_compile_options(deepseek_options INTERFACE -fcoroutines -Wno-maybe-uninitialized
-    -Wno-mismatched-new-delete -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
+    -Wno-mismatched-new-delete -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread
+    -Wno-array-bounds)
 endif()
 if(DEEPSEEK_FUZZ)
   # Coverage everywhere, the driver of libFuzzer only in the programs of tests/fuzz.

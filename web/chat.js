@@ -121,7 +121,8 @@ async function lookAtServer() {
 
 async function listModels() {
   const models = (await (await fetch("v1/models")).json()).data;
-  part("model").replaceChildren(...models.map((model) => new Option(model.id)));
+  const names = models.map((model) => new Option(model.id));
+  part("model").replaceChildren(new Option("the default", ""), ...names);
 }
 
 part("form").addEventListener("submit", (event) => {
