@@ -25,16 +25,16 @@ def make():
     name = f"deepseek-server-{build.version()}-linux-{platform.machine()}"
     tree = ROOT / "dist" / name
     shutil.rmtree(tree, ignore_errors=True)
-    for folder in ("bin", "lib", "config", "share/models", "share/doc"):
+    for folder in ("bin", "lib", "config", "share/models", "share/doc", "share/licenses"):
         (tree / folder).mkdir(parents=True)
     _programs_and_libraries(tree)
     shutil.copytree(ROOT / "config", tree / "config", dirs_exist_ok=True)
     shutil.copytree(ROOT / "docs", tree / "share/doc", dirs_exist_ok=True)
     shutil.copytree(ROOT / "deploy/systemd", tree / "share/systemd")
     shutil.copy2(download.default_model(), tree / "share/models")
-    for text in ("LICENSE", "README.md", "CHANGELOG.md"):
-        if (ROOT / text).exists():
-            shutil.copy2(ROOT / text, tree / "share")
+    for text in ("LICENSE", "README.md", "README.zh-CN.md", "CHANGELOG.md"):
+        shutil.copy2(ROOT / text, tree / "share")
+    shutil.copy2(download.llama_source() / "LICENSE", tree / "share/licenses/llama.cpp")
     archive = tree.parent / f"{name}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=6) as file:
         file.add(tree, name, filter=_without_owner)
@@ -64,9 +64,19 @@ def _programs_and_libraries(tree):
             target = tree / "lib" / place.name
             if not target.exists():
                 shutil.copy2(place, target)
+                _license(place, tree / "share/licenses")
     for file in [*(tree / "bin").iterdir(), *(tree / "lib").iterdir()]:
         file.chmod(0o755)
         run(["strip", "--strip-unneeded", file], "install binutils")
+
+
+def _license(library, folder):
+    """The copyright file of the Debian package that brought this library."""
+    found = subprocess.run(["dpkg-query", "-S", library, library.resolve()], capture_output=True,
+                           text=True, check=False).stdout
+    if found:
+        package = found.split(":")[0]
+        shutil.copy2(f"/usr/share/doc/{package}/copyright", folder / package)
 
 
 def _needed(file):
