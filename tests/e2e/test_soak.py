@@ -15,7 +15,7 @@ from support.server import rss_bytes
 from support.waiting import wait_until
 
 CLIENTS = 8
-REQUESTS = 150  # of each client in a round
+REQUESTS = 100  # of each client in a round
 ROUNDS = 4
 GROWTH_MAX = 24 << 20  # bytes of the server's memory from the second round to the last
 
