@@ -4,9 +4,9 @@ import statistics
 import time
 
 import openai
-import pytest
 
 from support import http
+from support.waiting import wait_until
 
 RUNNING = "deepseek_running_sequences"
 STOP_SECONDS_MAX = 0.100
@@ -43,25 +43,29 @@ def test_during_prefill(start_server):
 
 def test_without_streaming(start_server):
     server = start_server()
-    request = server.stream(
-        "/v1/chat/completions",
-        {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4000, "ignore_eos": True},
-    )
-    assert seconds_until_idle(server, request.close) <= 10 * STOP_SECONDS_MAX
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4000, "ignore_eos": True}
+    taken = []
+    for _ in range(ROUNDS):
+        request = server.stream("/v1/chat/completions", body)
+        taken.append(seconds_until_idle(server, request.close))
+    assert statistics.median(taken) <= STOP_SECONDS_MAX, taken
 
 
 def test_the_sdk_closes_a_stream(start_server):
     server = start_server()
     with openai.OpenAI(base_url=server.url + "/v1", api_key="unused", max_retries=0) as client:
-        stream = client.chat.completions.create(
-            model="deepseek-chat",
-            messages=[{"role": "user", "content": "Tell a story."}],
-            max_tokens=4000,
-            stream=True,
-            extra_body={"ignore_eos": True},
-        )
-        next(iter(stream))
-        assert seconds_until_idle(server, stream.close) <= 10 * STOP_SECONDS_MAX
+        taken = []
+        for _ in range(ROUNDS):
+            stream = client.chat.completions.create(
+                model="deepseek-chat",
+                messages=[{"role": "user", "content": "Tell a story."}],
+                max_tokens=4000,
+                stream=True,
+                extra_body={"ignore_eos": True},
+            )
+            next(iter(stream))
+            taken.append(seconds_until_idle(server, stream.close))
+    assert statistics.median(taken) <= STOP_SECONDS_MAX, taken
 
 
 def test_while_it_waits_in_the_queue(start_server):
@@ -78,11 +82,22 @@ def test_while_it_waits_in_the_queue(start_server):
 def test_an_embedding_call(start_server):
     """What is left of it would take minutes; the next call does not wait for it."""
     server = start_server()
-    short = {"input": "Hi"}
+
+    def embed(seconds):
+        return http.request(
+            server.url, "POST", "/v1/embeddings", body={"input": "Hi"}, timeout=seconds
+        )
+
+    def waits():
+        try:
+            embed(1)
+        except TimeoutError:
+            return True
+        return False
+
     with server.stream("/v1/embeddings", {"input": ["hello " * 4000] * 200}):
-        with pytest.raises(TimeoutError):
-            http.request(server.url, "POST", "/v1/embeddings", body=short, timeout=1)
-    assert http.request(server.url, "POST", "/v1/embeddings", body=short, timeout=20).status == 200
+        wait_until(waits, "the long call is being computed")
+    assert embed(20).status == 200
 
 
 def test_others_go_on(start_server):
