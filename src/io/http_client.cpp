@@ -1,21 +1,18 @@
 #include "io/http_client.hpp"
 
+#include "io/chunked_decoder.hpp"
+#include "io/http_answer_head.hpp"
+#include "io/http_connection.hpp"
 #include "io/http_head.hpp"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/connect.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
+#include <boost/system/system_error.hpp>
 #include <charconv>
 #include <optional>
 
@@ -23,22 +20,15 @@ namespace deepseek::io {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
+using asio::ip::tcp;
 using base::Error;
 using base::ErrorCode;
 using base::make_error;
 using base::Result;
 using boost::system::error_code;
-using Parser = http::response_parser<http::buffer_body>;
-using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 constexpr int interim_heads_max = 8;
-
-bool is_digits(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
+constexpr std::size_t idle_watch_max = 4096;  // unasked bytes that are read while nobody asks
 
 bool allowed_request(const HttpClientRequest& request) {
   if (!is_token(request.method) || !request.target.starts_with('/')) return false;
@@ -55,10 +45,20 @@ bool allowed_request(const HttpClientRequest& request) {
   return true;
 }
 
-std::string request_head(const HttpClientRequest& request, const HttpUrl& url) {
+Error bad_request(const HttpUrl& url) {
+  return make_error(ErrorCode::invalid_request,
+                    url.authority() + ": the request's method, target or fields cannot be sent");
+}
+
+std::string head_begin(const HttpClientRequest& request, const HttpUrl& url) {
   std::string head = request.method + " " + request.target + " HTTP/1.1\r\nHost: ";
   head += url.authority() + "\r\n";
   for (const auto& [name, value] : request.fields) head += name + ": " + value + "\r\n";
+  return head;
+}
+
+std::string request_head(const HttpClientRequest& request, const HttpUrl& url) {
+  std::string head = head_begin(request, url);
   if (!request.body.empty() || (request.method != "GET" && request.method != "HEAD")) {
     head += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
   }
@@ -68,123 +68,35 @@ std::string request_head(const HttpClientRequest& request, const HttpUrl& url) {
 
 }  // namespace
 
-std::string HttpUrl::authority() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  std::string text = v6 ? "[" + host + "]" : host;
-  if (port != (secure ? 443 : 80)) text += ":" + std::to_string(port);
-  return text;
-}
-
-Result<HttpUrl> parse_url(std::string_view text) {
-  const auto bad = [text](std::string_view why) {
-    return make_error(ErrorCode::invalid_request,
-                      "\"" + std::string(text.substr(0, 80)) + "\" is no URL that can be used: " +
-                          std::string(why) + "; allowed is http://host:port or https://host");
-  };
-  HttpUrl url;
-  std::string_view rest = text;
-  if (rest.starts_with("https://")) {
-    url.secure = true;
-    rest.remove_prefix(8);
-  } else if (rest.starts_with("http://")) {
-    rest.remove_prefix(7);
-  } else {
-    return bad("it does not begin with http:// or https://");
-  }
-  for (const char c : rest) {
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return bad("it holds a blank");
-    if (c == '@' || c == '?' || c == '#')
-      return bad("user, query and fragment have no place in it");
-  }
-  const auto slash = rest.find('/');
-  url.path = slash == std::string_view::npos ? "" : std::string(rest.substr(slash));
-  while (url.path.ends_with('/')) url.path.pop_back();
-  std::string_view authority = rest.substr(0, slash);
-  std::string_view port;
-  if (authority.starts_with('[')) {
-    const auto close = authority.find(']');
-    if (close == std::string_view::npos) return bad("a bracket is open");
-    url.host = std::string(authority.substr(1, close - 1));
-    port = authority.substr(close + 1);
-  } else {
-    const auto colon = authority.find(':');
-    url.host = std::string(authority.substr(0, colon));
-    if (colon != std::string_view::npos) port = authority.substr(colon);
-  }
-  if (url.host.empty()) return bad("the host is missing");
-  url.port = url.secure ? 443 : 80;
-  if (port.empty()) return url;
-  std::uint32_t number = 0;
-  const auto* const last = port.data() + port.size();
-  const bool digits = port.starts_with(':') && is_digits(port.substr(1));
-  if (!digits || std::from_chars(port.data() + 1, last, number).ec != std::errc{} || number == 0 ||
-      number > 65'535) {
-    return bad("the port is not a number from 1 to 65535");
-  }
-  url.port = static_cast<std::uint16_t>(number);
-  return url;
-}
-
-struct TlsClientContext::State {
-  asio::ssl::context context{asio::ssl::context::tls_client};
-};
-
-TlsClientContext::TlsClientContext(std::unique_ptr<State> state) : state_(std::move(state)) {}
-TlsClientContext::~TlsClientContext() = default;
-
-Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::load(
-    const std::string& trust_file) {
-  auto state = std::make_unique<State>();
-  error_code code;
-  ::SSL_CTX_set_min_proto_version(state->context.native_handle(), TLS1_2_VERSION);
-  state->context.set_verify_mode(asio::ssl::verify_peer, code);
-  if (trust_file.empty()) {
-    state->context.set_default_verify_paths(code);
-  } else {
-    state->context.load_verify_file(trust_file, code);
-  }
-  if (code) {
-    return make_error(ErrorCode::invalid_request,
-                      (trust_file.empty() ? "the system's certificates" : trust_file) +
-                          ": cannot read the trusted certificates: " + code.message());
-  }
-  return std::shared_ptr<const TlsClientContext>(new TlsClientContext(std::move(state)));
+Result<HttpRequestHead> HttpRequestHead::make(const HttpClientRequest& request,
+                                              const HttpUrl& url) {
+  if (!allowed_request(request)) return bad_request(url);
+  HttpRequestHead head;
+  head.text_ = head_begin(request, url);
+  return head;
 }
 
 struct HttpClient::State {
-  State(asio::any_io_executor executor, HttpUrl where, HttpClientOptions settings)
-      : url(std::move(where)), options(std::move(settings)), plain(executor) {}
-
-  beast::tcp_stream& lowest() { return tls ? tls->next_layer() : plain; }
+  State(HttpUrl where, HttpClientOptions settings)
+      : url(std::move(where)), options(std::move(settings)) {}
+  ~State() {
+    if (connection) connection->close();
+  }
 
   // The error of a finished step; the connection is of no use after it.
-  Error fail(std::string_view step, const error_code& code) {
+  Error fail(ErrorCode code, std::string_view step, std::string_view why) {
     broken = true;
-    error_code ignored;
-    lowest().socket().close(ignored);
-    const std::string what = url.authority() + ": " + std::string(step);
-    if (code == beast::error::timeout) {
-      return make_error(ErrorCode::deadline_exceeded, what + " took longer than its deadline");
+    if (connection) connection->cut();
+    return make_error(code, url.authority() + ": " + std::string(step) + std::string(why));
+  }
+
+  Error fail(InputStatus status, std::string_view step) {
+    if (closed) return fail(ErrorCode::cancelled, step, " was cancelled");
+    if (status == InputStatus::timed_out) {
+      return fail(ErrorCode::deadline_exceeded, step, " took longer than its deadline");
     }
-    if (closed || code == asio::error::operation_aborted) {
-      return make_error(ErrorCode::cancelled, what + " was cancelled");
-    }
-    if (code == http::error::header_limit) {
-      return make_error(
-          ErrorCode::upstream_failed,
-          what + ": the head is larger than " + std::to_string(options.head_max) + " bytes");
-    }
-    if (code == http::error::body_limit) {
-      return make_error(
-          ErrorCode::upstream_failed,
-          what + ": the body is larger than " + std::to_string(options.body_max) + " bytes");
-    }
-    if (code == http::error::end_of_stream || code == http::error::partial_message ||
-        code == asio::error::eof || code == asio::ssl::error::stream_truncated) {
-      return make_error(ErrorCode::upstream_failed,
-                        what + ": the server closed the connection before the end");
-    }
-    return make_error(ErrorCode::upstream_failed, what + " failed: " + code.message());
+    return fail(ErrorCode::upstream_failed, step,
+                ": the server closed the connection before the end");
   }
 
   Error unusable(std::string_view step) const {
@@ -192,14 +104,74 @@ struct HttpClient::State {
                       url.authority() + ": " + std::string(step) + ": the connection is closed");
   }
 
+  // Waits for more bytes. A task that is cancelled meanwhile sees `closed` set.
+  asio::awaitable<InputStatus> read_more(base::TimePoint deadline) {
+    connection->set_deadline(deadline);
+    InputStatus status = InputStatus::closed;
+    try {
+      status = co_await connection->read();
+    } catch (const boost::system::system_error&) {
+      closed = true;
+    }
+    connection->clear_deadline();
+    co_return status;
+  }
+
+  asio::awaitable<Result<void>> write(base::TimePoint deadline) {
+    if (base::now() >= deadline) co_return fail(InputStatus::timed_out, "sending the request");
+    const auto left = std::chrono::duration_cast<base::Milliseconds>(deadline - base::now()) +
+                      base::Milliseconds(1);
+    try {
+      auto written = co_await connection->write(left);
+      if (!written.has_error()) co_return Result<void>{};
+    } catch (const boost::system::system_error&) {
+      closed = true;
+    }
+    const bool late = base::now() >= deadline;
+    co_return fail(late ? InputStatus::timed_out : InputStatus::closed, "sending the request");
+  }
+
+  void begin_exchange(bool head_answer, bool keep) {
+    head_only = head_answer;
+    kept = keep;
+    head_seen = false;
+    body_done = false;
+    touched = false;
+    body_size = 0;
+    scanner = {};
+    chunks.reset();
+  }
+
+  void take_head(HttpAnswerHead& head) {
+    head_seen = true;
+    framing = head.framing;
+    remaining = head.content_length;
+    kept = kept && head.keep_alive;
+    body_done = framing == AnswerFraming::none;
+    if (framing == AnswerFraming::chunked) chunks.emplace(options.body_max);
+  }
+
+  Result<std::string> take_piece();
+  Result<std::string> take_chunks();
+  Error body_too_large() {
+    return fail(ErrorCode::upstream_failed, "reading the answer",
+                ": the body is larger than " + std::to_string(options.body_max) + " bytes");
+  }
+
   HttpUrl url;
   HttpClientOptions options;
-  beast::tcp_stream plain;  // until TLS takes its socket
-  std::optional<TlsStream> tls;
-  beast::flat_buffer buffer;
-  std::optional<Parser> parser;
+  std::shared_ptr<HttpConnection> connection;
+  std::string head_text;
+  HeadScanner scanner;
+  AnswerFraming framing = AnswerFraming::none;
+  std::uint64_t remaining = 0;  // of a body with a length
+  std::uint64_t body_size = 0;  // seen of a body that ends with the connection
+  std::optional<ChunkedDecoder> chunks;
   bool head_only = false;  // the answer to HEAD has no body
-  bool kept = false;       // this side asked to keep the connection
+  bool kept = false;       // both sides keep the connection
+  bool head_seen = false;
+  bool body_done = true;
+  bool touched = false;
   bool broken = false;
   bool closed = false;
 };
@@ -209,176 +181,238 @@ HttpClient::~HttpClient() = default;
 
 namespace {
 
-using Addresses = asio::ip::tcp::resolver::results_type;
+// A socket that is being connected, closed by its timer when that takes too long.
+struct Attempt {
+  explicit Attempt(const asio::any_io_executor& executor) : socket(executor), timer(executor) {}
+  tcp::socket socket;
+  asio::steady_timer timer;
+  bool late = false;
+};
 
-asio::awaitable<Result<Addresses>> resolve(asio::any_io_executor executor, const HttpUrl& url) {
-  error_code code;
-  const auto address = asio::ip::make_address(url.host, code);
-  if (!code) {
-    co_return Addresses::create(asio::ip::tcp::endpoint(address, url.port), url.host,
-                                std::to_string(url.port));
-  }
-  asio::ip::tcp::resolver resolver(executor);
-  auto [failed, found] =
-      co_await resolver.async_resolve(url.host, std::to_string(url.port), as_result);
-  if (failed == asio::error::operation_aborted) {
-    co_return make_error(ErrorCode::cancelled, url.authority() + ": connecting was cancelled");
-  }
-  if (failed) {
-    co_return make_error(ErrorCode::unavailable, url.authority() + ": no address is known for " +
-                                                     url.host + ": " + failed.message());
-  }
-  co_return found;
+asio::awaitable<error_code> connect_one(std::shared_ptr<Attempt> attempt, tcp::endpoint address,
+                                        base::TimePoint deadline) {
+  attempt->timer.expires_at(deadline);
+  attempt->timer.async_wait([weak = std::weak_ptr(attempt)](const error_code& error) {
+    const auto late = weak.lock();
+    if (error || !late) return;
+    late->late = true;
+    error_code ignored;
+    late->socket.close(ignored);
+  });
+  auto [code] =
+      co_await attempt->socket.async_connect(address, asio::as_tuple(asio::use_awaitable));
+  attempt->timer.cancel();
+  if (code && attempt->late) code = asio::error::timed_out;
+  co_return code;
 }
 
-asio::awaitable<error_code> shake_hands(TlsStream& stream, const std::string& host,
-                                        base::TimePoint deadline) {
-  // A failure of either call shows in the handshake.
-  ::SSL_ctrl(stream.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-             const_cast<char*>(host.c_str()));
-  stream.set_verify_callback(asio::ssl::host_name_verification(host));
-  stream.next_layer().expires_at(deadline);
-  auto [code] = co_await stream.async_handshake(asio::ssl::stream_base::client, as_result);
-  co_return code;
+// No single address may use up the time of the others.
+base::TimePoint share_of(base::TimePoint deadline, std::size_t addresses_left) {
+  const base::TimePoint now = base::now();
+  return addresses_left <= 1 || now >= deadline ? deadline : now + (deadline - now) / 2;
+}
+
+asio::awaitable<Result<tcp::socket>> connect_any(asio::any_io_executor executor, std::string name,
+                                                 Resolver::Addresses addresses,
+                                                 base::TimePoint deadline) {
+  error_code last = asio::error::host_not_found;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    const auto attempt = std::make_shared<Attempt>(executor);
+    const base::TimePoint until = share_of(deadline, addresses.size() - i);
+    last = co_await connect_one(attempt, addresses[i], until);
+    if (!last) co_return std::move(attempt->socket);
+    if (last == asio::error::operation_aborted) break;
+  }
+  if (last == asio::error::operation_aborted) {
+    co_return make_error(ErrorCode::cancelled, name + ": connecting was cancelled");
+  }
+  if (last == asio::error::timed_out && base::now() >= deadline) {
+    co_return make_error(ErrorCode::deadline_exceeded,
+                         name + ": connecting took longer than its deadline");
+  }
+  co_return make_error(ErrorCode::unavailable, name + ": cannot connect: " + last.message());
 }
 
 }  // namespace
 
 asio::awaitable<Result<std::unique_ptr<HttpClient>>> HttpClient::connect(
     asio::any_io_executor executor, HttpUrl url, HttpClientOptions options,
-    base::TimePoint deadline) {
+    base::TimePoint deadline, Resolver* resolver) {
   if (url.secure && !options.trust) {
     co_return make_error(ErrorCode::invalid_request,
                          url.authority() + ": https needs trusted certificates");
   }
-  auto addresses = co_await resolve(executor, url);
+  std::optional<Resolver> own;
+  if (resolver == nullptr) resolver = &own.emplace(executor);
+  auto addresses = co_await resolver->resolve(url, deadline);
   if (addresses.has_error()) co_return addresses.error();
-  auto state = std::make_unique<State>(executor, std::move(url), std::move(options));
-  state->plain.expires_at(deadline);
-  auto [code, endpoint] = co_await state->plain.async_connect(addresses.value(), as_result);
-  if (code == beast::error::timeout || code == asio::error::operation_aborted) {
-    co_return state->fail("connecting", code);
-  }
-  if (code) {
-    co_return make_error(ErrorCode::unavailable,
-                         state->url.authority() + ": cannot connect: " + code.message());
-  }
+  auto socket = co_await connect_any(executor, url.authority(), *addresses, deadline);
+  if (socket.has_error()) co_return socket.error();
   error_code ignored;
-  state->plain.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-  if (state->url.secure) {
-    state->tls.emplace(std::move(state->plain), state->options.trust->state_->context);
-    code = co_await shake_hands(*state->tls, state->url.host, deadline);
-    if (code) co_return state->fail("the TLS handshake", code);
+  socket->set_option(tcp::no_delay(true), ignored);
+  const int descriptor = socket->native_handle();
+  auto transport = url.secure ? options.trust->make_transport(descriptor, url.host)
+                              : make_plain_transport(descriptor);
+  const bool secure = url.secure;
+  auto state = std::make_unique<State>(std::move(url), std::move(options));
+  state->connection =
+      std::make_shared<HttpConnection>(std::move(*socket), std::move(transport), idle_watch_max);
+  if (secure) {
+    state->connection->set_deadline(deadline);
+    auto status = co_await state->connection->handshake();
+    state->connection->clear_deadline();
+    if (status != InputStatus::data) {
+      if (status == InputStatus::timed_out) co_return state->fail(status, "the TLS handshake");
+      co_return state->fail(ErrorCode::upstream_failed, "the TLS handshake",
+                            " failed: " + state->connection->transport_problem());
+    }
   }
   co_return std::unique_ptr<HttpClient>(new HttpClient(std::move(state)));
 }
 
 asio::awaitable<Result<void>> HttpClient::send(const HttpClientRequest& request,
                                                base::TimePoint deadline) {
-  State& state = *state_;
-  if (!allowed_request(request)) {
-    co_return make_error(ErrorCode::invalid_request,
-                         "method, target or a header field of this request cannot be sent");
-  }
-  if (state.broken || state.closed || (state.parser && !reusable())) {
-    co_return state.unusable("sending");
-  }
-  state.parser.reset();
-  state.head_only = request.method == "HEAD";
-  state.kept = request.keep_alive;
-  const std::string head = request_head(request, state.url);
-  const std::array parts{asio::buffer(head), asio::buffer(request.body)};
-  state.lowest().expires_at(deadline);
-  error_code code;
-  if (state.tls) {
-    auto [failed, size] = co_await asio::async_write(*state.tls, parts, as_result);
-    code = failed;
-  } else {
-    auto [failed, size] = co_await asio::async_write(state.plain, parts, as_result);
-    code = failed;
-  }
-  if (code) co_return state.fail("sending the request", code);
-  co_return Result<void>{};
+  if (!allowed_request(request)) co_return bad_request(state_->url);
+  if (state_->broken || state_->closed) co_return state_->unusable("sending the request");
+  state_->begin_exchange(request.method == "HEAD", request.keep_alive);
+  state_->head_text = request_head(request, state_->url);
+  state_->connection->set_parts({state_->head_text, request.body});
+  auto sent = co_await state_->write(deadline);
+  co_return sent;
+}
+
+asio::awaitable<Result<void>> HttpClient::send(const HttpRequestHead& head,
+                                               std::string_view extra_fields, std::string_view body,
+                                               base::TimePoint deadline) {
+  if (state_->broken || state_->closed) co_return state_->unusable("sending the request");
+  state_->begin_exchange(false, true);
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), body.size()).ptr;
+  std::string& text = state_->head_text;
+  text.assign(extra_fields).append("Content-Length: ");
+  text.append(digits.data(), end).append("\r\n\r\n");
+  state_->connection->set_parts({head.text(), text, body});
+  auto sent = co_await state_->write(deadline);
+  co_return sent;
 }
 
 asio::awaitable<Result<HttpClientHead>> HttpClient::read_head(base::TimePoint deadline) {
+  constexpr std::string_view step = "reading the head of the answer";
   State& state = *state_;
-  for (int interim = 0; interim < interim_heads_max; ++interim) {
-    if (state.broken || state.closed) co_return state.unusable("reading");
-    state.parser.emplace();
-    state.parser->header_limit(state.options.head_max);
-    state.parser->body_limit(state.options.body_max);
-    state.parser->skip(state.head_only);
-    state.lowest().expires_at(deadline);
-    error_code code;
-    if (state.tls) {
-      auto [failed, size] =
-          co_await http::async_read_header(*state.tls, state.buffer, *state.parser, as_result);
-      code = failed;
-    } else {
-      auto [failed, size] =
-          co_await http::async_read_header(state.plain, state.buffer, *state.parser, as_result);
-      code = failed;
+  for (int interim = 0; interim <= interim_heads_max;) {
+    if (state.broken || state.closed) co_return state.unusable(step);
+    const std::string_view input = state.connection->input().substr(0, state.options.head_max);
+    const HeadScanner::Status scanned = state.scanner.scan(input);
+    if (scanned == HeadScanner::Status::invalid) {
+      co_return state.fail(ErrorCode::upstream_failed, step, ": this is not HTTP");
     }
-    if (code) co_return state.fail("reading the answer", code);
-    const auto& message = state.parser->get();
-    if (message.result_int() / 100 == 1 && message.result_int() != 101) continue;
-    // Two framings at once: whose is right cannot be known.
-    if (message.count(http::field::content_length) + message.count(http::field::transfer_encoding) >
-        1) {
-      co_return state.fail("reading the answer", http::error::bad_transfer_encoding);
+    if (scanned == HeadScanner::Status::complete) {
+      auto head = parse_answer_head(input.substr(0, state.scanner.size()), state.head_only);
+      if (head.has_error()) {
+        co_return state.fail(ErrorCode::upstream_failed, step, ": " + head.error().message);
+      }
+      state.connection->consume(state.scanner.size());
+      state.scanner = {};
+      if (head->interim()) {
+        ++interim;
+        continue;
+      }
+      state.take_head(*head);
+      if (state.framing == AnswerFraming::length && state.remaining > state.options.body_max) {
+        co_return state.body_too_large();
+      }
+      co_return HttpClientHead{head->status, std::move(head->fields)};
     }
-    HttpClientHead head;
-    head.status = static_cast<int>(message.result_int());
-    for (const auto& field : message) {
-      head.fields.add(std::string(field.name_string()), std::string(field.value()));
+    if (input.size() >= state.options.head_max) {
+      co_return state.fail(
+          ErrorCode::upstream_failed, step,
+          ": the head is larger than " + std::to_string(state.options.head_max) + " bytes");
     }
-    co_return head;
+    auto status = co_await state.read_more(deadline);
+    if (status != InputStatus::data) co_return state.fail(status, step);
+    state.touched = true;
   }
-  co_return state.fail("reading the answer", http::error::unexpected_body);
+  co_return state.fail(ErrorCode::upstream_failed, step, ": too many interim answers");
+}
+
+// What the buffer holds of the body; empty when more must be read first.
+Result<std::string> HttpClient::State::take_piece() {
+  const std::string_view input = connection->input();
+  if (input.empty()) return std::string{};
+  if (framing == AnswerFraming::chunked) return take_chunks();
+  std::size_t size = std::min(input.size(), options.piece_max);
+  if (framing == AnswerFraming::length) {
+    size = static_cast<std::size_t>(std::min<std::uint64_t>(size, remaining));
+    remaining -= size;
+    body_done = remaining == 0;
+  } else {
+    body_size += size;
+    if (body_size > options.body_max) return body_too_large();
+  }
+  std::string piece(input.substr(0, size));
+  connection->consume(size);
+  return piece;
+}
+
+Result<std::string> HttpClient::State::take_chunks() {
+  std::string piece;
+  while (piece.empty() && !body_done && !connection->input().empty()) {
+    std::string_view rest = connection->input().substr(0, options.piece_max);
+    const std::size_t before = rest.size();
+    const ChunkedDecoder::Status status = chunks->decode(rest, piece);
+    connection->consume(before - rest.size());
+    body_done = status == ChunkedDecoder::Status::done;
+    if (status == ChunkedDecoder::Status::too_large) return body_too_large();
+    if (status == ChunkedDecoder::Status::invalid) {
+      return fail(ErrorCode::upstream_failed, "reading the answer",
+                  ": bad chunked body: " + std::string(chunks->reason()));
+    }
+  }
+  return piece;
 }
 
 asio::awaitable<Result<std::string>> HttpClient::read_piece(base::TimePoint deadline) {
+  constexpr std::string_view step = "reading the answer";
   State& state = *state_;
-  std::string piece;
+  if (!state.head_seen) co_return state.unusable(step);
   while (true) {
-    if (state.broken || state.closed || !state.parser) co_return state.unusable("reading");
-    Parser& parser = *state.parser;
-    if (parser.is_done()) co_return std::string{};
-    piece.resize(state.options.piece_max);
-    auto& body = parser.get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    state.lowest().expires_at(deadline);
-    error_code code;
-    if (state.tls) {
-      auto [failed, size] =
-          co_await http::async_read_some(*state.tls, state.buffer, parser, as_result);
-      code = failed;
-    } else {
-      auto [failed, size] =
-          co_await http::async_read_some(state.plain, state.buffer, parser, as_result);
-      code = failed;
-    }
-    const std::size_t received = piece.size() - body.size;
-    body.data = nullptr;
-    body.size = 0;
-    if (code && code != http::error::need_buffer) co_return state.fail("reading the answer", code);
-    if (received == 0) continue;
-    piece.resize(received);
-    co_return piece;
+    if (state.broken || state.closed) co_return state.unusable(step);
+    if (state.body_done) co_return std::string{};
+    auto piece = state.take_piece();
+    if (piece.has_error() || !piece->empty()) co_return piece;
+    if (state.body_done) continue;
+    auto status = co_await state.read_more(deadline);
+    if (status == InputStatus::data) continue;
+    const bool ends = status == InputStatus::closed && !state.closed &&
+                      state.framing == AnswerFraming::until_close;
+    if (!ends) co_return state.fail(status, step);
+    state.body_done = true;
   }
 }
 
 bool HttpClient::reusable() const {
-  return !state_->broken && !state_->closed && state_->parser && state_->parser->is_done() &&
-         state_->kept && state_->parser->get().keep_alive() && state_->buffer.size() == 0;
+  const State& state = *state_;
+  return state.kept && state.head_seen && state.body_done && !state.broken && !state.closed &&
+         !state.connection->ended() && state.connection->input().empty();
+}
+
+bool HttpClient::untouched() const {
+  return !state_->touched;
+}
+
+void HttpClient::watch_idle(std::function<void()> on_end) {
+  state_->connection->watch(std::move(on_end));
+}
+
+bool HttpClient::wake() {
+  state_->connection->unwatch();
+  return reusable();
 }
 
 void HttpClient::close() {
+  if (state_->closed) return;
   state_->closed = true;
-  error_code ignored;
-  state_->lowest().socket().close(ignored);
+  state_->connection->cut();
 }
 
 }  // namespace deepseek::io

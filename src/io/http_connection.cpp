@@ -27,13 +27,20 @@ base::Error client_gone() {
 }  // namespace
 
 HttpConnection::HttpConnection(Socket socket, SSL_CTX* tls, std::size_t watch_max)
-    : socket_(std::move(socket)),
-      watch_max_(watch_max),
-      input_event_(socket_.get_executor()),
-      timer_(socket_.get_executor()) {
+    : HttpConnection(std::move(socket), std::unique_ptr<Transport>{}, watch_max) {
   const int descriptor = socket_.native_handle();
   transport_ =
       tls == nullptr ? make_plain_transport(descriptor) : make_tls_transport(descriptor, tls);
+  ended_ = gone_ = transport_ == nullptr;
+}
+
+HttpConnection::HttpConnection(Socket socket, std::unique_ptr<Transport> transport,
+                               std::size_t watch_max)
+    : socket_(std::move(socket)),
+      transport_(std::move(transport)),
+      watch_max_(watch_max),
+      input_event_(socket_.get_executor()),
+      timer_(socket_.get_executor()) {
   if (!transport_) ended_ = gone_ = true;
 }
 
@@ -236,6 +243,11 @@ void HttpConnection::end() {
   input_event_.notify();
   std::function<void()> callback = std::exchange(on_end_, {});
   if (callback) callback();
+}
+
+std::string HttpConnection::transport_problem() const {
+  const std::string problem = transport_ ? transport_->problem() : "OpenSSL is out of memory";
+  return problem.empty() ? "the server closed the connection" : problem;
 }
 
 void HttpConnection::shutdown_write() {

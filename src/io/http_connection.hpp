@@ -1,8 +1,8 @@
-// One accepted connection as bytes: a buffer of what arrived, writes with back-pressure, one
-// deadline, and the watch for a client that leaves while its request is being answered.
+// One connection as bytes, accepted or made: a buffer of what arrived, writes with back-pressure,
+// one deadline, and the watch for a peer that leaves while nothing is read from it.
 //
-// Made by shared_ptr (its pending waits hold it), lives on one I/O thread, used by one HttpSession.
-// It knows nothing of HTTP.
+// Made by shared_ptr (its pending waits hold it), lives on one I/O thread, used by one HttpSession
+// or HttpClient. It knows nothing of HTTP.
 #pragma once
 
 #include "base/clock.hpp"
@@ -28,8 +28,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   using Socket = boost::asio::ip::tcp::socket;
 
-  // `tls` may be null.
+  // A server's side; `tls` may be null.
   HttpConnection(Socket socket, SSL_CTX* tls, std::size_t watch_max);
+  // Either side; without a transport the connection is gone from the start.
+  HttpConnection(Socket socket, std::unique_ptr<Transport> transport, std::size_t watch_max);
 
   boost::asio::awaitable<InputStatus> handshake();
 
@@ -53,6 +55,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void unwatch();
   bool watching() const { return watching_; }
 
+  // Why the last handshake failed, in words.
+  std::string transport_problem() const;
   // The peer has closed or broken its side.
   bool ended() const { return ended_; }
   // Nothing more can be written.

@@ -20,6 +20,8 @@ struct IoThreads::Thread {
 
 namespace {
 
+thread_local std::size_t current_index = 0;
+
 void run_thread(asio::io_context& context, std::size_t index) {
   // A peer that leaves must show as an error of the write, also inside OpenSSL, which has no
   // MSG_NOSIGNAL.
@@ -27,6 +29,7 @@ void run_thread(asio::io_context& context, std::size_t index) {
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  current_index = index;
   pthread_setname_np(pthread_self(), ("io-" + std::to_string(index)).c_str());
   context.run();
 }
@@ -62,6 +65,10 @@ void IoThreads::join() {
   for (const auto& thread : threads_) {
     if (thread->thread.joinable()) thread->thread.join();
   }
+}
+
+std::size_t IoThreads::current() {
+  return current_index;
 }
 
 std::size_t IoThreads::size() const {

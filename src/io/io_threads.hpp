@@ -23,6 +23,9 @@ class IoThreads {
   void stop();  // contexts stop at once; call it after every TaskGroup was stopped
   void join();
 
+  // Which of the threads the caller is; 0 for any other thread.
+  static std::size_t current();
+
   std::size_t size() const;
   boost::asio::io_context& context(std::size_t index);
 

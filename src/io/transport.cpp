@@ -57,14 +57,15 @@ class TlsTransport final : public Transport {
  public:
   TlsTransport(int descriptor, SSL* ssl) : descriptor_(descriptor), ssl_(ssl) {
     SSL_set_fd(ssl_, descriptor);
-    SSL_set_accept_state(ssl_);
   }
   ~TlsTransport() override { SSL_free(ssl_); }
 
   TransportOutcome handshake() override {
     ERR_clear_error();
     const int result = SSL_do_handshake(ssl_);
-    return result == 1 ? TransportOutcome{} : outcome(result);
+    if (result == 1) return {};
+    note_problem();
+    return outcome(result);
   }
 
   TransportOutcome read(std::span<char> room, bool& drained) override {
@@ -97,7 +98,19 @@ class TlsTransport final : public Transport {
     ::shutdown(descriptor_, SHUT_WR);
   }
 
+  std::string problem() const override { return problem_; }
+
  private:
+  void note_problem() {
+    const long verified = SSL_get_verify_result(ssl_);
+    const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
+    if (verified != X509_V_OK) {
+      problem_ = X509_verify_cert_error_string(verified);
+    } else if (reason != nullptr) {
+      problem_ = reason;
+    }
+  }
+
   TransportOutcome outcome(int result) const {
     switch (SSL_get_error(ssl_, result)) {
       case SSL_ERROR_WANT_READ:
@@ -114,6 +127,7 @@ class TlsTransport final : public Transport {
 
   int descriptor_;
   SSL* ssl_;
+  std::string problem_;
 };
 
 }  // namespace
@@ -125,6 +139,11 @@ std::unique_ptr<Transport> make_plain_transport(int descriptor) {
 std::unique_ptr<Transport> make_tls_transport(int descriptor, SSL_CTX* context) {
   SSL* const ssl = SSL_new(context);
   if (ssl == nullptr) return nullptr;
+  SSL_set_accept_state(ssl);
+  return make_tls_transport(descriptor, ssl);
+}
+
+std::unique_ptr<Transport> make_tls_transport(int descriptor, SSL* ssl) {
   return std::make_unique<TlsTransport>(descriptor, ssl);
 }
 

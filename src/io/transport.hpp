@@ -8,8 +8,10 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 
 typedef struct ssl_ctx_st SSL_CTX;
+typedef struct ssl_st SSL;
 
 namespace deepseek::io {
 
@@ -29,10 +31,14 @@ class Transport {
   virtual TransportOutcome write(std::span<const iovec> parts) = 0;
   // Tells the peer that nothing more comes; reading goes on.
   virtual void shutdown_write() = 0;
+  // Why the handshake failed, in words; empty when there is nothing to tell.
+  virtual std::string problem() const { return {}; }
 };
 
 std::unique_ptr<Transport> make_plain_transport(int descriptor);
-// Null when OpenSSL is out of memory.
+// The server's side. Null when OpenSSL is out of memory.
 std::unique_ptr<Transport> make_tls_transport(int descriptor, SSL_CTX* context);
+// Takes over `ssl`, whose side (connect or accept) is set.
+std::unique_ptr<Transport> make_tls_transport(int descriptor, SSL* ssl);
 
 }  // namespace deepseek::io
