@@ -43,12 +43,7 @@ asio::awaitable<void> AnswerSession::run() {
   record_.stream = request_.stream;
   watch_client();
   watch_deadline();
-  auto started = co_await snapshot_->gateway->start(request_);
-  if (started.has_error()) {
-    co_await refuse(started.error());
-    co_return;
-  }
-  watch_->stream = std::move(*started);
+  watch_->stream = snapshot_->gateway->start(request_, responder_.executor());
   if (given_up()) {
     watch_->stream->cancel();
     co_await refuse(base::make_error(ErrorCode::cancelled, "the answer was given up"));

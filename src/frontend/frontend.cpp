@@ -170,13 +170,9 @@ asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpRe
   }
   decoded->model = *model;
   record.model = *model;
-  auto call = co_await snapshot->gateway->embed(*decoded);
-  if (call.has_error()) {
-    co_await send_error(responder, call.error(), record);
-    co_return;
-  }
-  const ClientWatch watch(responder, **call);
-  auto result = co_await (*call)->result();
+  const auto call = snapshot->gateway->embed(*decoded, responder.executor());
+  const ClientWatch watch(responder, *call);
+  auto result = co_await call->result();
   if (result.has_error()) {
     co_await send_error(responder, result.error(), record);
     co_return;

@@ -10,6 +10,12 @@ void RequestRecord::note(const protocol::Event& event, base::TimePoint now) {
     tokens_seen += static_cast<std::int64_t>(delta->token_ids.size());
   } else if (std::holds_alternative<protocol::ToolCallDelta>(event)) {
     if (!first_token) first_token = now;
+  } else if (const auto* verbatim = std::get_if<protocol::Verbatim>(&event)) {
+    if (!first_token && (verbatim->deltas > 0 || verbatim->whole)) first_token = now;
+    tokens_seen += verbatim->deltas;
+  } else if (std::holds_alternative<protocol::Restarted>(event)) {
+    tokens_seen = 0;
+    usage = {};
   } else if (const auto* finished = std::get_if<protocol::Finished>(&event)) {
     usage += finished->usage;
   }

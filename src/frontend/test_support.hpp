@@ -33,7 +33,7 @@ using Step = std::variant<std::vector<protocol::Event>, base::Error, Wait, Throw
 struct Script {
   explicit Script(boost::asio::any_io_executor executor) : wake(std::move(executor)) {}
   std::deque<Step> steps;  // after them: the end of the answer
-  std::optional<base::Error> start_error{};
+  gateway::AttemptFailure failure{gateway::FailureKind::status_400_client};
   std::optional<base::Result<gateway::EmbeddingResult>> embedding{};
   std::function<void()> on_wait{};  // the stream begins to wait
   io::Event wake;
@@ -74,6 +74,8 @@ class FakeStream final : public gateway::EventStream {
     co_return std::move(std::get<std::vector<protocol::Event>>(step));
   }
 
+  gateway::AttemptFailure failure() const override { return script_.failure; }
+
   void cancel() override {
     if (!cancelled_) ++script_.cancelled;
     cancelled_ = true;
@@ -113,16 +115,14 @@ class FakeBackend final : public gateway::Backend {
  public:
   explicit FakeBackend(Script& script) : script_(script) {}
 
-  awaitable<base::Result<std::unique_ptr<gateway::EventStream>>> start(
-      const protocol::Request& request) override {
-    script_.requests.push_back(request);
-    if (script_.start_error) co_return *script_.start_error;
-    co_return std::make_unique<FakeStream>(script_);
+  std::unique_ptr<gateway::EventStream> start(const gateway::Attempt& attempt) override {
+    script_.requests.push_back(attempt.request);
+    return std::make_unique<FakeStream>(script_);
   }
-  awaitable<base::Result<std::unique_ptr<gateway::EmbeddingCall>>> embed(
-      const protocol::EmbeddingRequest& request) override {
+  std::unique_ptr<gateway::EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
+                                                boost::asio::any_io_executor) override {
     script_.embedding_requests.push_back(request);
-    co_return std::make_unique<FakeCall>(script_);
+    return std::make_unique<FakeCall>(script_);
   }
   gateway::BackendStatus status() const override { return script_.status; }
 

@@ -1,19 +1,40 @@
-// Something that answers requests: the engine of a local model now, other servers and clouds later.
+// Something that answers requests: the engine of a local model, another server, a cloud.
 //
 // A backend object may be used from any I/O thread. An EventStream or EmbeddingCall belongs to the
 // coroutine that started it and lives on that coroutine's thread.
 #pragma once
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
+#include "gateway/resilience/failure.hpp"
 #include "protocol/event.hpp"
 #include "protocol/request.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace deepseek::gateway {
+
+// One try at a request. The request and what was spoken outlive the stream.
+struct Attempt {
+  const protocol::Request& request;
+  boost::asio::any_io_executor executor;         // of the coroutine that will read
+  const protocol::Spoken* spoken = nullptr;      // the answer goes on behind it; null: a new one
+  base::TimePoint first_token_by = base::TimePoint::max();
+  base::TimePoint end_by = base::TimePoint::max();
+  bool verbatim = false;  // the client takes the OpenAI form: Verbatim events are welcome
+};
+
+// Why a stream ended with an error, beside the error itself.
+struct AttemptFailure {
+  FailureKind kind = FailureKind::broken;
+  int status = 0;  // of an upstream's answer; 0 if there was none
+  std::optional<base::Milliseconds> retry_after{};
+};
 
 // A running answer. Destroying it cancels what still runs.
 class EventStream {
@@ -28,6 +49,9 @@ class EventStream {
 
   // Stops the work now; a pending read() returns `cancelled`. Only from the stream's own thread.
   virtual void cancel() = 0;
+
+  // After an error of read().
+  virtual AttemptFailure failure() const = 0;
 };
 
 struct EmbeddingResult {
@@ -61,11 +85,10 @@ struct BackendStatus {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // Must be called on a coroutine of an I/O thread; the stream then lives on that thread.
-  virtual boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
-      const protocol::Request& request) = 0;
-  virtual boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
-      const protocol::EmbeddingRequest& request) = 0;
+  // Never waits and never fails: what is wrong comes from the stream's first read.
+  virtual std::unique_ptr<EventStream> start(const Attempt& attempt) = 0;
+  virtual std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
+                                               boost::asio::any_io_executor executor) = 0;
   virtual BackendStatus status() const = 0;  // any thread; never blocks on I/O
 };
 

@@ -5,7 +5,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
@@ -33,66 +32,130 @@ base::Error deadline_error(const Core& core) {
                               std::to_string(core.options.rpc_timeout.count()) + " ms).");
 }
 
-// Returns at the deadline, after a wake-up, and after cancellation of the waiting task.
-asio::awaitable<void> wait_for_alarm(Alarm alarm) {
-  co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
+AttemptFailure to_failure(const base::Error& error) {
+  AttemptFailure failure;
+  failure.retry_after = error.retry_after;
+  switch (error.code) {
+    case ErrorCode::unavailable:
+      failure.kind = FailureKind::connect;
+      break;
+    case ErrorCode::queue_full:
+      failure.kind = FailureKind::status_429;
+      break;
+    case ErrorCode::deadline_exceeded:
+      failure.kind = FailureKind::timeout_first_token;
+      break;
+    case ErrorCode::cancelled:
+      failure.kind = FailureKind::client_cancelled;
+      break;
+    case ErrorCode::invalid_request:
+      failure.kind = FailureKind::status_400_client;
+      break;
+    // Another backend may have a longer context, or know tools.
+    case ErrorCode::context_length:
+    case ErrorCode::not_implemented:
+      failure.kind = FailureKind::status_4xx_there;
+      break;
+    case ErrorCode::internal:
+      failure.kind = FailureKind::refused_suspect;
+      break;
+    default:
+      failure.kind = FailureKind::broken;
+      break;
+  }
+  return failure;
+}
+
+// The reader's hold on a piece of work: it ends the work when it is cancelled or goes away, and
+// waits for news of it until the deadline.
+class WorkHold {
+ public:
+  WorkHold(CorePointer core, WorkPointer work, Alarm alarm)
+      : core_(std::move(core)), work_(std::move(work)), alarm_(std::move(alarm)) {}
+  ~WorkHold() { end(); }
+  WorkHold(const WorkHold&) = delete;
+  WorkHold& operator=(const WorkHold&) = delete;
+
+  const EngineWork& work() const { return *work_; }
+  const Core& core() const { return *core_; }
+  bool cancelled() const { return cancelled_; }
+  bool late() const { return base::now() >= alarm_->expiry(); }
+
+  // Returns at the deadline, after a wake-up, and after cancellation of the waiting task.
+  asio::awaitable<void> wait() {
+    const Alarm alarm = alarm_;
+    co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  // The engine is done with it.
+  void settle() { over_ = true; }
+  void end() {
+    if (!std::exchange(over_, true)) post_cancel(core_, work_);
+  }
+  void cancel() {
+    if (std::exchange(cancelled_, true)) return;
+    end();
+    alarm_->cancel();
+  }
+  void add_credits(std::vector<std::pair<int, int>> credits) {
+    asio::post(core_->executor, [core = core_, work = work_, given = std::move(credits)] {
+      core->add_credits(work, given);
+    });
+  }
+
+ private:
+  CorePointer core_;
+  WorkPointer work_;
+  Alarm alarm_;  // expires at the request's deadline; cancelled to wake the reader
+  bool over_ = false;
+  bool cancelled_ = false;
+};
+
+base::Error cancelled_error() {
+  return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
 }
 
 // The reader's side of one answer.
 class EngineStream final : public EventStream {
  public:
   EngineStream(CorePointer core, WorkPointer work, Alarm alarm)
-      : core_(std::move(core)),
-        work_(std::move(work)),
-        mailbox_(work_->events),
-        alarm_(std::move(alarm)),
-        unfinished_(work_->count),
-        consumed_(work_->count, 0) {}
-
-  ~EngineStream() override {
-    if (!over_ && unfinished_ > 0) post_cancel(core_, work_);
-  }
+      : hold_(std::move(core), work, std::move(alarm)),
+        unfinished_(work->count),
+        consumed_(work->count, 0) {}
 
   asio::awaitable<base::Result<std::vector<protocol::Event>>> read() override {
     while (true) {
-      if (cancelled_) {
-        co_return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
-      }
+      if (hold_.cancelled()) co_return fail(cancelled_error());
       if (unfinished_ == 0) co_return std::vector<protocol::Event>();
-      auto taken = mailbox_->take();
+      auto taken = hold_.work().events->take();
       if (!taken.items.empty()) {
         give_credit(taken.items);
         co_return std::move(taken.items);
       }
       if (taken.error) {
-        over_ = true;
-        co_return *taken.error;
+        hold_.settle();
+        co_return fail(*taken.error);
       }
-      if (base::now() >= alarm_->expiry()) {
-        end();
-        co_return deadline_error(*core_);
+      if (hold_.late()) {
+        hold_.end();
+        co_return fail(deadline_error(hold_.core()));
       }
-      co_await wait_for_alarm(alarm_);
+      co_await hold_.wait();
     }
   }
 
-  void cancel() override {
-    if (cancelled_) return;
-    cancelled_ = true;
-    end();
-    alarm_->cancel();
-  }
+  void cancel() override { hold_.cancel(); }
+  AttemptFailure failure() const override { return failure_; }
 
  private:
-  void end() {
-    if (!over_ && unfinished_ > 0) post_cancel(core_, work_);
-    over_ = true;
+  base::Error fail(base::Error error) {
+    failure_ = to_failure(error);
+    return error;
   }
 
   // Credit goes back in batches: half of what a sequence has, so that it never runs dry while we
   // read.
   void give_credit(const std::vector<protocol::Event>& events) {
-    const int batch = std::max(1, core_->options.stream_credits / 2);
+    const int batch = std::max(1, hold_.core().options.stream_credits / 2);
     std::vector<std::pair<int, int>> credits;
     for (const protocol::Event& event : events) {
       if (std::holds_alternative<protocol::Finished>(event)) --unfinished_;
@@ -102,70 +165,73 @@ class EngineStream final : public EventStream {
       if (++consumed < batch) continue;
       credits.emplace_back(delta->sequence, std::exchange(consumed, 0));
     }
-    if (credits.empty() || unfinished_ == 0) return;
-    asio::post(core_->executor, [core = core_, work = work_, given = std::move(credits)] {
-      core->add_credits(work, given);
-    });
+    if (unfinished_ == 0) {
+      hold_.settle();
+    } else if (!credits.empty()) {
+      hold_.add_credits(std::move(credits));
+    }
   }
 
-  CorePointer core_;
-  WorkPointer work_;
-  std::shared_ptr<Mailbox<protocol::Event>> mailbox_;
-  Alarm alarm_;  // expires at the request's deadline; cancelled to wake the reader
+  WorkHold hold_;
   std::size_t unfinished_;
   std::vector<int> consumed_;  // per sequence, not yet given back
-  bool over_ = false;
-  bool cancelled_ = false;
+  AttemptFailure failure_;
 };
 
 class EngineCall final : public EmbeddingCall {
  public:
   EngineCall(CorePointer core, WorkPointer work, Alarm alarm)
-      : core_(std::move(core)), work_(std::move(work)), alarm_(std::move(alarm)) {}
-
-  ~EngineCall() override { end(); }
+      : hold_(std::move(core), std::move(work), std::move(alarm)) {}
 
   asio::awaitable<base::Result<EmbeddingResult>> result() override {
     while (true) {
-      if (cancelled_) {
-        co_return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
-      }
-      auto taken = work_->vectors->take();
+      if (hold_.cancelled()) co_return cancelled_error();
+      auto taken = hold_.work().vectors->take();
       if (!taken.items.empty() || taken.error) {
-        over_ = true;
+        hold_.settle();
         if (taken.error) co_return *taken.error;
         co_return std::move(taken.items.front());
       }
-      if (base::now() >= alarm_->expiry()) {
-        end();
-        co_return deadline_error(*core_);
+      if (hold_.late()) {
+        hold_.end();
+        co_return deadline_error(hold_.core());
       }
-      co_await wait_for_alarm(alarm_);
+      co_await hold_.wait();
     }
   }
 
-  void cancel() override {
-    if (cancelled_) return;
-    cancelled_ = true;
-    end();
-    alarm_->cancel();
-  }
+  void cancel() override { hold_.cancel(); }
 
  private:
-  void end() {
-    if (!std::exchange(over_, true)) post_cancel(core_, work_);
-  }
-
-  CorePointer core_;
-  WorkPointer work_;
-  Alarm alarm_;  // expires at the request's deadline; cancelled to wake the reader
-  bool over_ = false;
-  bool cancelled_ = false;
+  WorkHold hold_;
 };
 
-Alarm make_alarm(asio::any_io_executor executor, const Core& core) {
-  return std::make_shared<asio::steady_timer>(std::move(executor),
-                                              base::now() + core.options.rpc_timeout);
+// What never began, with its reason.
+class RefusedStream final : public EventStream {
+ public:
+  explicit RefusedStream(base::Error error) : error_(std::move(error)) {}
+  asio::awaitable<base::Result<std::vector<protocol::Event>>> read() override { co_return error_; }
+  void cancel() override {}
+  AttemptFailure failure() const override { return to_failure(error_); }
+
+ private:
+  base::Error error_;
+};
+
+class RefusedCall final : public EmbeddingCall {
+ public:
+  explicit RefusedCall(base::Error error) : error_(std::move(error)) {}
+  asio::awaitable<base::Result<EmbeddingResult>> result() override { co_return error_; }
+  void cancel() override {}
+
+ private:
+  base::Error error_;
+};
+
+Alarm make_alarm(asio::any_io_executor executor, const Core& core,
+                 base::TimePoint end_by = base::TimePoint::max()) {
+  return std::make_shared<asio::steady_timer>(
+      std::move(executor), std::min(end_by, base::now() + core.options.rpc_timeout));
 }
 
 WorkPointer make_answer(const protocol::Request& request, Core& core, const Alarm& alarm) {
@@ -232,28 +298,25 @@ asio::awaitable<void> EngineBackend::stop() {
   co_await io::run_on(core_->executor, core_->stop());
 }
 
-asio::awaitable<base::Result<std::unique_ptr<EventStream>>> EngineBackend::start(
-    const protocol::Request& request) {
-  const base::Result<void> supported = protocol::check_local_support(request);
-  if (supported.has_error()) co_return supported.error();
-  if (is_over(status().state)) co_return core_->unavailable();
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const Alarm alarm = make_alarm(executor, *core_);
-  WorkPointer work = make_answer(request, *core_, alarm);
+std::unique_ptr<EventStream> EngineBackend::start(const Attempt& attempt) {
+  const base::Result<void> supported = protocol::check_local_support(attempt.request);
+  if (supported.has_error()) return std::make_unique<RefusedStream>(supported.error());
+  if (is_over(status().state)) return std::make_unique<RefusedStream>(core_->unavailable());
+  const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
+  WorkPointer work = make_answer(attempt.request, *core_, alarm);
   std::unique_ptr<EventStream> stream = std::make_unique<EngineStream>(core_, work, alarm);
   post_begin(core_, work);
-  co_return stream;
+  return stream;
 }
 
-asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> EngineBackend::embed(
-    const protocol::EmbeddingRequest& request) {
-  if (is_over(status().state)) co_return core_->unavailable();
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const Alarm alarm = make_alarm(executor, *core_);
+std::unique_ptr<EmbeddingCall> EngineBackend::embed(const protocol::EmbeddingRequest& request,
+                                                    asio::any_io_executor executor) {
+  if (is_over(status().state)) return std::make_unique<RefusedCall>(core_->unavailable());
+  const Alarm alarm = make_alarm(std::move(executor), *core_);
   const WorkPointer work = make_call(request, *core_, alarm);
   std::unique_ptr<EmbeddingCall> call = std::make_unique<EngineCall>(core_, work, alarm);
   post_begin(core_, work);
-  co_return call;
+  return call;
 }
 
 BackendStatus EngineBackend::status() const {

@@ -93,10 +93,9 @@ class EngineBackend final : public Backend {
   // From a coroutine on any I/O thread; once. Afterwards no process is left and no request runs.
   boost::asio::awaitable<void> stop();
 
-  boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
-      const protocol::Request& request) override;
-  boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
-      const protocol::EmbeddingRequest& request) override;
+  std::unique_ptr<EventStream> start(const Attempt& attempt) override;
+  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
+                                       boost::asio::any_io_executor executor) override;
   BackendStatus status() const override;
 
   std::optional<EngineDescription> description() const;  // of the last engine that was ready

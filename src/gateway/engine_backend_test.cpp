@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <csignal>
 #include <future>
 
@@ -47,9 +48,9 @@ asio::awaitable<void> destroy(std::unique_ptr<EventStream> stream) {
 
 asio::awaitable<base::Result<EmbeddingResult>> embed(EngineBackend& backend,
                                                      protocol::EmbeddingRequest request) {
-  auto call = co_await backend.embed(request);
-  if (call.has_error()) co_return call.error();
-  auto result = co_await (*call)->result();
+  const auto executor = co_await asio::this_coro::executor;
+  const std::unique_ptr<EmbeddingCall> call = backend.embed(request, executor);
+  auto result = co_await call->result();
   co_return result;
 }
 
@@ -148,9 +149,7 @@ class EngineBackendTest : public ::testing::Test {
   }
 
   std::unique_ptr<EventStream> start(const protocol::Request& request) {
-    auto stream = run(backend_->start(request));
-    EXPECT_TRUE(stream.has_value()) << stream.error().message;
-    return std::move(*stream);
+    return backend_->start({request, threads_.context(1).get_executor()});
   }
   void drop(std::unique_ptr<EventStream> stream) { EXPECT_TRUE(run(destroy(std::move(stream)))); }
 
@@ -436,8 +435,10 @@ TEST_F(EngineBackendTest, APermanentFailureIsToldAndNotRepeated) {
   EXPECT_THAT(error.message, HasSubstr("byte 0"));
   drop(std::move(waiting));
   EXPECT_EQ(backend_->status().state, BackendState::failed);
-  const auto refused = run(backend_->start(completion("Hi")));
-  EXPECT_TRUE(refused.has_error());
+  auto refused = start(completion("Hi"));
+  EXPECT_EQ(read_error(*refused).code, ErrorCode::unavailable);
+  EXPECT_EQ(refused->failure().kind, FailureKind::connect);
+  drop(std::move(refused));
   EXPECT_TRUE(shared_->none());
   backend_->retry();
   engine_ = shared_->next();
@@ -501,9 +502,8 @@ TEST_F(EngineBackendTest, ACancelledEmbeddingStopsInTheEngine) {
   launch_ready();
   protocol::EmbeddingRequest request;
   request.inputs = {std::string("a")};
-  auto started = run(backend_->embed(request));
-  ASSERT_TRUE(started.has_value());
-  const std::shared_ptr<EmbeddingCall> call = std::move(*started);
+  const std::shared_ptr<EmbeddingCall> call =
+      backend_->embed(request, threads_.context(1).get_executor());
   const auto asked = engine_->hear_work();
   ASSERT_TRUE(asked && asked->has_embed());
   auto pending = begin(result_of(call));

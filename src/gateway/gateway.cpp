@@ -70,20 +70,14 @@ base::Result<std::string> Gateway::resolve(std::string_view name) const {
   return base::make_error(ErrorCode::model_not_found, std::move(message), "model");
 }
 
-asio::awaitable<base::Result<std::unique_ptr<EventStream>>> Gateway::start(
-    const protocol::Request& request) const {
-  const base::Result<std::string> id = resolve(request.model);
-  if (id.has_error()) co_return id.error();
-  auto stream = co_await find(*id)->backend->start(request);
-  co_return stream;
+std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request,
+                                            asio::any_io_executor executor) const {
+  return find(request.model)->backend->start({request, std::move(executor)});
 }
 
-asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> Gateway::embed(
-    const protocol::EmbeddingRequest& request) const {
-  const base::Result<std::string> id = resolve(request.model);
-  if (id.has_error()) co_return id.error();
-  auto call = co_await find(*id)->backend->embed(request);
-  co_return call;
+std::unique_ptr<EmbeddingCall> Gateway::embed(const protocol::EmbeddingRequest& request,
+                                              asio::any_io_executor executor) const {
+  return find(request.model)->backend->embed(request, std::move(executor));
 }
 
 std::vector<ModelEntry> Gateway::models() const {

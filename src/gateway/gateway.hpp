@@ -42,11 +42,12 @@ class Gateway {
   // otherwise, with the names that exist.
   base::Result<std::string> resolve(std::string_view name) const;
 
-  // Starts the answer. `request.model` may be an alias or empty.
-  boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
-      const protocol::Request& request) const;
-  boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
-      const protocol::EmbeddingRequest& request) const;
+  // Starts the answer to a request whose model is one that resolve() gave. The request outlives
+  // the stream, which belongs to a coroutine on `executor`.
+  std::unique_ptr<EventStream> start(const protocol::Request& request,
+                                     boost::asio::any_io_executor executor) const;
+  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
+                                       boost::asio::any_io_executor executor) const;
 
   std::vector<ModelEntry> models() const;  // models first, then aliases, each group by name
 

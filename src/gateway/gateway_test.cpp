@@ -10,13 +10,10 @@ using ::testing::HasSubstr;
 
 class NoBackend final : public Backend {
  public:
-  boost::asio::awaitable<base::Result<std::unique_ptr<EventStream>>> start(
-      const protocol::Request&) override {
-    co_return base::make_error(base::ErrorCode::unavailable, "none");
-  }
-  boost::asio::awaitable<base::Result<std::unique_ptr<EmbeddingCall>>> embed(
-      const protocol::EmbeddingRequest&) override {
-    co_return base::make_error(base::ErrorCode::unavailable, "none");
+  std::unique_ptr<EventStream> start(const Attempt&) override { return nullptr; }
+  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest&,
+                                       boost::asio::any_io_executor) override {
+    return nullptr;
   }
   BackendStatus status() const override { return {BackendState::loading, "loading", 0.5, 0, 1}; }
 };

@@ -29,7 +29,13 @@ void add_tool_call(AnswerChoice& choice, ToolCallDelta&& delta) {
 }  // namespace
 
 void Answer::add(Event&& event) {
-  const std::int32_t sequence = std::visit([](const auto& e) { return e.sequence; }, event);
+  if (std::holds_alternative<Restarted>(event)) {
+    choices.assign(choices.size(), {});
+    usage = {};
+    timings = {};
+    return;
+  }
+  const std::int32_t sequence = sequence_of(event);
   if (sequence < 0 || static_cast<std::size_t>(sequence) >= choices.size()) return;
   AnswerChoice& choice = choices[static_cast<std::size_t>(sequence)];
   if (auto* delta = std::get_if<Delta>(&event)) {

@@ -26,7 +26,7 @@ class CompletionsStream final : public StreamEncoder {
   }
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
-    const std::int32_t number = std::visit([](const auto& e) { return e.sequence; }, event);
+    const std::int32_t number = sequence_of(event);
     if (number < 0 || static_cast<std::size_t>(number) >= sequences_.size()) return;
     if (std::holds_alternative<Started>(event)) return;
     Sequence& sequence = sequences_[static_cast<std::size_t>(number)];

@@ -24,4 +24,16 @@ std::string_view to_string(FinishReason reason) {
   return "stop";
 }
 
+std::int32_t sequence_of(const Event& event) {
+  return std::visit(
+      [](const auto& told) -> std::int32_t {
+        if constexpr (requires { told.sequence; }) {
+          return told.sequence;
+        } else {
+          return -1;
+        }
+      },
+      event);
+}
+
 }  // namespace deepseek::protocol

@@ -75,6 +75,41 @@ struct Finished {
   Timings timings;
 };
 
-using Event = std::variant<Started, Delta, ToolCallDelta, Finished>;
+// Bytes of an upstream's answer that the client gets as they are, since both speak the same form:
+// SSE frames, or one whole JSON body. `content` and `reasoning` are the text in them. Finished
+// still follows, for the accounts; its frames are among the bytes.
+struct Verbatim {
+  std::string bytes;
+  std::string content;
+  std::string reasoning;
+  std::int64_t deltas = 0;  // frames with text: about as many tokens
+  bool whole = false;       // a JSON body
+};
+
+// Only in an answer that began with Verbatim frames: from here on its text comes as events, which
+// are encoded with this head, so that the client sees one answer.
+struct Resumed {
+  std::string id;
+  std::string model;
+  std::int64_t created = 0;
+};
+
+// What was said so far is void; the answer begins anew. Only while nothing of it was sent.
+struct Restarted {};
+
+using Event =
+    std::variant<Started, Delta, ToolCallDelta, Finished, Verbatim, Resumed, Restarted>;
+
+// The sequence that an event belongs to; -1 for those that belong to none.
+std::int32_t sequence_of(const Event& event);
+
+// What an answer of one sequence has said so far, for a backend that shall go on behind it.
+struct Spoken {
+  std::string content;
+  std::string reasoning;
+  std::vector<std::int32_t> token_ids;  // of all of it; empty if not known
+  std::int64_t tokens = 0;              // counted or told; with token_ids: their number
+  bool empty() const { return content.empty() && reasoning.empty() && token_ids.empty(); }
+};
 
 }  // namespace deepseek::protocol

@@ -13,7 +13,7 @@ class ChatStream final : public StreamEncoder {
         begun_(request.sequence_count()) {}
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
-    const std::int32_t sequence = std::visit([](const auto& e) { return e.sequence; }, event);
+    const std::int32_t sequence = sequence_of(event);
     if (sequence < 0 || static_cast<std::size_t>(sequence) >= begun_.size()) return;
     if (std::holds_alternative<Started>(event)) return;
     if (!begun_[static_cast<std::size_t>(sequence)]) {
