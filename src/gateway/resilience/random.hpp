@@ -30,10 +30,10 @@ class RandomSequence {
     state_ += 0x9E3779B97F4A7C15ULL;
     return mix_bits(state_);
   }
-  // Uniform in [0, bound), by the high half of a product; 0 for a bound of 0. The bias of at most
-  // bound / 2^32 is of no account for choosing among backends.
-  constexpr std::uint32_t below(std::uint32_t bound) {
-    return static_cast<std::uint32_t>(((next() >> 32) * bound) >> 32);
+  // Uniform in [0, bound) for bounds below 2^53; 0 for a bound of 0. Without 128-bit products or
+  // rejection: a bias of 2^-53 is of no account for choosing among backends.
+  constexpr std::uint64_t below(std::uint64_t bound) {
+    return static_cast<std::uint64_t>(unit_interval(next()) * static_cast<double>(bound));
   }
 
  private:

@@ -1,0 +1,53 @@
+#include "gateway/balance/strategy.hpp"
+
+#include "gateway/balance/strategies.hpp"
+
+#include <array>
+
+namespace deepseek::gateway {
+namespace {
+
+constexpr std::array<std::string_view, strategy_kinds> names{
+    "priority", "weighted_round_robin", "least_in_flight", "power_of_two", "least_work", "cheapest",
+    "fastest",  "consistent_hash",      "cache_aware"};
+
+}  // namespace
+
+std::string_view to_string(StrategyKind kind) {
+  return names[static_cast<std::size_t>(kind)];
+}
+
+std::optional<StrategyKind> strategy_named(std::string_view name) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return static_cast<StrategyKind>(i);
+  }
+  return std::nullopt;
+}
+
+std::unique_ptr<Strategy> make_strategy(StrategyKind kind,
+                                        std::span<const std::uint64_t> replica_ids,
+                                        const StrategyOptions& options) {
+  switch (kind) {
+    case StrategyKind::priority:
+      return make_priority();
+    case StrategyKind::weighted_round_robin:
+      return make_weighted_round_robin(replica_ids.size());
+    case StrategyKind::least_in_flight:
+      return make_least_in_flight();
+    case StrategyKind::power_of_two:
+      return make_power_of_two();
+    case StrategyKind::least_work:
+      return make_least_work();
+    case StrategyKind::cheapest:
+      return make_cheapest();
+    case StrategyKind::fastest:
+      return make_fastest();
+    case StrategyKind::consistent_hash:
+      return make_consistent_hash(replica_ids);
+    case StrategyKind::cache_aware:
+      return make_cache_aware(options.prefix_blocks_max);
+  }
+  return make_priority();
+}
+
+}  // namespace deepseek::gateway
