@@ -1,0 +1,18 @@
+// Who a request belongs to. A value; owned by the KeyTable that named it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace deepseek::access {
+
+inline constexpr std::string_view default_tenant_name = "default";
+
+struct Tenant {
+  std::string name{default_tenant_name};
+  double weight = 1;              // of its share when requests wait, > 0
+  std::int32_t priority_max = 0;  // the highest priority that its requests may ask for, ≥ 0
+};
+
+}  // namespace deepseek::access
