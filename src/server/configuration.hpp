@@ -23,8 +23,31 @@ using std::chrono::milliseconds;
 enum class FlashAttention { automatic, on, off };
 enum class KvType { f16, q8_0, q4_0 };
 
-std::string_view to_string(FlashAttention value);  // "auto", "on", "off"
-std::string_view to_string(KvType value);          // "f16", "q8_0", "q4_0"
+enum class BackendType { openai, deepseek, azure, managed };
+// How a backend is asked to go on with a text that is there already.
+enum class Continuation { none, prefix, continue_final_message, assistant_last };
+enum class Strategy {
+  priority,
+  weighted_round_robin,
+  least_in_flight,
+  power_of_two,
+  least_work,
+  cheapest,
+  fastest,
+  consistent_hash,
+  cache_aware
+};
+enum class RouteFeature { image, tools, schema, stream, thinking };
+enum class CacheStoreKind { memory, sqlite };
+
+// The words of the configuration: "auto", "q8_0", "weighted_round_robin" …
+std::string_view to_string(FlashAttention value);
+std::string_view to_string(KvType value);
+std::string_view to_string(BackendType value);
+std::string_view to_string(Continuation value);
+std::string_view to_string(Strategy value);
+std::string_view to_string(RouteFeature value);
+std::string_view to_string(CacheStoreKind value);
 
 // A size of memory: a number of bytes, or a share of this machine's memory when `fraction` > 0.
 struct MemorySize {
@@ -51,7 +74,22 @@ class Secret {
   std::string text_;
 };
 
+// A span of every day in UTC, "18:00-09:00", in minutes since midnight: from `begin` up to, not
+// including, `end`; over midnight if `end` is smaller. Equal ones are no span at all.
+struct DailyHours {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+
+  bool empty() const { return begin == end; }
+  bool contains(std::uint32_t minute) const {
+    return begin <= end ? minute >= begin && minute < end : minute >= begin || minute < end;
+  }
+  bool operator==(const DailyHours&) const = default;
+};
+
 struct Configuration {
+  std::string data_dir;  // empty: ${XDG_STATE_HOME:-~/.local/state}/deepseek-server
+
   struct Server {
     std::string host = "127.0.0.1";
     std::uint32_t port = 8080;     // 0: the system chooses
@@ -103,8 +141,8 @@ struct Configuration {
     std::uint32_t context_max = 0;  // tokens of prompt and answer; 0: what the model was made for
     bool operator==(const Model&) const = default;
   };
-  std::vector<Model> models{default_model_entry()};  // never empty after loading
-  std::string default_model = "smollm2-135m-instruct";
+  std::vector<Model> models{default_model_entry()};  // after loading only empty if `routes` is not
+  std::string default_model = "smollm2-135m-instruct";  // may be empty if `models` is
   std::map<std::string, std::string> aliases = default_aliases("smollm2-135m-instruct");
 
   struct Engine {
@@ -147,6 +185,126 @@ struct Configuration {
     std::uint32_t embedding_inputs_max = 2048;
     bool operator==(const Limits&) const = default;
   } limits;
+
+  // Another server that answers, or one that we start.
+  struct Backend {
+    std::string name;
+    BackendType type = BackendType::openai;
+    std::string base_url;  // empty only for `managed`
+    Secret api_key;
+    std::vector<std::string> models;                     // it serves; empty: any
+    std::map<std::string, std::string> upstream_models;  // our name → its name
+    Continuation continuation = Continuation::none;      // loading gives deepseek its `prefix`
+    std::uint32_t weight = 1;
+    std::string zone;
+    std::uint32_t in_flight_max = 1000;
+    double price_input = 0;  // per million tokens, as the two below
+    double price_input_cached = 0;
+    double price_output = 0;
+    std::string price_currency = "CNY";
+    DailyHours off_peak;           // when the prices are multiplied by
+    double off_peak_factor = 0.5;  // … this
+    milliseconds connect_timeout{5'000};
+    milliseconds first_token_timeout{60'000};
+    milliseconds gap_timeout{60'000};
+    std::string health_path;  // empty: no active checks
+    milliseconds health_interval{10'000};
+    std::uint32_t pool_idle_max = 256;      // connections of each I/O thread
+    std::vector<std::string> allow_fields;  // of a request, beside the known ones
+    std::string api_version;                // azure
+    std::string trust_file;                 // PEM; empty: the system's certificates
+    std::vector<std::string> command;       // managed: program and arguments
+    milliseconds start_timeout{600'000};
+    bool operator==(const Backend&) const = default;
+  };
+  std::vector<Backend> backends;
+
+  // Which backends answer which requests; the first that matches is taken.
+  struct Route {
+    std::string model = "*";
+    std::map<std::string, std::string> headers;
+    std::string tenant;
+    std::vector<RouteFeature> features;  // all must be present
+    std::uint32_t prompt_tokens_min = 0;
+    std::uint32_t prompt_tokens_max = 0;  // 0: no bound
+    std::string language;
+    DailyHours hours;                   // empty: always
+    std::vector<std::string> backends;  // names of backends, of models, or "local"
+    std::map<std::string, std::uint32_t> split;
+    Strategy strategy = Strategy::priority;
+    std::string shadow;
+    std::uint32_t shadow_percent = 100;
+    milliseconds first_token_goal{0};  // 0: none
+    bool hedge = false;
+    bool cache = true;
+    bool operator==(const Route&) const = default;
+  };
+  std::vector<Route> routes;  // empty: every model answers for its own name
+
+  struct Retry {
+    std::uint32_t attempts_max = 5;
+    milliseconds backoff_min{50};
+    milliseconds backoff_max{30'000};
+    double backoff_factor = 1.5;
+    double jitter = 0.2;
+    std::uint32_t budget_percent = 20;
+    std::uint32_t budget_min = 10;  // retries per second that are always allowed
+    milliseconds retry_after_max{30'000};
+    std::uint32_t hedge_budget_percent = 5;
+    std::uint32_t continuations_max = 3;
+    std::uint64_t continuation_bytes_max = 1u << 20;
+    bool operator==(const Retry&) const = default;
+  } retry;
+
+  struct Breaker {
+    std::uint32_t failures_max = 10;
+    milliseconds window{120'000};
+    milliseconds open_time{60'000};
+    std::uint32_t successes_min = 3;
+    double outlier_factor = 3;
+    std::uint32_t outlier_ejected_max_percent = 50;
+    std::uint32_t health_failures = 3;
+    std::uint32_t health_successes = 2;
+    bool operator==(const Breaker&) const = default;
+  } breaker;
+
+  struct Queue {
+    std::uint32_t depth_max = 1024;
+    milliseconds timeout{30'000};
+    bool operator==(const Queue&) const = default;
+  } queue;
+
+  struct AccessKey {
+    Secret key;
+    std::string tenant;
+    std::uint32_t weight = 1;
+    std::uint32_t priority_max = 0;
+    bool operator==(const AccessKey&) const = default;
+  };
+  struct Access {
+    std::vector<AccessKey> keys;  // empty: nobody needs one
+    bool operator==(const Access&) const = default;
+  } access;
+
+  struct Cache {
+    bool enabled = false;
+    milliseconds ttl{300'000};
+    std::uint32_t entries_max = 10'000;
+    std::uint64_t memory_max = 64u << 20;
+    std::uint64_t entry_bytes_max = 1u << 20;
+    CacheStoreKind store = CacheStoreKind::memory;
+    bool semantic = false;
+    double semantic_threshold = 0.95;
+    std::vector<std::string> semantic_tenants;
+    bool operator==(const Cache&) const = default;
+  } cache;
+
+  struct Ledger {
+    bool enabled = true;
+    milliseconds flush_ms{200};
+    std::uint32_t queue_max = 100'000;
+    bool operator==(const Ledger&) const = default;
+  } ledger;
 
   bool operator==(const Configuration&) const = default;
 

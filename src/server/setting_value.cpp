@@ -27,6 +27,26 @@ template <>
 constexpr std::array<std::string_view, 3> choices<FlashAttention>{"auto", "on", "off"};
 template <>
 constexpr std::array<std::string_view, 3> choices<KvType>{"f16", "q8_0", "q4_0"};
+template <>
+constexpr std::array<std::string_view, 4> choices<BackendType>{"openai", "deepseek", "azure",
+                                                               "managed"};
+template <>
+constexpr std::array<std::string_view, 4> choices<Continuation>{
+    "none", "prefix", "continue_final_message", "assistant_last"};
+template <>
+constexpr std::array<std::string_view, 9> choices<Strategy>{
+    "priority", "weighted_round_robin", "least_in_flight", "power_of_two", "least_work", "cheapest",
+    "fastest",  "consistent_hash",      "cache_aware"};
+template <>
+constexpr std::array<std::string_view, 5> choices<RouteFeature>{"image", "tools", "schema",
+                                                                "stream", "thinking"};
+template <>
+constexpr std::array<std::string_view, 2> choices<CacheStoreKind>{"memory", "sqlite"};
+
+template <class Enum>
+std::string_view word(Enum value) {
+  return choices<Enum>[static_cast<std::size_t>(value)];
+}
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -277,18 +297,38 @@ struct Format {
   template <class Enum>
     requires std::is_enum_v<Enum>
   std::string operator()(const Enum* field) const {
-    return std::string(choices<Enum>[static_cast<std::size_t>(*field)]);
+    return std::string(word(*field));
   }
 };
 
 }  // namespace
 
 std::string_view to_string(FlashAttention value) {
-  return choices<FlashAttention>[static_cast<std::size_t>(value)];
+  return word(value);
 }
 
 std::string_view to_string(KvType value) {
-  return choices<KvType>[static_cast<std::size_t>(value)];
+  return word(value);
+}
+
+std::string_view to_string(BackendType value) {
+  return word(value);
+}
+
+std::string_view to_string(Continuation value) {
+  return word(value);
+}
+
+std::string_view to_string(Strategy value) {
+  return word(value);
+}
+
+std::string_view to_string(RouteFeature value) {
+  return word(value);
+}
+
+std::string_view to_string(CacheStoreKind value) {
+  return word(value);
 }
 
 std::string allowed_text(const Setting& setting) {
