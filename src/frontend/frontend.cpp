@@ -116,7 +116,7 @@ asio::awaitable<void> Frontend::handle(io::HttpRequest request, io::HttpResponde
   [[maybe_unused]] auto sent = co_await responder.send(error_response(error, record.id));
 }
 
-asio::awaitable<void> Frontend::route_request(const io::HttpRequest& request,
+asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
                                               io::HttpResponder& responder, RequestRecord& record) {
   auto route = find_endpoint(request.method, request.path);
   if (route.has_error()) {
@@ -138,7 +138,7 @@ asio::awaitable<void> Frontend::route_request(const io::HttpRequest& request,
   }
 }
 
-asio::awaitable<void> Frontend::answer(const Route& route, const io::HttpRequest& request,
+asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& request,
                                        io::HttpResponder& responder, RequestRecord& record) {
   const auto snapshot = snapshot_.get();
   const protocol::DecodeContext context{
@@ -148,6 +148,7 @@ asio::awaitable<void> Frontend::answer(const Route& route, const io::HttpRequest
     co_await send_error(responder, decoded.error(), record);
     co_return;
   }
+  decoded->raw_body = std::move(request.body);
   AnswerSession session(route.row->endpoint, std::move(*decoded), snapshot, responder, record,
                         [this, &record] { report(record); });
   co_await session.run();

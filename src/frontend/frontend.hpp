@@ -38,7 +38,7 @@ class Frontend final : public io::HttpHandler {
   io::HttpResponse refuse(const io::HttpRefusal& refusal, const io::HttpRequest& request) override;
 
  private:
-  boost::asio::awaitable<void> answer(const Route& route, const io::HttpRequest& request,
+  boost::asio::awaitable<void> answer(const Route& route, io::HttpRequest& request,
                                       io::HttpResponder& responder, RequestRecord& record);
   boost::asio::awaitable<void> embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                      RequestRecord& record);
@@ -46,8 +46,8 @@ class Frontend final : public io::HttpHandler {
                                     RequestRecord& record);
   boost::asio::awaitable<void> send_error(io::HttpResponder& responder, const base::Error& error,
                                           RequestRecord& record);
-  boost::asio::awaitable<void> route_request(const io::HttpRequest& request,
-                                             io::HttpResponder& responder, RequestRecord& record);
+  boost::asio::awaitable<void> route_request(io::HttpRequest& request, io::HttpResponder& responder,
+                                             RequestRecord& record);
   io::HttpResponse page(const Route& route, const io::HttpRequest& request,
                         const RequestRecord& record) const;
   io::HttpResponse root_page(const io::HttpRequest& request, const RequestRecord& record) const;

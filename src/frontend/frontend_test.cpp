@@ -53,6 +53,15 @@ TEST(Frontend, AnswersEveryFormOfAnAnswer) {
   }
 }
 
+TEST(Frontend, KeepsTheBodyForARelay) {
+  Harness harness;
+  harness.script.steps = {std::vector{delta("Hello")}, std::vector{finished()}};
+  harness.run(make_request("POST", "/v1/chat/completions", hello));
+  ASSERT_EQ(harness.script.requests.size(), 1u);
+  EXPECT_EQ(harness.script.requests[0].raw_body, hello);
+  EXPECT_EQ(harness.script.requests[0].form, protocol::ClientForm::chat);
+}
+
 TEST(Frontend, StreamsEveryFormOfAnAnswer) {
   const std::vector<std::pair<std::string, std::string>> requests{
       {"/v1/chat/completions",

@@ -4,7 +4,7 @@
 #include "protocol/request_fields.hpp"
 
 #include <algorithm>
-#include <boost/json/value.hpp>
+#include <boost/json/string.hpp>
 
 namespace deepseek::protocol {
 namespace {
@@ -23,6 +23,7 @@ void read_prompt_or_messages(JsonReader& reader, const RequestLimits& limits, Re
     return;
   }
   request.operation = Operation::completion;
+  request.form = ClientForm::completions;
   request.prompt_field = "prompt";
   if (!has_prompt) {
     reader.refuse("prompt", "prompt is missing; give a prompt, or messages as in a chat");
@@ -47,25 +48,31 @@ void read_echo(JsonReader& reader, Request& request) {
   if (request.operation == Operation::chat) {
     reader.refuse("echo", "echo needs a prompt; it cannot be used with messages");
   }
-  if (request.logprobs) {
-    reader.refuse("echo", "echo together with logprobs is not supported: leave one of them out",
-                  base::ErrorCode::not_implemented);
-  }
+  if (request.logprobs) note_feature(request, Feature::echo_logprobs, "echo");
   const bool has_tokens =
       std::any_of(request.prompts.begin(), request.prompts.end(),
                   [](const Prompt& prompt) { return std::holds_alternative<TokenIds>(prompt); });
-  if (has_tokens) {
-    reader.refuse("echo", "echo of a prompt given as token ids is not supported: give it as text",
-                  base::ErrorCode::not_implemented);
-  }
+  if (has_tokens) note_feature(request, Feature::echo_tokens, "echo");
 }
 
 void read_best_of(JsonReader& reader, const RequestLimits& limits, Request& request) {
   const auto best_of =
       reader.optional_integer("best_of", 1, {limits.choices_max, "limits.choices_max"});
-  if (best_of && *best_of != request.choices) {
-    reader.refuse("best_of", "best_of must be equal to n (" + std::to_string(request.choices) +
+  if (!best_of || *best_of == request.choices) return;
+  if (*best_of < request.choices) {
+    reader.refuse("best_of", "best_of must be at least n (" + std::to_string(request.choices) +
                                  "), found " + std::to_string(*best_of));
+  }
+  note_feature(request, Feature::best_of, "best_of");
+}
+
+void read_suffix(JsonReader& reader, Request& request) {
+  const boost::json::value* suffix = reader.find("suffix");
+  if (suffix == nullptr) return;
+  if (!suffix->is_string()) {
+    reader.refuse_value("suffix", "a string", *suffix);
+  } else if (!suffix->get_string().empty()) {
+    note_feature(request, Feature::suffix, "suffix");
   }
 }
 
@@ -84,13 +91,12 @@ base::Result<Request> decode_completions(std::string_view body, const DecodeCont
   read_logprobs(reader, context.limits, request);
   read_echo(reader, request);
   read_best_of(reader, context.limits, request);
-  const boost::json::value* suffix = reader.find("suffix");
-  if (suffix != nullptr && !(suffix->is_string() && suffix->get_string().empty())) {
-    note_feature(request, Feature::suffix, "suffix");
-  }
-  read_features(reader, request);
-  if (request.operation == Operation::completion && !request.tokens_max) {
-    request.tokens_max = tokens_max_default;
+  read_suffix(reader, request);
+  read_features(reader, context.limits, request);
+  if (request.operation == Operation::completion) {
+    assume_tokens_max(request, tokens_max_default);
+  } else {
+    refuse_chat_features(reader, request);
   }
   return finish_decode(reader, context, std::move(request));
 }

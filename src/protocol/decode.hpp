@@ -23,13 +23,14 @@ struct DecodeContext {
   std::string_view request_id = {};  // becomes Request::id
 };
 
-// POST /v1/chat/completions. Errors: invalid_request; not_implemented for what no backend here can
-// do yet (see local_support.hpp).
+// POST /v1/chat/completions. Errors: invalid_request. What not every backend can do (tools, images
+// …) is checked in shape, noted in Request::features, and refused by the backend that cannot.
 base::Result<Request> decode_chat(std::string_view body, const DecodeContext& context);
 
 // POST /v1/completions. With `messages` in place of `prompt` the result is Operation::chat, which
 // completions_body() and make_completions_stream() answer in both forms. Without max_tokens the
-// prompt form makes 16 tokens, as OpenAI documents it.
+// prompt form makes 16 tokens, as OpenAI documents it. Here and in the two forms below, messages
+// may hold images, but tools and the like are not_implemented: they need the chat form.
 base::Result<Request> decode_completions(std::string_view body, const DecodeContext& context);
 
 // POST /api/v1/infer: {"query": "…", "system": "…", …} becomes a chat with one question.

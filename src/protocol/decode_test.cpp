@@ -1,4 +1,5 @@
 #include "protocol/decode.hpp"
+#include "protocol/local_support.hpp"
 
 #include <gtest/gtest.h>
 
@@ -205,10 +206,23 @@ TEST(DecodeChat, refuses_wrong_messages_with_the_path) {
   }
 }
 
-TEST(DecodeChat, names_what_local_models_cannot_do) {
+// Decodes well, and local models refuse it.
+void expect_not_local(const base::Result<Request>& result, const Refusal& refusal) {
+  ASSERT_TRUE(result) << refusal.fields << result.error().message;
+  ASSERT_FALSE(result->features.empty()) << refusal.fields;
+  const auto supported = check_local_support(*result);
+  ASSERT_FALSE(supported) << refusal.fields;
+  EXPECT_EQ(supported.error().code, base::ErrorCode::not_implemented);
+  EXPECT_EQ(supported.error().param, refusal.param) << refusal.fields;
+  EXPECT_NE(supported.error().message.find(refusal.part_of_message), std::string::npos)
+      << refusal.fields << " → " << supported.error().message;
+}
+
+TEST(DecodeChat, notes_what_local_models_cannot_do) {
   const Refusal cases[] = {
       {R"("tools":[{"type":"function"}])", "tools", "tool calls"},
       {R"("tool_choice":"required")", "tool_choice", "tool calls"},
+      {R"("tools":[{"type":"function","function":{"name":"f","parameters":{}}}])", "tools", ""},
       {R"("functions":[{}])", "functions", "function calls"},
       {R"("response_format":{"type":"json_object"})", "response_format", "response_format"},
       {R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format", ""},
@@ -216,16 +230,61 @@ TEST(DecodeChat, names_what_local_models_cannot_do) {
       {R"("modalities":["text","audio"])", "modalities", "audio"},
       {R"("web_search_options":{})", "web_search_options", "web search"},
   };
-  for (const Refusal& refusal : cases) {
-    const auto result = chat(refusal.fields);
-    expect_refused(result, refusal);
-    EXPECT_EQ(result.error().code, base::ErrorCode::not_implemented);
-  }
-  const auto image = decode_chat(
-      R"({"messages":[{"role":"user","content":[{"type":"image_url",
-          "image_url":{"url":"https://example.com/a.png"}}]}]})",
-      {limits});
-  expect_refused(image, {"", "messages[0].content[0]", "images"});
+  for (const Refusal& refusal : cases) expect_not_local(chat(refusal.fields), refusal);
+  const auto parts = [](std::string_view second) {
+    return decode_chat(R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"},)" +
+                           std::string(second) + "]}]}",
+                       {limits});
+  };
+  const auto image = parts(
+      R"({"type":"image_url","image_url":{"url":"https://example.com/a.png","detail":"high"}})");
+  expect_not_local(image, {"", "messages[0].content[1]", "images"});
+  ASSERT_EQ(image->messages[0].content.size(), 2U);
+  EXPECT_EQ(std::get<ImagePart>(image->messages[0].content[1]).detail, "high");
+  expect_not_local(parts(R"({"type":"input_audio","input_audio":{"data":"","format":"wav"}})"),
+                   {"", "messages[0].content[1]", "audio"});
+  EXPECT_TRUE(check_local_support(*chat(R"("tools":[],"tool_choice":"none")")));
+}
+
+TEST(DecodeChat, checks_the_shape_of_what_it_passes_on) {
+  const Refusal cases[] = {
+      {R"("tools":{})", "tools", "a list"},
+      {R"("tools":[1])", "tools[0]", "an object"},
+      {R"("tools":[{"function":{}}])", "tools[0].function.name", "is missing"},
+      {R"("tool_choice":1)", "tool_choice", "a string or an object"},
+      {R"("functions":["f"])", "functions[0]", "an object"},
+      {R"("response_format":{"type":"xml"})", "response_format.type", "found \"xml\""},
+      {R"("response_format":{"type":"json_schema","json_schema":1})", "response_format.json_schema",
+       "an object"},
+      {R"("audio":1)", "audio", "an object"},
+      {R"("modalities":[1])", "modalities[0]", "a string"},
+      {R"("web_search_options":1)", "web_search_options", "an object"},
+  };
+  for (const Refusal& refusal : cases) expect_refused(chat(refusal.fields), refusal);
+  std::string many = "{}";
+  for (int i = 0; i < 1024; ++i) many += ",{}";
+  expect_refused(chat("\"tools\":[" + many + "]"), {"", "tools", "at most 1024"});
+}
+
+TEST(Decode, tells_the_form_of_the_client) {
+  EXPECT_EQ(chat("")->form, ClientForm::chat);
+  EXPECT_EQ(completion(R"("prompt":"a")")->form, ClientForm::completions);
+  const std::string_view messages = R"("messages":[{"role":"user","content":"hi"}])";
+  EXPECT_EQ(completion(messages)->form, ClientForm::other);
+  EXPECT_EQ(decode_infer(R"({"query":"a"})", {limits})->form, ClientForm::other);
+  EXPECT_EQ(decode_generate(R"({"prompt":"a"})", {}, {limits})->form, ClientForm::other);
+  EXPECT_TRUE(completion(R"("prompt":"a")")->tokens_max_assumed);
+  EXPECT_FALSE(completion(R"("prompt":"a","max_tokens":16)")->tokens_max_assumed);
+  EXPECT_FALSE(chat("")->tokens_max_assumed);
+}
+
+TEST(Decode, other_forms_have_no_tools) {
+  const std::string_view tools = R"("tools":[{"type":"function"}]})";
+  const Refusal refusal{"", "tools", "needs POST /v1/chat/completions"};
+  expect_refused(decode_infer(R"({"query":"a",)" + std::string(tools), {limits}), refusal);
+  expect_refused(decode_generate(R"({"prompt":"a",)" + std::string(tools), {}, {limits}), refusal);
+  const std::string messages = R"({"messages":[{"role":"user","content":"hi"}],)";
+  expect_refused(decode_completions(messages + std::string(tools), {limits}), refusal);
 }
 
 TEST(DecodeChat, hostile_json_never_gets_through) {
@@ -287,14 +346,19 @@ TEST(DecodeCompletions, refuses_with_the_param) {
       {R"("prompt":[1,-1])", "prompt[1]", "found -1"},
       {R"("prompt":[[1],[9223372036854775808]])", "prompt[1][0]", "an integer"},
       {R"("prompt":[null])", "prompt[0]", "found null"},
-      {R"("prompt":"a","suffix":"b")", "suffix", "fill in the middle"},
-      {R"("prompt":"a","best_of":3)", "best_of", "equal to n (1)"},
+      {R"("prompt":"a","suffix":1)", "suffix", "a string"},
+      {R"("prompt":"a","n":2,"best_of":1)", "best_of", "at least n (2)"},
       {R"("prompt":"a","logprobs":true)", "logprobs", "an integer"},
       {R"("prompt":"a","logprobs":1000)", "logprobs", "limits.logprobs_max"},
+  };
+  for (const Refusal& refusal : cases) expect_refused(completion(refusal.fields), refusal);
+  const Refusal not_local[] = {
+      {R"("prompt":"a","suffix":"b")", "suffix", "fill in the middle"},
+      {R"("prompt":"a","best_of":3)", "best_of", "equal to n (1)"},
       {R"("prompt":[1],"echo":true)", "echo", "token ids"},
       {R"("prompt":"a","echo":true,"logprobs":1)", "echo", "together with logprobs"},
   };
-  for (const Refusal& refusal : cases) expect_refused(completion(refusal.fields), refusal);
+  for (const Refusal& refusal : not_local) expect_not_local(completion(refusal.fields), refusal);
   std::string many = "\"a\"";
   for (int i = 1; i < 128; ++i) many += ",\"a\"";
   EXPECT_TRUE(completion("\"prompt\":[" + many + "]"));

@@ -121,8 +121,9 @@ base::Result<Request> decode_generate(std::string_view body, std::span<const Que
   if (request.choices != 1) reader.refuse("n", "n must be 1 here: this endpoint gives one answer");
   request.echo = reader.optional_boolean("echo").value_or(false);
   read_tokens_max(reader, context.limits, request, {"max_new_tokens", "max_tokens"});
-  if (!request.tokens_max) request.tokens_max = tokens_max_default;
-  read_features(reader, request);
+  assume_tokens_max(request, tokens_max_default);
+  read_features(reader, context.limits, request);
+  refuse_chat_features(reader, request);
   return finish_decode(reader, context, std::move(request));
 }
 

@@ -38,8 +38,9 @@ base::Result<Request> decode_infer(std::string_view body, const DecodeContext& c
   if (request.choices != 1) reader.refuse("n", "n must be 1 here: this endpoint gives one answer");
   read_tokens_max(reader, context.limits, request,
                   {"max_tokens", "max_completion_tokens", "max_new_tokens"});
-  if (!request.tokens_max) request.tokens_max = tokens_max_default;
-  read_features(reader, request);
+  assume_tokens_max(request, tokens_max_default);
+  read_features(reader, context.limits, request);
+  refuse_chat_features(reader, request);
   return finish_decode(reader, context, std::move(request));
 }
 

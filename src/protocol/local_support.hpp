@@ -1,7 +1,8 @@
 // What a request may ask for that the engine of this machine cannot do yet, and its refusal: the
 // one place where a backend that can do it lifts it.
 //
-// Pure. The decoders note every such use in Request::features and call this at their end.
+// Pure. The decoders note every such use in Request::features; the backend of a local engine calls
+// this before it starts.
 #pragma once
 
 #include "base/result.hpp"

@@ -32,11 +32,12 @@ void read_image(JsonReader& part, Message& message, Request& request) {
     part.refuse(path, path + " is missing");
     return;
   }
-  std::string url;
+  std::string url, detail;
   if (value->is_string()) {
     url = std::string(value->get_string().data(), value->get_string().size());
   } else if (auto image = part.object(*value, path)) {
     url = image->required_string("url", any_length);
+    detail = image->optional_string("detail", {64}).value_or("");
   }
   if (part.failed()) return;
   if (!is_image_url(url)) {
@@ -44,7 +45,7 @@ void read_image(JsonReader& part, Message& message, Request& request) {
     return;
   }
   note_feature(request, Feature::images, part.path());
-  message.content.emplace_back(ImagePart{std::move(url)});
+  message.content.emplace_back(ImagePart{std::move(url), std::move(detail)});
 }
 
 void read_part(JsonReader& part, Message& message, Request& request) {
@@ -55,6 +56,9 @@ void read_part(JsonReader& part, Message& message, Request& request) {
   } else if (type == "image_url") {
     read_image(part, message, request);
   } else if (type == "input_audio") {
+    if (!part.optional_object("input_audio")) {
+      part.refuse(part.path_of("input_audio"), part.path_of("input_audio") + " is missing");
+    }
     note_feature(request, Feature::audio, part.path());
   } else {
     part.refuse(
@@ -152,7 +156,7 @@ void read_message(JsonReader& reader, const RequestLimits& limits, bool is_last,
     note_feature(request, Feature::functions, reader.path_of("function_call"));
   }
   if (message.role == Role::tool && !reader.failed()) {
-    const bool old_form = !request.features.empty();
+    const bool old_form = request.uses(Feature::functions);
     if (auto id = reader.optional_string("tool_call_id", name_bytes)) {
       message.tool_call_id = std::move(*id);
     } else if (!old_form) {

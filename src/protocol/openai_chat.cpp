@@ -11,6 +11,7 @@ base::Result<Request> decode_chat(std::string_view body, const DecodeContext& co
   JsonReader::Failure failure;
   JsonReader reader(*object, failure);
   Request request;
+  request.form = ClientForm::chat;
   if (!read_messages(reader, context.limits, request)) {
     reader.refuse("messages",
                   "messages is missing; it must be a list of messages, as "
@@ -20,7 +21,7 @@ base::Result<Request> decode_chat(std::string_view body, const DecodeContext& co
   read_answer_shape(reader, context.limits, request);
   read_tokens_max(reader, context.limits, request, {"max_tokens", "max_completion_tokens"});
   read_chat_logprobs(reader, context.limits, request);
-  read_features(reader, request);
+  read_features(reader, context.limits, request);
   return finish_decode(reader, context, std::move(request));
 }
 

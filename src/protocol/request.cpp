@@ -1,5 +1,7 @@
 #include "protocol/request.hpp"
 
+#include <algorithm>
+
 namespace deepseek::protocol {
 
 std::string_view to_string(Role role) {
@@ -34,8 +36,19 @@ std::string_view to_string(Feature feature) {
       return "suffix (fill in the middle)";
     case Feature::web_search:
       return "web search";
+    case Feature::best_of:
+      return "best_of other than n";
+    case Feature::echo_logprobs:
+      return "echo together with logprobs";
+    case Feature::echo_tokens:
+      return "echo of a prompt given as token ids";
   }
   return "this field";
+}
+
+bool Request::uses(Feature feature) const {
+  return std::any_of(features.begin(), features.end(),
+                     [&](const FeatureUse& use) { return use.feature == feature; });
 }
 
 std::string Message::text() const {

@@ -24,6 +24,7 @@ struct TextPart {
 struct ImagePart {
   std::string
       url;  // A data: or https: URL; nobody fetches it before a backend that can see is chosen.
+  std::string detail = {};  // low, high, auto; as the client wrote it
 };
 using ContentPart = std::variant<TextPart, ImagePart>;
 
@@ -66,9 +67,24 @@ struct Sampling {
 
 enum class Operation { chat, completion };
 
+// Whose form the client speaks. Bytes of an upstream of OpenAI's form may pass to the client
+// unchanged only for the first two, and only there is Request::raw_body an OpenAI body.
+enum class ClientForm { chat, completions, other };
+
 // What not every backend can do. A decoder notes each use; local_support.hpp refuses what engines
 // of this machine lack.
-enum class Feature { tools, functions, response_format, audio, images, suffix, web_search };
+enum class Feature {
+  tools,
+  functions,
+  response_format,
+  audio,
+  images,
+  suffix,
+  web_search,
+  best_of,
+  echo_logprobs,  // echo together with logprobs
+  echo_tokens,    // echo of a prompt that was given as token ids
+};
 
 std::string_view to_string(Feature feature);
 
@@ -79,12 +95,17 @@ struct FeatureUse {
 
 struct Request {
   Operation operation = Operation::chat;
+  ClientForm form = ClientForm::other;
+  // The client's body, which the decoder has read and found valid; set by the frontend after it.
+  // Empty for a request that did not come as JSON over HTTP.
+  std::string raw_body;
   std::string model;                      // As the client named it; empty until a default is taken.
   std::vector<Message> messages;          // Operation::chat
   std::vector<Prompt> prompts;            // Operation::completion: one or several
   std::string prompt_field = "messages";  // the client's name of the field that holds it
   Sampling sampling;
   std::optional<std::int32_t> tokens_max;  // max_tokens, max_completion_tokens, max_new_tokens
+  bool tokens_max_assumed = false;         // the client gave none: it is the form's own default
   std::vector<std::string> stop;
   std::int32_t choices = 1;  // n; each prompt gets as many answers
   std::optional<std::int32_t>
@@ -99,6 +120,8 @@ struct Request {
   std::string reasoning_effort;             // as the client wrote it: low, high, max …; or empty
   std::vector<FeatureUse> features;         // in the order of the body, each feature once
   std::vector<std::string> unknown_fields;  // names that no decoder knows; the first 32
+
+  bool uses(Feature feature) const;
 
   // How many answers the client will see.
   std::size_t sequence_count() const {

@@ -1,6 +1,5 @@
 #include "protocol/request_fields.hpp"
 
-#include "protocol/local_support.hpp"
 #include "protocol/quote.hpp"
 
 #include <algorithm>
@@ -14,6 +13,9 @@ namespace deepseek::protocol {
 namespace {
 
 namespace json = boost::json;
+
+// Far beyond what any upstream takes; a bound against floods.
+constexpr Bound tools_bound{1024};
 
 // OpenAI's seed is any int64; ours is 64 bits, so a negative one keeps its bits.
 void read_seed(JsonReader& reader, Request& request) {
@@ -115,8 +117,56 @@ void read_thinking(JsonReader& reader, Request& request) {
   request.reasoning_effort = *effort;
 }
 
-bool is_non_empty_list(const json::value* value) {
-  return value != nullptr && !(value->is_array() && value->get_array().empty());
+// "none" and "auto" change nothing when there is nothing to choose from.
+bool is_harmless_choice(const json::value& choice) {
+  return choice.is_string() && (choice.get_string() == "none" || choice.get_string() == "auto");
+}
+
+// `tools` or `functions`; true when there are any.
+bool read_tool_list(JsonReader& reader, std::string_view name, const RequestLimits& limits) {
+  const json::value* value = reader.find(name);
+  if (value == nullptr || (value->is_array() && value->get_array().empty())) return false;
+  const json::array* list = reader.optional_list(name, tools_bound);
+  const Bound name_bytes{limits.name_bytes_max, "limits.name_bytes_max"};
+  for (std::size_t i = 0; list != nullptr && i < list->size() && !reader.failed(); ++i) {
+    auto tool = reader.object((*list)[i], entry_path(name, i));
+    if (!tool) break;
+    if (name == "functions") {
+      tool->optional_string("name", name_bytes);
+    } else if (auto function = tool->optional_object("function")) {
+      function->required_string("name", name_bytes);
+    }
+  }
+  return true;
+}
+
+void read_tools(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  if (read_tool_list(reader, "tools", limits)) note_feature(request, Feature::tools, "tools");
+  const json::value* choice = reader.find("tool_choice");
+  if (choice != nullptr && !choice->is_string() && !choice->is_object()) {
+    reader.refuse_value("tool_choice", "a string or an object", *choice);
+  } else if (choice != nullptr && !is_harmless_choice(*choice)) {
+    note_feature(request, Feature::tools, "tool_choice");
+  }
+  if (read_tool_list(reader, "functions", limits)) {
+    note_feature(request, Feature::functions, "functions");
+  }
+  const json::value* call = reader.find("function_call");
+  if (call != nullptr && !call->is_string() && !call->is_object()) {
+    reader.refuse_value("function_call", "a string or an object", *call);
+  } else if (call != nullptr && !is_harmless_choice(*call)) {
+    note_feature(request, Feature::functions, "function_call");
+  }
+}
+
+void read_modalities(JsonReader& reader, Request& request) {
+  const json::array* modalities = reader.optional_list("modalities", {16});
+  if (modalities == nullptr) return;
+  for (std::size_t i = 0; i < modalities->size(); ++i) {
+    reader.string((*modalities)[i], entry_path("modalities", i), {64});
+  }
+  const bool text_only = modalities->size() == 1 && (*modalities)[0] == "text";
+  if (!text_only) note_feature(request, Feature::audio, "modalities");
 }
 
 void read_response_format(JsonReader& reader, Request& request) {
@@ -124,6 +174,7 @@ void read_response_format(JsonReader& reader, Request& request) {
   if (!format) return;
   const std::string type = format->required_string("type", {64});
   if (type == "json_object" || type == "json_schema" || type == "grammar") {
+    format->optional_object("json_schema");
     note_feature(request, Feature::response_format, "response_format");
   } else if (type != "text") {
     format->refuse("response_format.type",
@@ -208,31 +259,29 @@ void note_feature(Request& request, Feature feature, std::string param) {
   request.features.push_back({feature, std::move(param)});
 }
 
-void read_features(JsonReader& reader, Request& request) {
-  if (is_non_empty_list(reader.find("tools"))) note_feature(request, Feature::tools, "tools");
-  // "none" and "auto" change nothing when there are no tools.
-  if (const json::value* choice = reader.find("tool_choice")) {
-    const bool harmless =
-        choice->is_string() && (choice->get_string() == "none" || choice->get_string() == "auto");
-    if (!harmless) note_feature(request, Feature::tools, "tool_choice");
-  }
-  if (is_non_empty_list(reader.find("functions"))) {
-    note_feature(request, Feature::functions, "functions");
-  }
-  if (const json::value* call = reader.find("function_call")) {
-    const bool harmless =
-        call->is_string() && (call->get_string() == "none" || call->get_string() == "auto");
-    if (!harmless) note_feature(request, Feature::functions, "function_call");
-  }
+void assume_tokens_max(Request& request, std::int32_t tokens_max) {
+  if (request.tokens_max) return;
+  request.tokens_max = tokens_max;
+  request.tokens_max_assumed = true;
+}
+
+void read_features(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  read_tools(reader, limits, request);
   read_response_format(reader, request);
-  if (reader.find("audio") != nullptr) note_feature(request, Feature::audio, "audio");
-  if (const json::value* modalities = reader.find("modalities")) {
-    const bool text_only = modalities->is_array() && modalities->get_array().size() == 1 &&
-                           modalities->get_array()[0] == "text";
-    if (!text_only) note_feature(request, Feature::audio, "modalities");
-  }
-  if (reader.find("web_search_options") != nullptr) {
+  if (reader.optional_object("audio")) note_feature(request, Feature::audio, "audio");
+  read_modalities(reader, request);
+  if (reader.optional_object("web_search_options")) {
     note_feature(request, Feature::web_search, "web_search_options");
+  }
+}
+
+void refuse_chat_features(JsonReader& reader, const Request& request) {
+  for (const FeatureUse& use : request.features) {
+    if (use.feature == Feature::images) continue;
+    reader.refuse(use.param,
+                  use.param + ": " + std::string(to_string(use.feature)) +
+                      " needs POST /v1/chat/completions; leave the field out here",
+                  base::ErrorCode::not_implemented);
   }
 }
 
@@ -263,8 +312,6 @@ base::Result<Request> finish_decode(JsonReader& reader, const DecodeContext& con
         "n");
   }
   request.unknown_fields = reader.unknown_fields(unknown_fields_max);
-  auto supported = check_local_support(request);
-  if (!supported) return supported.error();
   return request;
 }
 

@@ -27,8 +27,14 @@ void read_chat_logprobs(JsonReader& reader, const RequestLimits& limits, Request
 // messages; false when the field is absent.
 bool read_messages(JsonReader& reader, const RequestLimits& limits, Request& request);
 
-// tools, functions, response_format, audio …: noted in Request::features.
-void read_features(JsonReader& reader, Request& request);
+// Unset becomes the form's own default.
+void assume_tokens_max(Request& request, std::int32_t tokens_max);
+
+// tools, functions, response_format, audio …: checked in shape, noted in Request::features.
+void read_features(JsonReader& reader, const RequestLimits& limits, Request& request);
+// For forms that have no way to say them to a backend or to answer them; images are no such thing.
+void refuse_chat_features(JsonReader& reader, const Request& request);
+// Each feature once, with its first use.
 void note_feature(Request& request, Feature feature, std::string param);
 
 // A string, a list of strings, token ids, or a list of lists of them.
@@ -38,7 +44,7 @@ std::vector<Prompt> read_prompts(JsonReader& reader, std::string_view name, Boun
 // The model's name: from the body, else from the header, else empty.
 std::string read_model(JsonReader& reader, const DecodeContext& context);
 
-// The last step of each decoder: model, id, unknown fields, and what was refused.
+// The last step of each decoder: model, id, unknown fields.
 base::Result<Request> finish_decode(JsonReader& reader, const DecodeContext& context,
                                     Request request);
 

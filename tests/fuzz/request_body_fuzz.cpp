@@ -5,6 +5,7 @@
 #include "protocol/decode.hpp"
 #include "protocol/encode.hpp"
 #include "protocol/json.hpp"
+#include "protocol/openai_body.hpp"
 #include "protocol/sse.hpp"
 
 #include <cstddef>
@@ -38,6 +39,7 @@ void check_request(const Request& request, const RequestLimits& limits) {
   check(!request.sampling.temperature ||
         (*request.sampling.temperature >= 0 && *request.sampling.temperature <= 2));
   check(request.unknown_fields.size() <= 32);
+  check(parse_json(openai_body(request), RequestLimits()).has_value());
   Answer answer(request);
   answer.add(Delta{0, "text", "", {}, {}});
   answer.add(Finished());
