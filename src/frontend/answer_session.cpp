@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
+#include <optional>
 #include <utility>
 
 namespace deepseek::frontend {
@@ -16,10 +17,12 @@ namespace asio = boost::asio;
 using base::ErrorCode;
 
 AnswerSession::AnswerSession(Endpoint endpoint, protocol::Request request,
+                             const gateway::Caller& caller,
                              std::shared_ptr<const Snapshot> snapshot, io::HttpResponder& responder,
                              RequestRecord& record, Report report)
     : endpoint_(endpoint),
       request_(std::move(request)),
+      caller_(caller),
       snapshot_(std::move(snapshot)),
       responder_(responder),
       record_(record),
@@ -33,17 +36,16 @@ AnswerSession::~AnswerSession() {
 }
 
 asio::awaitable<void> AnswerSession::run() {
-  auto model = snapshot_->gateway->resolve(request_.model);
-  if (model.has_error()) {
-    co_await refuse(model.error());
+  const auto routed = snapshot_->gateway->route(request_, caller_);
+  if (routed.has_error()) {
+    co_await refuse(routed.error());
     co_return;
   }
-  request_.model = *model;
-  record_.model = *model;
+  record_.model = routed->label;
   record_.stream = request_.stream;
   watch_client();
   watch_deadline();
-  watch_->stream = snapshot_->gateway->start(request_, responder_.executor());
+  watch_->stream = snapshot_->gateway->start(request_, *routed, caller_, responder_.executor());
   if (given_up()) {
     watch_->stream->cancel();
     co_await refuse(base::make_error(ErrorCode::cancelled, "the answer was given up"));
@@ -85,8 +87,16 @@ void AnswerSession::report(int status, std::string_view error) {
   report_();
 }
 
+// Why this backend: for whoever wonders where an answer comes from.
+void AnswerSession::add_route_note(io::HttpResponse& response) const {
+  if (!watch_->stream) return;
+  std::string note = watch_->stream->route_note();
+  if (!note.empty()) response.fields.add("DeepSeek-Route", std::move(note));
+}
+
 asio::awaitable<void> AnswerSession::run_whole() {
   protocol::Answer answer(request_);
+  std::optional<std::string> body;
   for (;;) {
     auto events = co_await watch_->stream->read();
     if (events.has_error()) {
@@ -96,17 +106,24 @@ asio::awaitable<void> AnswerSession::run_whole() {
     if (events->empty()) break;
     for (protocol::Event& event : *events) {
       record_.note(event, base::now());
-      answer.add(std::move(event));
+      if (auto* verbatim = std::get_if<protocol::Verbatim>(&event)) {
+        body = std::move(verbatim->bytes);
+      } else {
+        answer.add(std::move(event));
+      }
     }
   }
-  const auto head = make_answer_head(endpoint_, record_.model);
-  auto response = json_response(200, answer_body(endpoint_, head, request_, answer), record_.id);
+  if (!body) {
+    const auto head = make_answer_head(endpoint_, request_.model);
+    body = answer_body(endpoint_, head, request_, answer);
+  }
+  auto response = json_response(200, std::move(*body), record_.id);
+  add_route_note(response);
   report(200);
   [[maybe_unused]] auto sent = co_await responder_.send(std::move(response));
 }
 
 asio::awaitable<void> AnswerSession::run_stream() {
-  encoder_ = make_stream_encoder(endpoint_, make_answer_head(endpoint_, record_.model), request_);
   last_write_ = base::now();
   io::TaskGroup companions(responder_.executor());
   if (snapshot_->keep_alive_comment.count() > 0) {
@@ -126,8 +143,46 @@ asio::awaitable<void> AnswerSession::run_stream() {
   if (failure) std::rethrow_exception(failure);
 }
 
+// Adds what the client shall see of an event. An answer that began with an upstream's own frames
+// and goes on with events keeps the head of those frames.
+void AnswerSession::take(const protocol::Event& event, std::string& piece) {
+  if (const auto* verbatim = std::get_if<protocol::Verbatim>(&event)) {
+    verbatim_ = true;
+    piece += verbatim->bytes;
+    return;
+  }
+  if (const auto* resumed = std::get_if<protocol::Resumed>(&event)) {
+    verbatim_ = false;
+    protocol::AnswerHead head = make_answer_head(endpoint_, resumed->model);
+    head.id = resumed->id;
+    head.created = resumed->created;
+    head.resumed = true;
+    encoder_ = make_stream_encoder(endpoint_, head, request_);
+    return;
+  }
+  if (verbatim_) return;
+  if (!encoder_) {
+    encoder_ = make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
+  }
+  frames_.clear();
+  encoder_->on_event(event, frames_);
+  for (const std::string& frame : frames_) piece += frame;
+}
+
+// The end of a stream that had no events is still an end.
+std::string AnswerSession::stream_end() {
+  std::string piece;
+  if (verbatim_) return piece;
+  if (!encoder_) {
+    encoder_ = make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
+  }
+  frames_.clear();
+  encoder_->finish(frames_);
+  for (const std::string& frame : frames_) piece += frame;
+  return piece;
+}
+
 asio::awaitable<void> AnswerSession::forward_events() {
-  std::vector<std::string> frames;
   for (;;) {
     reading_ = true;
     auto events = co_await watch_->stream->read();
@@ -139,18 +194,16 @@ asio::awaitable<void> AnswerSession::forward_events() {
       co_await refuse(events.error());
       co_return;
     }
-    frames.clear();
+    std::string piece;
     for (const protocol::Event& event : *events) {
       record_.note(event, base::now());
-      encoder_->on_event(event, frames);
+      take(event, piece);
     }
     const bool ended = events->empty();
     if (ended) {
-      encoder_->finish(frames);
+      piece = stream_end();
       report(200);
     }
-    std::string piece;
-    for (const std::string& frame : frames) piece += frame;
     if (!piece.empty()) {
       const bool taken = co_await write(std::move(piece));
       if (!taken) co_return;
@@ -184,7 +237,9 @@ asio::awaitable<void> AnswerSession::send_keep_alives() {
 asio::awaitable<bool> AnswerSession::write(std::string piece) {
   last_write_ = base::now();
   if (!responder_.started()) {
-    auto started = co_await responder_.start(stream_response(record_.id));
+    auto head = stream_response(record_.id);
+    add_route_note(head);
+    auto started = co_await responder_.start(std::move(head));
     if (started.has_error()) watch_->client_gone = true;
   }
   if (!watch_->client_gone) {
@@ -213,10 +268,14 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
     [[maybe_unused]] auto sent = co_await responder_.send(error_response(error, record_.id));
     co_return;
   }
-  std::vector<std::string> frames;
-  encoder_->fail(error, frames);
   std::string piece;
-  for (const std::string& frame : frames) piece += frame;
+  if (encoder_ && !verbatim_) {
+    frames_.clear();
+    encoder_->fail(error, frames_);
+    for (const std::string& frame : frames_) piece += frame;
+  } else {
+    piece = protocol::error_frame(error);
+  }
   const bool taken = co_await write(std::move(piece));
   if (!taken) co_return;
   [[maybe_unused]] auto finished = co_await responder_.finish();

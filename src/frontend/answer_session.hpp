@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace deepseek::frontend {
 
@@ -25,8 +26,8 @@ class AnswerSession {
   // Called once, when status and usage are known and before the last bytes are written.
   using Report = std::function<void()>;
 
-  // `responder` and `record` outlive the session.
-  AnswerSession(Endpoint endpoint, protocol::Request request,
+  // `responder`, `record` and what `caller` refers to outlive the session.
+  AnswerSession(Endpoint endpoint, protocol::Request request, const gateway::Caller& caller,
                 std::shared_ptr<const Snapshot> snapshot, io::HttpResponder& responder,
                 RequestRecord& record, Report report);
   ~AnswerSession();
@@ -48,6 +49,9 @@ class AnswerSession {
   void report(int status, std::string_view error = {});
   bool given_up();
 
+  void add_route_note(io::HttpResponse& response) const;
+  void take(const protocol::Event& event, std::string& piece);
+  std::string stream_end();
   boost::asio::awaitable<void> run_whole();
   boost::asio::awaitable<void> run_stream();
   boost::asio::awaitable<void> forward_events();
@@ -57,6 +61,7 @@ class AnswerSession {
 
   const Endpoint endpoint_;
   protocol::Request request_;
+  const gateway::Caller caller_;
   const std::shared_ptr<const Snapshot> snapshot_;
   io::HttpResponder& responder_;
   RequestRecord& record_;
@@ -66,6 +71,8 @@ class AnswerSession {
   boost::asio::steady_timer silence_;
   io::Event written_;
   std::unique_ptr<protocol::StreamEncoder> encoder_;
+  std::vector<std::string> frames_;  // of one event, between calls of the encoder
+  bool verbatim_ = false;            // the upstream's own frames are passed; the encoder rests
   base::TimePoint last_write_{};
   bool reading_ = false;  // waiting for events: a comment may be written
   bool writing_ = false;  // a comment is being written: events must wait

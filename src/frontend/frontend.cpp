@@ -44,6 +44,34 @@ class ClientWatch {
   io::HttpResponder& responder_;
 };
 
+// Pages for people and probes ask for no key.
+bool needs_key(Endpoint endpoint) {
+  return endpoint != Endpoint::root && endpoint != Endpoint::web_file &&
+         endpoint != Endpoint::health && endpoint != Endpoint::ready;
+}
+
+base::Result<const access::Tenant*> authenticate(const access::KeyTable& keys,
+                                                 const io::HttpFields& fields) {
+  if (keys.needs_key() && (fields.count("authorization") > 1 || fields.count("x-api-key") > 1)) {
+    return base::make_error(ErrorCode::unauthenticated,
+                            "the header with the key is there twice; send it once");
+  }
+  return keys.authenticate({fields.find("authorization"), fields.find("x-api-key")});
+}
+
+// What it refers to lives as long as the request.
+gateway::Caller make_caller(const access::Tenant& tenant, const io::HttpFields& fields,
+                            base::TimePoint arrived) {
+  gateway::Caller caller;
+  caller.tenant = tenant.name;
+  caller.headers.context = &fields;
+  caller.headers.find = [](const void* context, std::string_view name) {
+    return static_cast<const io::HttpFields*>(context)->find(name);
+  };
+  caller.arrived = arrived;
+  return caller;
+}
+
 io::HttpResponse models_page(const Snapshot& snapshot, const RequestRecord& record) {
   std::vector<protocol::ModelCard> cards;
   for (const auto& entry : snapshot.gateway->models()) cards.push_back(card(entry));
@@ -69,9 +97,15 @@ Frontend::Frontend(Options options, std::shared_ptr<const Snapshot> snapshot)
 base::Result<std::uint64_t> Frontend::accept_head(const io::HttpRequest& request) {
   auto route = find_endpoint(request.method, request.path);
   if (route.has_error()) return route.error();
+  const auto snapshot = snapshot_.get();
+  // Before the body is read: who may not ask costs no more than the head.
+  if (needs_key(route->row->endpoint)) {
+    auto tenant = authenticate(*snapshot->keys, request.fields);
+    if (tenant.has_error()) return tenant.error();
+  }
   auto form = check_body_form(*route->row, request);
   if (form.has_error()) return form.error();
-  const std::uint64_t body_max = snapshot_.get()->body_max;
+  const std::uint64_t body_max = snapshot->body_max;
   return route->row->body == BodyForm::none ? std::min(body_max, ignored_body_max) : body_max;
 }
 
@@ -141,6 +175,11 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
 asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& request,
                                        io::HttpResponder& responder, RequestRecord& record) {
   const auto snapshot = snapshot_.get();
+  auto tenant = authenticate(*snapshot->keys, request.fields);
+  if (tenant.has_error()) {
+    co_await send_error(responder, tenant.error(), record);
+    co_return;
+  }
   const protocol::DecodeContext context{
       snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id};
   auto decoded = decode_request(route.row->endpoint, request, context);
@@ -149,14 +188,20 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
     co_return;
   }
   decoded->raw_body = std::move(request.body);
-  AnswerSession session(route.row->endpoint, std::move(*decoded), snapshot, responder, record,
-                        [this, &record] { report(record); });
+  const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
+  AnswerSession session(route.row->endpoint, std::move(*decoded), caller, snapshot, responder,
+                        record, [this, &record] { report(record); });
   co_await session.run();
 }
 
 asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record) {
   const auto snapshot = snapshot_.get();
+  auto tenant = authenticate(*snapshot->keys, request.fields);
+  if (tenant.has_error()) {
+    co_await send_error(responder, tenant.error(), record);
+    co_return;
+  }
   const protocol::DecodeContext context{
       snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id};
   auto decoded = protocol::decode_embeddings(request.body, context);
@@ -171,9 +216,14 @@ asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpRe
   }
   decoded->model = *model;
   record.model = *model;
-  const auto call = snapshot->gateway->embed(*decoded, responder.executor());
-  const ClientWatch watch(responder, *call);
-  auto result = co_await call->result();
+  const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
+  auto call = snapshot->gateway->embed(*decoded, caller, responder.executor());
+  if (call.has_error()) {
+    co_await send_error(responder, call.error(), record);
+    co_return;
+  }
+  const ClientWatch watch(responder, **call);
+  auto result = co_await (*call)->result();
   if (result.has_error()) {
     co_await send_error(responder, result.error(), record);
     co_return;

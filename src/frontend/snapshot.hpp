@@ -4,6 +4,7 @@
 // The holder may be read and replaced from any thread. A request keeps what it took to its end.
 #pragma once
 
+#include "access/key_table.hpp"
 #include "gateway/gateway.hpp"
 #include "protocol/request_limits.hpp"
 
@@ -17,6 +18,7 @@ namespace deepseek::frontend {
 
 struct Snapshot {
   std::shared_ptr<const gateway::Gateway> gateway;
+  std::shared_ptr<const access::KeyTable> keys = std::make_shared<access::KeyTable>();
   protocol::RequestLimits limits;
   std::uint64_t body_max = 16u << 20;
   std::chrono::milliseconds keep_alive_comment{10'000};  // 0: none

@@ -196,8 +196,16 @@ class Harness {
   Harness() { rebuild(); }
 
   void rebuild() {
-    snapshot.gateway = std::make_shared<gateway::Gateway>(gateway::Gateway::Options{
-        {{"tiny", 1'700'000'000, "deepseek-server", &backend}}, {{"vendor/tiny", "tiny"}}, "tiny"});
+    gateway::Gateway::Options gateway;
+    gateway.models = {{"tiny", 1'700'000'000, "deepseek-server", &target}};
+    gateway.aliases = {{"vendor/tiny", "tiny"}};
+    gateway.default_model = "tiny";
+    gateway.routes.resize(1);
+    gateway.routes[0].rule.model = "tiny";
+    gateway.routes[0].group.targets = {&target};
+    // A failure here is the client's to see: nothing is tried twice.
+    gateway.run.plan.retry.retries_max = 0;
+    snapshot.gateway = std::make_shared<gateway::Gateway>(std::move(gateway));
     Frontend::Options options;
     options.version = "1.2.3";
     options.observer = &observer;
@@ -220,6 +228,7 @@ class Harness {
   boost::asio::io_context context{1};
   Script script{context.get_executor()};
   FakeBackend backend{script};
+  gateway::Target target{{"tiny"}, backend};
   FakeObserver observer;
   FakeResponder responder{context.get_executor()};
   Snapshot snapshot;

@@ -52,6 +52,9 @@ class EventStream {
 
   // After an error of read().
   virtual AttemptFailure failure() const = 0;
+  // From the first events on: which backends answered and why they were chosen, in plain words for
+  // a header; empty from a single backend.
+  virtual std::string route_note() const { return {}; }
 };
 
 struct EmbeddingResult {
@@ -90,6 +93,12 @@ class Backend {
   virtual std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
                                                boost::asio::any_io_executor executor) = 0;
   virtual BackendStatus status() const = 0;  // any thread; never blocks on I/O
+  // How long a prompt of so many tokens would wait for its first token, as far as the backend knows
+  // by itself; 0 where it knows nothing. Any thread; cheap.
+  virtual base::Milliseconds expected_first_token(std::int64_t prompt_tokens) const {
+    (void)prompt_tokens;
+    return base::Milliseconds(0);
+  }
 };
 
 }  // namespace deepseek::gateway

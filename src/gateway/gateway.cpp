@@ -1,6 +1,12 @@
 #include "gateway/gateway.hpp"
 
+#include "gateway/balance/prefix_blocks.hpp"
+#include "gateway/balance/stable_hash.hpp"
+#include "base/random.hpp"
+#include "gateway/route/request_facts.hpp"
+
 #include <algorithm>
+#include <utility>
 
 namespace deepseek::gateway {
 
@@ -39,9 +45,44 @@ std::string_view to_string(BackendState state) {
   return "unknown";
 }
 
+namespace {
+
+// Does a pattern of a rule let this name in?
+bool names(const RouteRule& rule, std::string_view model) {
+  RouteRule only_model;
+  only_model.model = rule.model;
+  protocol::Request request;
+  request.model = model;
+  RouteFacts facts(request, {}, {}, 0);
+  return match_route(std::span(&only_model, 1), facts) == 0;
+}
+
+RouteGroup::Price price_by(std::vector<TokenPrices> prices) {
+  return [prices = std::move(prices)](std::size_t index, const RequestTraits& traits) {
+    if (index >= prices.size()) return 0.0;
+    TokenAmounts amounts;
+    amounts.input = static_cast<std::uint64_t>(traits.prompt_tokens);
+    amounts.output = static_cast<std::uint64_t>(traits.total_tokens - traits.prompt_tokens);
+    return price_of(prices[index], amounts, base::unix_seconds());
+  };
+}
+
+// Strategies that ask how large a request is.
+bool counts_tokens(const RouteGroupOptions& group) {
+  return group.strategy == StrategyKind::least_work || group.strategy == StrategyKind::cheapest ||
+         group.first_token_goal.count() > 0;
+}
+
+}  // namespace
+
 Gateway::Gateway(Options options) : options_(std::move(options)) {
   std::sort(options_.models.begin(), options_.models.end(),
             [](const Model& left, const Model& right) { return left.id < right.id; });
+  for (Route& route : options_.routes) {
+    rules_.push_back(route.rule);
+    groups_.push_back(std::make_unique<RouteGroup>(std::move(route.group)));
+    if (!route.prices.empty()) groups_.back()->set_price(price_by(std::move(route.prices)));
+  }
 }
 
 const Gateway::Model* Gateway::find(std::string_view id) const {
@@ -51,11 +92,30 @@ const Gateway::Model* Gateway::find(std::string_view id) const {
   return found != options_.models.end() && found->id == id ? &*found : nullptr;
 }
 
-base::Result<std::string> Gateway::resolve(std::string_view name) const {
-  const std::string wanted(name.empty() ? std::string_view(options_.default_model) : name);
+bool Gateway::any_route(std::string_view model) const {
+  return std::any_of(rules_.begin(), rules_.end(), [this, model](const RouteRule& rule) {
+    const RouteGroup& group = *groups_[static_cast<std::size_t>(&rule - rules_.data())];
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (group.target(i).serves(model)) return names(rule, model);
+    }
+    return false;
+  });
+}
+
+std::string Gateway::canonical(std::string_view name) const {
+  std::string wanted(name.empty() ? std::string_view(options_.default_model) : name);
   if (find(wanted) != nullptr) return wanted;
   const auto alias = options_.aliases.find(wanted);
-  if (alias != options_.aliases.end() && find(alias->second) != nullptr) return alias->second;
+  return alias == options_.aliases.end() ? wanted : alias->second;
+}
+
+base::Result<std::string> Gateway::resolve(std::string_view name) const {
+  std::string model = canonical(name);
+  if (any_route(model)) return model;
+  return unknown_model(name);
+}
+
+base::Error Gateway::unknown_model(std::string_view name) const {
   if (name.empty()) {
     return base::make_error(ErrorCode::model_not_found,
                             "The request names no model and no default model is configured.",
@@ -70,14 +130,83 @@ base::Result<std::string> Gateway::resolve(std::string_view name) const {
   return base::make_error(ErrorCode::model_not_found, std::move(message), "model");
 }
 
-std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request,
-                                            asio::any_io_executor executor) const {
-  return find(request.model)->backend->start({request, std::move(executor)});
+base::Result<Gateway::Routed> Gateway::route(protocol::Request& request,
+                                             const Caller& caller) const {
+  std::string asked = std::exchange(request.model, canonical(request.model));
+  if (request.model.empty()) return unknown_model(asked);
+  RouteFacts facts(request, caller.tenant, caller.headers, base::unix_seconds());
+  const int index = match_route(rules_, facts);
+  if (index < 0) {
+    if (!any_route(request.model)) return unknown_model(asked);
+    return base::make_error(ErrorCode::model_not_found,
+                            "No route takes this request for the model \"" +
+                                shorten(request.model) +
+                                "\": routes may ask for a tenant, headers, features, a prompt's "
+                                "length, a language or a time of day.",
+                            "model");
+  }
+  const auto at = static_cast<std::size_t>(index);
+  const RouteRule& rule = rules_[at];
+  Routed routed;
+  routed.group = groups_[at].get();
+  const Model* const known = find(request.model);
+  routed.label = known != nullptr ? std::string_view(known->id) : std::string_view(rule.model);
+  return routed;
 }
 
-std::unique_ptr<EmbeddingCall> Gateway::embed(const protocol::EmbeddingRequest& request,
-                                              asio::any_io_executor executor) const {
-  return find(request.model)->backend->embed(request, std::move(executor));
+RequestTraits Gateway::traits_of(const protocol::Request& request, const RouteGroup& group,
+                                 std::string_view tenant) const {
+  RequestTraits traits;
+  if (counts_tokens(group.options())) {
+    traits.prompt_tokens = estimate_prompt_tokens(request);
+    traits.total_tokens = traits.prompt_tokens +
+                          request.tokens_max.value_or(static_cast<int>(output_tokens_guess));
+  }
+  if (group.options().strategy == StrategyKind::consistent_hash) {
+    // A user's requests stay together; without one, those with the same beginning.
+    const std::string& user = request.user_id.empty() ? request.user : request.user_id;
+    if (!user.empty()) {
+      traits.hash_key = stable_hash(user, prefix_seed(request.model, tenant));
+    } else {
+      PrefixBlocks blocks(prefix_seed(request.model, tenant));
+      add_prompt(blocks, request);
+      traits.hash_key = blocks.blocks().empty() ? base::random_bits() : blocks.blocks().front();
+    }
+  }
+  return traits;
+}
+
+std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, const Routed& routed,
+                                            const Caller& caller,
+                                            asio::any_io_executor executor) const {
+  RunContext context{options_.run, *routed.group};
+  context.traits = traits_of(request, *routed.group, caller.tenant);
+  context.tenant = caller.tenant;
+  context.arrived = caller.arrived == base::TimePoint{} ? base::now() : caller.arrived;
+  context.observer = options_.observer;
+  if (routed.group->reads_prefixes()) {
+    PrefixBlocks blocks(prefix_seed(request.model, caller.tenant));
+    add_prompt(blocks, request);
+    context.prefix_blocks.assign(blocks.blocks().begin(), blocks.blocks().end());
+  }
+  return std::make_unique<AnswerRun>(request, std::move(context), std::move(executor));
+}
+
+base::Result<std::unique_ptr<EmbeddingCall>> Gateway::embed(
+    const protocol::EmbeddingRequest& request, const Caller& caller,
+    asio::any_io_executor executor) const {
+  protocol::Request asked;
+  asked.model = request.model;
+  const auto routed = route(asked, caller);
+  if (routed.has_error()) return routed.error();
+  RouteGroup& group = *routed->group;
+  auto selected = group.select(group.unable(request.model), {}, base::random_bits(), base::now());
+  if (auto* nobody = std::get_if<RouteGroup::Nobody>(&selected)) {
+    return base::make_error(ErrorCode::unavailable,
+                            "No backend can embed now: " + nobody->why + ".");
+  }
+  auto& chosen = std::get<RouteGroup::Selected>(selected);
+  return chosen.use.target()->backend().embed(request, std::move(executor));
 }
 
 std::vector<ModelEntry> Gateway::models() const {
@@ -86,17 +215,20 @@ std::vector<ModelEntry> Gateway::models() const {
     entries.push_back({model.id, "", model.created, model.owner});
   }
   for (const auto& [alias, id] : options_.aliases) {
-    const Model* const model = find(id);
     // A model's own name wins over an alias of the same name.
-    if (model == nullptr || find(alias) != nullptr) continue;
-    entries.push_back({alias, id, model->created, model->owner});
+    if (find(alias) != nullptr || !any_route(id)) continue;
+    const Model* const model = find(id);
+    entries.push_back({alias, id, model == nullptr ? 0 : model->created,
+                       model == nullptr ? "deepseek-server" : model->owner});
   }
   return entries;
 }
 
 std::vector<Gateway::ModelStatus> Gateway::status() const {
   std::vector<ModelStatus> all;
-  for (const Model& model : options_.models) all.push_back({model.id, model.backend->status()});
+  for (const Model& model : options_.models) {
+    if (model.engine != nullptr) all.push_back({model.id, model.engine->backend().status()});
+  }
   return all;
 }
 

@@ -1,11 +1,16 @@
-// The gateway: from a model's name to the backend that answers. Routes, attempts and continuation
-// grow here.
+// The gateway: from a request to the backends that may answer it, and to its answer.
 //
-// Built by main() with its models and backends; afterwards immutable, so any I/O thread may use it
-// without a lock.
+// Made for one configuration, from targets that outlive it; the names, rules and options in it
+// never change, so any I/O thread may use it. A reload makes another one; requests that run keep
+// theirs.
 #pragma once
 
+#include "gateway/answer_run.hpp"
+#include "gateway/attempt_record.hpp"
 #include "gateway/backend.hpp"
+#include "gateway/route/price.hpp"
+#include "gateway/route/route_match.hpp"
+#include "gateway/route_group.hpp"
 
 #include <cstdint>
 #include <map>
@@ -23,31 +28,57 @@ struct ModelEntry {
   std::string owner;         // `owned_by`
 };
 
+// Who asks, beside the request itself.
+struct Caller {
+  std::string_view tenant = "default";
+  HeaderLookup headers{};
+  base::TimePoint arrived{};
+};
+
 class Gateway {
  public:
   struct Model {
     std::string id;
     std::int64_t created = 0;
     std::string owner = "deepseek-server";
-    Backend* backend = nullptr;  // not owned; outlives the gateway
+    Target* engine = nullptr;  // of a local model; not owned; null for one that others serve
+  };
+  struct Route {
+    RouteRule rule;
+    RouteGroupOptions group;
+    std::vector<TokenPrices> prices;  // of each target of the group; empty: none cost anything
   };
   struct Options {
-    std::vector<Model> models;
+    std::vector<Model> models;                   // that are listed
     std::map<std::string, std::string> aliases;  // alias → model id
     std::string default_model;
+    std::vector<Route> routes;  // the first that fits is taken
+    RunOptions run{};
+    AttemptObserver* observer = nullptr;  // not owned; may be null
   };
   explicit Gateway(Options options);
 
-  // The model's own id for a name or alias (empty name: the default model); model_not_found
-  // otherwise, with the names that exist.
+  // A model's own id for a name or alias (empty name: the default model), if a route may answer
+  // for it; model_not_found otherwise, with the names that exist.
   base::Result<std::string> resolve(std::string_view name) const;
 
-  // Starts the answer to a request whose model is one that resolve() gave. The request outlives
-  // the stream, which belongs to a coroutine on `executor`.
-  std::unique_ptr<EventStream> start(const protocol::Request& request,
+  // Where a request goes.
+  struct Routed {
+    RouteGroup* group = nullptr;
+    std::string_view label;  // of metrics: the model's name, or the pattern that let it in
+  };
+  // Puts the model's own name for an alias or none into `request`. Errors as resolve(), and
+  // model_not_found when no rule takes such a request.
+  base::Result<Routed> route(protocol::Request& request, const Caller& caller) const;
+
+  // Starts the answer. The request outlives the stream, which belongs to a coroutine on `executor`.
+  std::unique_ptr<EventStream> start(const protocol::Request& request, const Routed& routed,
+                                     const Caller& caller,
                                      boost::asio::any_io_executor executor) const;
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
-                                       boost::asio::any_io_executor executor) const;
+  // Errors: those of route(), and unavailable.
+  base::Result<std::unique_ptr<EmbeddingCall>> embed(const protocol::EmbeddingRequest& request,
+                                                     const Caller& caller,
+                                                     boost::asio::any_io_executor executor) const;
 
   std::vector<ModelEntry> models() const;  // models first, then aliases, each group by name
 
@@ -55,11 +86,19 @@ class Gateway {
     std::string model;
     BackendStatus status;
   };
-  std::vector<ModelStatus> status() const;
+  std::vector<ModelStatus> status() const;  // of local models
 
  private:
   const Model* find(std::string_view id) const;
+  std::string canonical(std::string_view name) const;
+  bool any_route(std::string_view model) const;
+  base::Error unknown_model(std::string_view name) const;
+  RequestTraits traits_of(const protocol::Request& request, const RouteGroup& group,
+                          std::string_view tenant) const;
+
   Options options_;
+  std::vector<RouteRule> rules_;
+  std::vector<std::unique_ptr<RouteGroup>> groups_;  // of each rule
 };
 
 }  // namespace deepseek::gateway

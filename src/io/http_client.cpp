@@ -214,15 +214,22 @@ base::TimePoint share_of(base::TimePoint deadline, std::size_t addresses_left) {
 
 asio::awaitable<Result<tcp::socket>> connect_any(asio::any_io_executor executor, std::string name,
                                                  Resolver::Addresses addresses,
-                                                 base::TimePoint deadline) {
+                                                 base::TimePoint deadline,
+                                                 std::shared_ptr<ConnectStop> stop) {
   error_code last = asio::error::host_not_found;
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
+  for (std::size_t i = 0; i < addresses.size() && !stop->pulled(); ++i) {
     const auto attempt = std::make_shared<Attempt>(executor);
     const base::TimePoint until = share_of(deadline, addresses.size() - i);
+    stop->arm([weak = std::weak_ptr(attempt)] {
+      error_code ignored;
+      if (const auto pending = weak.lock()) pending->socket.close(ignored);
+    });
     last = co_await connect_one(attempt, addresses[i], until);
-    if (!last) co_return std::move(attempt->socket);
+    stop->arm({});
+    if (!last && !stop->pulled()) co_return std::move(attempt->socket);
     if (last == asio::error::operation_aborted) break;
   }
+  if (stop->pulled()) last = asio::error::operation_aborted;
   if (last == asio::error::operation_aborted) {
     co_return make_error(ErrorCode::cancelled, name + ": connecting was cancelled");
   }
@@ -237,16 +244,17 @@ asio::awaitable<Result<tcp::socket>> connect_any(asio::any_io_executor executor,
 
 asio::awaitable<Result<std::unique_ptr<HttpClient>>> HttpClient::connect(
     asio::any_io_executor executor, HttpUrl url, HttpClientOptions options,
-    base::TimePoint deadline, Resolver* resolver) {
+    base::TimePoint deadline, Resolver* resolver, std::shared_ptr<ConnectStop> stop) {
+  if (!stop) stop = std::make_shared<ConnectStop>();
   if (url.secure && !options.trust) {
     co_return make_error(ErrorCode::invalid_request,
                          url.authority() + ": https needs trusted certificates");
   }
   std::optional<Resolver> own;
   if (resolver == nullptr) resolver = &own.emplace(executor);
-  auto addresses = co_await resolver->resolve(url, deadline);
+  auto addresses = co_await resolver->resolve(url, deadline, stop);
   if (addresses.has_error()) co_return addresses.error();
-  auto socket = co_await connect_any(executor, url.authority(), *addresses, deadline);
+  auto socket = co_await connect_any(executor, url.authority(), *addresses, deadline, stop);
   if (socket.has_error()) co_return socket.error();
   error_code ignored;
   socket->set_option(tcp::no_delay(true), ignored);
@@ -259,9 +267,12 @@ asio::awaitable<Result<std::unique_ptr<HttpClient>>> HttpClient::connect(
       std::make_shared<HttpConnection>(std::move(*socket), std::move(transport), idle_watch_max);
   if (secure) {
     state->connection->set_deadline(deadline);
+    stop->arm([connection = state->connection] { connection->cut(); });
     auto status = co_await state->connection->handshake();
+    stop->arm({});
     state->connection->clear_deadline();
     if (status != InputStatus::data) {
+      if (stop->pulled()) co_return state->fail(ErrorCode::cancelled, "connecting", " was cancelled");
       if (status == InputStatus::timed_out) co_return state->fail(status, "the TLS handshake");
       co_return state->fail(ErrorCode::upstream_failed, "the TLS handshake",
                             " failed: " + state->connection->transport_problem());

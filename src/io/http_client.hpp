@@ -12,6 +12,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "io/connect_stop.hpp"
 #include "io/http_message.hpp"
 #include "io/http_url.hpp"
 #include "io/resolver.hpp"
@@ -25,6 +26,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace deepseek::io {
 
@@ -65,7 +67,8 @@ class HttpClient {
   // for this connection alone.
   static boost::asio::awaitable<base::Result<std::unique_ptr<HttpClient>>> connect(
       boost::asio::any_io_executor executor, HttpUrl url, HttpClientOptions options,
-      base::TimePoint deadline, Resolver* resolver = nullptr);
+      base::TimePoint deadline, Resolver* resolver = nullptr,
+      std::shared_ptr<ConnectStop> stop = nullptr);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;

@@ -28,8 +28,9 @@ std::unique_ptr<HttpClient> HttpPool::take_kept() {
 }
 
 asio::awaitable<base::Result<std::unique_ptr<HttpClient>>> HttpPool::connect(
-    base::TimePoint deadline) {
-  auto client = co_await HttpClient::connect(executor_, url_, options_, deadline, &resolver_);
+    base::TimePoint deadline, std::shared_ptr<ConnectStop> stop) {
+  auto client = co_await HttpClient::connect(executor_, url_, options_, deadline, &resolver_,
+                                             std::move(stop));
   co_return client;
 }
 

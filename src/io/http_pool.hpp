@@ -30,7 +30,7 @@ class HttpPool {
   std::unique_ptr<HttpClient> take_kept();
   // A new connection. Errors as HttpClient::connect().
   boost::asio::awaitable<base::Result<std::unique_ptr<HttpClient>>> connect(
-      base::TimePoint deadline);
+      base::TimePoint deadline, std::shared_ptr<ConnectStop> stop = nullptr);
   // Keeps it if it may be used again, else closes it.
   void give_back(std::unique_ptr<HttpClient> client);
 

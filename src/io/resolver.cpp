@@ -74,7 +74,8 @@ Resolver::~Resolver() {
 }
 
 asio::awaitable<Result<Resolver::Addresses>> Resolver::resolve(HttpUrl url,
-                                                               base::TimePoint deadline) {
+                                                               base::TimePoint deadline,
+                                                               std::shared_ptr<ConnectStop> stop) {
   error_code code;
   const auto numeric = asio::ip::make_address(url.host, code);
   if (!code) co_return Addresses{tcp::endpoint(numeric, url.port)};
@@ -88,6 +89,7 @@ asio::awaitable<Result<Resolver::Addresses>> Resolver::resolve(HttpUrl url,
   if (!known.running) state->start(key, url);
   const auto timer = std::make_shared<asio::steady_timer>(state->executor, deadline);
   bool cancelled = false;
+  stop->arm([timer] { timer->cancel(); });
   while (state->names[key].running && base::now() < deadline && !cancelled) {
     state->names[key].waiters.push_back(timer);
     try {
@@ -96,8 +98,9 @@ asio::awaitable<Result<Resolver::Addresses>> Resolver::resolve(HttpUrl url,
       cancelled = true;
     }
     const auto asked = co_await asio::this_coro::cancellation_state;
-    cancelled = cancelled || asked.cancelled() != asio::cancellation_type::none;
+    cancelled = cancelled || stop->pulled() || asked.cancelled() != asio::cancellation_type::none;
   }
+  stop->arm({});
   if (cancelled) {
     co_return base::make_error(ErrorCode::cancelled,
                                url.authority() + ": connecting was cancelled");

@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "io/connect_stop.hpp"
 #include "io/http_url.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -30,7 +31,8 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   // At least one address. Errors: unavailable, deadline_exceeded, cancelled.
-  boost::asio::awaitable<base::Result<Addresses>> resolve(HttpUrl url, base::TimePoint deadline);
+  boost::asio::awaitable<base::Result<Addresses>> resolve(HttpUrl url, base::TimePoint deadline,
+                                                          std::shared_ptr<ConnectStop> stop);
 
  private:
   struct State;

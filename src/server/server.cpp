@@ -1,7 +1,6 @@
 #include "server/server.hpp"
 
 #include "base/version.hpp"
-#include "gateway/model_check.hpp"
 #include "io/systemd_notify.hpp"
 #include "server/configuration_loader.hpp"
 
@@ -40,35 +39,17 @@ Server::~Server() {
 
 base::Result<void> Server::prepare() {
   threads_ = std::make_unique<io::IoThreads>(io_thread_count(configuration_));
-  auto made = make_backends();
+  auto made = backends_.emplace(*threads_, sink_).make(configuration_, paths_);
   if (made.has_error()) return made.error();
+  auto snapshot = make_snapshot(configuration_, *backends_, nullptr);
+  if (snapshot.has_error()) return snapshot.error();
   frontend::Frontend::Options options;
   options.version = base::version();
   options.logger = base::Logger(sink_, "frontend");
   options.observer = &observer_;
-  frontend_.emplace(std::move(options), make_snapshot(configuration_, models_));
+  frontend_.emplace(std::move(options), std::move(*snapshot));
   watch_metrics();
   return open_ports();
-}
-
-base::Result<void> Server::make_backends() {
-  std::vector<gateway::EngineBackendOptions> wanted;
-  for (const Configuration::Model& model : configuration_.models) {
-    auto options = engine_options(configuration_, model, paths_);
-    if (options.has_error()) return options.error();
-    auto checked = gateway::check_model(options->command);
-    if (checked.has_error()) return checked.error();
-    wanted.push_back(std::move(*options));
-  }
-  for (gateway::EngineBackendOptions& options : wanted) {
-    const std::size_t owner = backends_.size() % threads_->size();
-    const std::int64_t created = file_time(options.command.model_path);
-    backends_.push_back(std::make_unique<gateway::EngineBackend>(
-        threads_->context(owner).get_executor(), std::move(options),
-        base::Logger(sink_, "gateway")));
-    models_.push_back({backends_.back()->model(), created, backends_.back().get()});
-  }
-  return {};
 }
 
 base::Result<void> Server::open_ports() {
@@ -98,7 +79,7 @@ void Server::watch_metrics() {
   metrics_.set_build(base::version(), base::llama_cpp());
   registry_.on_scrape([this] {
     metrics_.set_http_connections(static_cast<double>(api_->connections()));
-    for (const auto& backend : backends_) {
+    for (const auto& backend : backends_->engines()) {
       const gateway::BackendStatus status = backend->status();
       const gateway::EngineLoadFigures load = backend->load();
       observe::ServerMetrics::Engine engine;
@@ -120,7 +101,7 @@ void Server::watch_metrics() {
 
 int Server::run() {
   signals_.emplace(context_.get_executor());
-  for (const auto& backend : backends_) backend->launch();
+  backends_->launch();
   api_->start();
   if (metrics_server_) metrics_server_->start();
   threads_->start();
@@ -185,7 +166,7 @@ asio::awaitable<void> Server::tell_systemd() {
   std::string last;
   while (true) {
     std::string status = "STATUS=";
-    for (const auto& backend : backends_) {
+    for (const auto& backend : backends_->engines()) {
       const gateway::BackendStatus state = backend->status();
       if (status.size() > 7) status += "; ";
       status += backend->model() + ": ";
@@ -225,9 +206,7 @@ asio::awaitable<void> Server::stop_backends(asio::steady_timer& limit) {
     logger_.warning("what still runs is ended: it took longer than server.drain_timeout",
                     {{"drain_timeout", configuration_.server.drain_timeout}});
   }
-  for (const auto& backend : backends_) {
-    co_await io::run_on(threads_->context(0).get_executor(), backend->stop());
-  }
+  co_await backends_->stop();
 }
 
 void Server::reload() {
@@ -252,10 +231,13 @@ void Server::reload() {
 void Server::apply(const Configuration& wanted) {
   configuration_ = wanted;
   sink_.set_level(configuration_.log.level);
-  frontend_->replace(make_snapshot(configuration_, models_));
-  for (const auto& backend : backends_) {
-    if (backend->status().state == gateway::BackendState::failed) backend->retry();
+  auto snapshot = make_snapshot(configuration_, *backends_, nullptr);
+  if (snapshot.has_error()) {
+    logger_.warning("routes and keys stay as they were", {{"reason", snapshot.error().message}});
+  } else {
+    frontend_->replace(std::move(*snapshot));
   }
+  backends_->retry_failed();
 }
 
 }  // namespace deepseek::server

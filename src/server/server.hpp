@@ -16,6 +16,7 @@
 #include "io/task_group.hpp"
 #include "observe/metrics.hpp"
 #include "observe/server_metrics.hpp"
+#include "server/backend_set.hpp"
 #include "server/command_line.hpp"
 #include "server/configuration.hpp"
 #include "server/program_paths.hpp"
@@ -45,7 +46,6 @@ class Server {
   int run();
 
  private:
-  base::Result<void> make_backends();
   base::Result<void> open_ports();
   void watch_metrics();
   void announce() const;
@@ -72,8 +72,7 @@ class Server {
   std::optional<io::Signals> signals_;  // from run() on; before, a signal ends the process
   io::TaskGroup tasks_;
   std::unique_ptr<io::IoThreads> threads_;
-  std::vector<std::unique_ptr<gateway::EngineBackend>> backends_;
-  std::vector<WiredModel> models_;
+  std::optional<BackendSet> backends_;
   std::optional<frontend::Frontend> frontend_;
   std::optional<io::HttpServer> api_;
   std::optional<io::HttpServer> metrics_server_;

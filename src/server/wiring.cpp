@@ -1,6 +1,7 @@
 #include "server/wiring.hpp"
 
 #include "base/clock.hpp"
+#include "io/http_url.hpp"
 #include "server/configuration_loader.hpp"
 
 #include <sys/stat.h>
@@ -38,19 +39,6 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   command.log_format = configuration.log.format;
   command.log_level = configuration.log.level;
   return command;
-}
-
-protocol::RequestLimits request_limits(const Configuration::Limits& configured) {
-  protocol::RequestLimits limits;
-  limits.tokens_max = configured.tokens_max;
-  limits.choices_max = configured.choices_max;
-  limits.stop_max = configured.stop_max;
-  limits.prompts_max = configured.prompts_max;
-  limits.logprobs_max = configured.logprobs_max;
-  limits.messages_max = configured.messages_max;
-  limits.json_depth_max = configured.json_depth_max;
-  limits.embedding_inputs_max = configured.embedding_inputs_max;
-  return limits;
 }
 
 }  // namespace
@@ -97,25 +85,17 @@ io::HttpServerOptions metrics_options() {
   return options;
 }
 
-std::shared_ptr<const frontend::Snapshot> make_snapshot(const Configuration& configuration,
-                                                        const std::vector<WiredModel>& models) {
-  gateway::Gateway::Options options;
-  for (const WiredModel& model : models) {
-    gateway::Gateway::Model entry;
-    entry.id = model.id;
-    entry.created = model.created;
-    entry.backend = model.backend;
-    options.models.push_back(std::move(entry));
-  }
-  options.aliases = configuration.aliases;
-  options.default_model = configuration.default_model;
-  auto snapshot = std::make_shared<frontend::Snapshot>();
-  snapshot->gateway = std::make_shared<gateway::Gateway>(std::move(options));
-  snapshot->limits = request_limits(configuration.limits);
-  snapshot->body_max = configuration.http.body_max;
-  snapshot->keep_alive_comment = configuration.http.keep_alive_comment;
-  snapshot->request_timeout = configuration.network.rpc_timeout;
-  return snapshot;
+protocol::RequestLimits request_limits(const Configuration::Limits& configured) {
+  protocol::RequestLimits limits;
+  limits.tokens_max = configured.tokens_max;
+  limits.choices_max = configured.choices_max;
+  limits.stop_max = configured.stop_max;
+  limits.prompts_max = configured.prompts_max;
+  limits.logprobs_max = configured.logprobs_max;
+  limits.messages_max = configured.messages_max;
+  limits.json_depth_max = configured.json_depth_max;
+  limits.embedding_inputs_max = configured.embedding_inputs_max;
+  return limits;
 }
 
 std::size_t io_thread_count(const Configuration& configuration) {

@@ -6,7 +6,10 @@
 
 #include "base/result.hpp"
 #include "frontend/snapshot.hpp"
+#include "gateway/attempt_record.hpp"
 #include "gateway/engine_backend.hpp"
+#include "gateway/relay/openai_backend.hpp"
+#include "gateway/target.hpp"
 #include "io/http_server.hpp"
 #include "server/configuration.hpp"
 #include "server/program_paths.hpp"
@@ -18,6 +21,8 @@
 
 namespace deepseek::server {
 
+class BackendSet;
+
 // One engine's options; the error names the model's file and where it was looked for.
 base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& configuration,
                                                            const Configuration::Model& model,
@@ -27,16 +32,20 @@ io::HttpServerOptions api_options(const Configuration& configuration,
                                   std::shared_ptr<const io::TlsContext> tls);
 io::HttpServerOptions metrics_options();
 
-// What one model is made of, in the order of Configuration::models.
-struct WiredModel {
-  std::string id;
-  std::int64_t created = 0;  // of its file, seconds since 1970
-  gateway::Backend* backend = nullptr;
-};
+// One upstream's options; the error names the setting.
+base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration& configuration,
+                                                          const Configuration::Backend& backend);
+gateway::TargetOptions local_target(const Configuration& configuration, const std::string& model);
+gateway::TargetOptions remote_target(const Configuration& configuration,
+                                     const Configuration::Backend& backend);
 
-// What requests see of the configuration; made anew for a reload.
-std::shared_ptr<const frontend::Snapshot> make_snapshot(const Configuration& configuration,
-                                                        const std::vector<WiredModel>& models);
+// Keys, routes, limits: what requests see of the configuration, made anew for a reload. The error
+// names the setting.
+base::Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
+    const Configuration& configuration, const BackendSet& backends,
+    gateway::AttemptObserver* observer);
+
+protocol::RequestLimits request_limits(const Configuration::Limits& configured);
 
 std::size_t io_thread_count(const Configuration& configuration);
 

@@ -120,6 +120,9 @@ FeatureMask features_of(const Request& request) {
         out |= bit(RouteFeature::suffix);
         break;
       case Feature::web_search:
+      case Feature::best_of:
+      case Feature::echo_logprobs:
+      case Feature::echo_tokens:
         break;
     }
   }

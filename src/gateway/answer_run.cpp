@@ -1,0 +1,275 @@
+#include "gateway/answer_run.hpp"
+
+#include "base/random.hpp"
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace deepseek::gateway {
+
+namespace asio = boost::asio;
+using base::ErrorCode;
+using base::TimePoint;
+using protocol::Event;
+
+namespace {
+
+constexpr std::size_t note_bytes_max = 512;
+
+CandidateSet bit(std::size_t candidate) {
+  return CandidateSet{1} << candidate;
+}
+
+TimePoint deadline(const RunContext& context) {
+  const auto timeout = context.options.request_timeout;
+  return timeout.count() == 0 ? TimePoint::max() : context.arrived + timeout;
+}
+
+}  // namespace
+
+std::string_view to_string(AttemptOutcome outcome) {
+  switch (outcome) {
+    case AttemptOutcome::answered:
+      return "answered";
+    case AttemptOutcome::continued:
+      return "continued";
+    case AttemptOutcome::failed:
+      return "failed";
+    case AttemptOutcome::cancelled:
+      return "cancelled";
+    case AttemptOutcome::hedge_lost:
+      return "hedge_lost";
+    case AttemptOutcome::shadow:
+      return "shadow";
+  }
+  return "failed";
+}
+
+AnswerRun::AnswerRun(const protocol::Request& request, RunContext context,
+                     asio::any_io_executor executor)
+    : request_(request),
+      context_(std::move(context)),
+      executor_(std::move(executor)),
+      end_by_(deadline(context_)),
+      unable_(context_.group.unable(request.model)),
+      plan_(context_.options.plan, context_.group.size(), end_by_),
+      progress_(request, context_.options.continuation_bytes_max),
+      timer_(executor_) {
+  context_.traits.prefix_blocks = context_.prefix_blocks;
+  context_.group.count_request(context_.arrived);
+}
+
+AnswerRun::~AnswerRun() {
+  if (leg_) report(AttemptOutcome::cancelled, nullptr);
+}
+
+void AnswerRun::cancel() {
+  if (std::exchange(cancelled_, true)) return;
+  if (leg_) leg_->stream->cancel();
+  timer_.cancel();
+}
+
+base::Error AnswerRun::cancelled_error() const {
+  return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
+}
+
+std::string AnswerRun::route_note() const {
+  return note_;
+}
+
+asio::awaitable<base::Result<std::vector<Event>>> AnswerRun::read() {
+  while (true) {
+    if (cancelled_) co_return cancelled_error();
+    if (progress_.finished()) co_return std::vector<Event>();
+    if (!leg_) {
+      auto started = co_await next_leg();
+      if (started.has_error()) co_return started.error();
+    }
+    auto events = co_await leg_->stream->read();
+    if (events.has_error()) {
+      leg_failed(events.error());
+      continue;
+    }
+    if (events->empty()) {
+      leg_failed(base::make_error(ErrorCode::upstream_failed, "The answer ended before its end."));
+      continue;
+    }
+    take(*events);
+    if (!events->empty()) co_return std::move(*events);
+  }
+}
+
+asio::awaitable<base::Result<void>> AnswerRun::next_leg() {
+  while (true) {
+    if (cancelled_) co_return cancelled_error();
+    const TimePoint now = base::now();
+    const AttemptPlan::Step step = plan_.next(now);
+    switch (step.kind) {
+      case AttemptPlan::Step::Kind::give_up:
+        co_return *step.error;
+      case AttemptPlan::Step::Kind::wait:
+        co_await wait_until(step.until);
+        break;
+      case AttemptPlan::Step::Kind::choose:
+        if (try_start(step, now)) co_return base::Result<void>{};
+        break;
+    }
+  }
+}
+
+asio::awaitable<void> AnswerRun::wait_until(TimePoint time) {
+  timer_.expires_at(time);
+  co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+// Those that cannot go on behind the text that was sent.
+CandidateSet AnswerRun::mute_candidates() const {
+  CandidateSet set = 0;
+  if (!progress_.spoken()) return set;
+  for (std::size_t i = 0; i < context_.group.size(); ++i) {
+    if (!context_.group.target(i).options().continues) set |= bit(i);
+  }
+  return set;
+}
+
+bool AnswerRun::try_start(const AttemptPlan::Step& step, TimePoint now) {
+  const CandidateSet excluded = step.excluded | unable_ | mute_candidates();
+  auto selected = context_.group.select(excluded, context_.traits, base::random_bits(), now);
+  if (auto* chosen = std::get_if<RouteGroup::Selected>(&selected)) {
+    start(std::move(*chosen), now);
+    return true;
+  }
+  const auto& nobody = std::get<RouteGroup::Nobody>(selected);
+  AttemptPlan::NoneUsable why;
+  why.back_at = nobody.back_at;
+  why.random = base::random_bits();
+  why.retries_allowed = plan_.attempts() == 0 || context_.group.take_retry(now);
+  base::Error reason = base::make_error(
+      nobody.busy ? ErrorCode::rate_limited : ErrorCode::unavailable,
+      "No backend can answer now: " +
+          (nobody.why.empty() ? std::string("none of them serves this model") : nobody.why) + ".");
+  why.reason = std::move(reason);
+  plan_.none_usable(why, now);
+  return false;
+}
+
+void AnswerRun::start(RouteGroup::Selected selected, TimePoint now) {
+  Target& target = context_.group.target(selected.index);
+  leg_ = std::make_unique<Leg>();
+  leg_->index = selected.index;
+  leg_->use = std::move(selected.use);
+  leg_->number = plan_.attempts() + 1;
+  const bool first = plan_.attempts() == 0;
+  Attempt attempt{request_, executor_};
+  if (progress_.spoken()) attempt.spoken = &progress_.text();
+  // The first attempt's time to its first token counts from the request's arrival.
+  const TimePoint from = first ? context_.arrived : now;
+  attempt.first_token_by =
+      request_.stream ? std::min(end_by_, from + target.options().first_token_timeout) : end_by_;
+  attempt.end_by = end_by_;
+  attempt.verbatim = !progress_.spoken() && request_.form != protocol::ClientForm::other;
+  plan_.started(selected.index);
+  progress_.begin_leg();
+  if (note_.size() < note_bytes_max) {
+    if (!note_.empty()) note_ += "; ";
+    note_ += target.name();
+    note_ += ": ";
+    note_ += selected.reason;
+  }
+  leg_->stream = target.backend().start(attempt);
+}
+
+void AnswerRun::take(std::vector<Event>& events) {
+  const std::size_t said = progress_.leg().text_bytes;
+  progress_.take(events);
+  if (!leg_->first_token && (progress_.leg().text_bytes > said || progress_.spoken())) {
+    leg_->first_token = base::now();
+    leg_->use.first_token(*leg_->first_token);
+  }
+  if (progress_.finished()) leg_ended();
+}
+
+protocol::Usage AnswerRun::leg_cost(CountedBy& counted_by) const {
+  const AnswerProgress::Leg& leg = progress_.leg();
+  counted_by = leg.finished_any ? CountedBy::backend : CountedBy::us;
+  if (leg.finished_any) return leg.usage;
+  protocol::Usage usage;
+  // What never began to answer costs nothing; what did has read its prompt.
+  if (leg.deltas == 0 && leg.prompt_tokens == 0) return usage;
+  usage.prompt_tokens = leg.prompt_tokens > 0 ? leg.prompt_tokens : context_.traits.prompt_tokens;
+  usage.completion_tokens = leg.token_ids > 0 ? leg.token_ids : leg.deltas;
+  return usage;
+}
+
+void AnswerRun::report(AttemptOutcome outcome, const AttemptFailure* failure) {
+  const TimePoint now = base::now();
+  AttemptRecord record;
+  record.request_id = request_.id;
+  record.tenant = context_.tenant;
+  record.model = request_.model;
+  record.backend = leg_->use.target()->name();
+  record.number = leg_->number;
+  record.outcome = outcome;
+  if (failure != nullptr) {
+    record.failure = failure->kind;
+    record.status = failure->status;
+  }
+  record.usage = leg_cost(record.counted_by);
+  record.began = leg_->use.began();
+  record.first_token = leg_->first_token;
+  record.ended = now;
+  if (outcome == AttemptOutcome::answered) {
+    leg_->use.succeeded(now, record.usage.total_tokens());
+  } else if (failure != nullptr) {
+    leg_->use.failed(now, *failure);
+  } else {
+    leg_->use.cancelled(now);
+  }
+  if (context_.observer != nullptr) context_.observer->on_attempt(record);
+}
+
+void AnswerRun::leg_ended() {
+  report(AttemptOutcome::answered, nullptr);
+  leg_.reset();
+}
+
+void AnswerRun::leg_failed(const base::Error& error) {
+  failure_ = leg_->stream->failure();
+  if (cancelled_) failure_.kind = FailureKind::client_cancelled;
+  CountedBy counted_by{};
+  const protocol::Usage cost = leg_cost(counted_by);
+  const bool cancelled = failure_.kind == FailureKind::client_cancelled;
+  const bool goes_on = progress_.spoken() && progress_.cannot_continue().empty();
+  report(cancelled ? AttemptOutcome::cancelled
+                   : (goes_on ? AttemptOutcome::continued : AttemptOutcome::failed),
+         &failure_);
+  const std::size_t index = leg_->index;
+  leg_.reset();
+  progress_.end_leg(cost);
+  // Whoever waits for a whole answer has seen nothing of it: it can begin anew.
+  if (progress_.spoken() && !request_.stream && !progress_.cannot_continue().empty()) {
+    progress_.restart();
+  }
+  AttemptPlan::Failed failed;
+  failed.candidate = index;
+  failed.failure = failure_;
+  failed.error = error;
+  failed.spoken = progress_.spoken();
+  failed.cannot_continue = progress_.cannot_continue();
+  const CandidateSet all = context_.group.size() >= candidates_max
+                               ? ~CandidateSet{0}
+                               : bit(context_.group.size()) - 1;
+  if (failed.spoken && (all & ~(mute_candidates() | unable_)) == 0) {
+    failed.cannot_continue = "no backend of this route can continue a text";
+  }
+  if (note_.size() < note_bytes_max) {
+    note_ += " failed (";
+    note_ += describe(failure_.kind).name;
+    note_ += ")";
+  }
+  plan_.failed(failed, base::now());
+}
+
+}  // namespace deepseek::gateway

@@ -1,0 +1,69 @@
+// Another server that speaks OpenAI's form, as a Backend: the official API, a cloud, vLLM, SGLang,
+// llama-server, another deepseek-server.
+//
+// Made by main(), used by all I/O threads, each with its own connections; immutable otherwise. It
+// must be destroyed when no I/O thread runs any more. It tries nothing twice, but for a kept
+// connection that the server had closed before it was used.
+#pragma once
+
+#include "gateway/backend.hpp"
+#include "io/http_pool.hpp"
+#include "protocol/upstream_body.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace deepseek::gateway {
+
+enum class RelayDialect {
+  openai,
+  azure,  // the deployment in the path, api-version in the query, the key in its own header
+};
+
+struct OpenAiBackendOptions {
+  std::string name;
+  io::HttpUrl base_url;
+  std::string api_key;  // may be empty
+  RelayDialect dialect = RelayDialect::openai;
+  std::string api_version;                             // azure
+  std::map<std::string, std::string> upstream_models;  // our name → its name
+  std::vector<std::string> allow_fields;               // further fields of a request; sorted
+  protocol::Continuation continuation = protocol::Continuation::none;
+  base::Milliseconds connect_timeout{5'000};  // name, connection and TLS
+  base::Milliseconds gap_timeout{60'000};     // between two pieces of an answer
+  std::uint64_t answer_bytes_max = 64u << 20;
+  io::HttpPool::Limits pool{};
+  std::shared_ptr<const io::TlsClientContext> trust;  // needed for https
+};
+
+class OpenAiBackend final : public Backend {
+ public:
+  // One executor for each I/O thread, by its index. Error: invalid_request, for a key or a path
+  // that cannot be sent.
+  static base::Result<std::unique_ptr<OpenAiBackend>> make(
+      OpenAiBackendOptions options, std::span<const boost::asio::any_io_executor> threads);
+  ~OpenAiBackend() override;
+
+  std::unique_ptr<EventStream> start(const Attempt& attempt) override;
+  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
+                                       boost::asio::any_io_executor executor) override;
+  BackendStatus status() const override;
+
+  const OpenAiBackendOptions& options() const { return options_; }
+
+ private:
+  friend class RelayExchange;
+  explicit OpenAiBackend(OpenAiBackendOptions options);
+  // The head of a POST to a path such as "/chat/completions", for the upstream's name of a model.
+  base::Result<io::HttpRequestHead> make_head(std::string_view path, std::string_view model) const;
+
+  const OpenAiBackendOptions options_;
+  std::map<std::string, io::HttpRequestHead, std::less<>> heads_;  // by path; not azure
+  std::vector<std::unique_ptr<io::HttpPool>> pools_;               // by I/O thread
+};
+
+}  // namespace deepseek::gateway

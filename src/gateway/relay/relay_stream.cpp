@@ -1,0 +1,183 @@
+#include "gateway/relay/relay_stream.hpp"
+
+#include "protocol/body_outline.hpp"
+#include "protocol/continuation.hpp"
+#include "protocol/openai_body.hpp"
+#include "protocol/sse.hpp"
+#include "protocol/upstream_answer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace deepseek::gateway {
+
+namespace asio = boost::asio;
+using base::Result;
+using protocol::Event;
+
+namespace {
+
+std::string_view path_of(const protocol::Request& request) {
+  return request.operation == protocol::Operation::chat ? "/chat/completions" : "/completions";
+}
+
+std::string name_there(const OpenAiBackendOptions& options, const std::string& model) {
+  const auto renamed = options.upstream_models.find(model);
+  return renamed == options.upstream_models.end() ? model : renamed->second;
+}
+
+protocol::AnswerSoFar so_far(const protocol::Spoken& spoken) {
+  protocol::AnswerSoFar answer;
+  answer.content = spoken.content;
+  answer.reasoning = spoken.reasoning;
+  answer.tokens = spoken.tokens;
+  return answer;
+}
+
+bool is_event_stream(std::string_view content_type) {
+  return content_type.starts_with("text/event-stream");
+}
+
+}  // namespace
+
+RelayStream::RelayStream(OpenAiBackend& backend, const Attempt& attempt)
+    : backend_(backend),
+      attempt_(attempt),
+      exchange_(backend, {attempt.first_token_by, attempt.end_by}),
+      model_(name_there(backend.options(), attempt.request.model)),
+      reasons_(attempt.request.sequence_count()) {}
+
+Result<void> RelayStream::make_body() {
+  const protocol::Request& request = attempt_.request;
+  const bool own = request.form != protocol::ClientForm::other && !request.raw_body.empty();
+  if (!own) text_ = protocol::openai_body(request);
+  const protocol::BodyOutline outline =
+      protocol::outline_body(own ? std::string_view(request.raw_body) : std::string_view(text_));
+  protocol::UpstreamForm form;
+  form.model = model_;
+  form.allow_fields = backend_.options().allow_fields;
+  form.continuation = backend_.options().continuation;
+  if (attempt_.spoken == nullptr) {
+    protocol::UpstreamBody body = protocol::upstream_body(request, outline, form);
+    hide_usage_ = body.hide_usage;
+    const bool same = body.text.empty();
+    if (same && own) {
+      body_ = request.raw_body;
+      return {};
+    }
+    if (!same) text_ = std::move(body.text);
+    body_ = text_;
+    return {};
+  }
+  const protocol::AnswerSoFar answer = so_far(*attempt_.spoken);
+  const std::string_view why =
+      protocol::why_not_continued(request, answer, backend_.options().continuation);
+  if (!why.empty()) {
+    return exchange_.refuse(FailureKind::status_4xx_there, "cannot continue: " + std::string(why));
+  }
+  protocol::ContinuationBody body = protocol::continuation_body(request, outline, form, answer);
+  hide_usage_ = body.hide_usage;
+  complete_ = body.complete;
+  text_ = std::move(body.text);
+  body_ = text_;
+  return {};
+}
+
+asio::awaitable<Result<void>> RelayStream::begin() {
+  begun_ = true;
+  const Result<void> made = make_body();
+  if (made.has_error()) co_return made.error();
+  if (complete_) co_return Result<void>{};
+  auto begun = co_await exchange_.begin(path_of(attempt_.request), model_, attempt_.request.id,
+                                        body_);
+  if (begun.has_error()) co_return begun.error();
+  events_stream_ = is_event_stream(exchange_.content_type());
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<std::vector<Event>>> RelayStream::read() {
+  if (over_) co_return Events{};
+  if (!begun_) {
+    auto begun = co_await begin();
+    if (begun.has_error()) co_return begun.error();
+  }
+  if (complete_) {
+    Events events;
+    over_ = true;
+    reasons_.front() = protocol::FinishReason::length;
+    add_finished(events);
+    co_return events;
+  }
+  if (events_stream_) {
+    auto events = co_await read_frames();
+    co_return events;
+  }
+  auto events = co_await read_whole();
+  co_return events;
+}
+
+asio::awaitable<Result<std::vector<Event>>> RelayStream::read_whole() {
+  auto body = co_await exchange_.read_whole();
+  if (body.has_error()) co_return body.error();
+  over_ = true;
+  auto answer = protocol::parse_upstream_answer(std::move(*body));
+  if (answer.has_error()) {
+    co_return exchange_.refuse(FailureKind::bad_answer, answer.error().message);
+  }
+  Events events;
+  // A client that asked for a stream gets one, whatever the upstream made of it.
+  if (attempt_.verbatim && !attempt_.request.stream) {
+    const protocol::Usage usage = answer->usage.value_or(protocol::Usage{});
+    const std::size_t choices = std::max<std::size_t>(1, answer->finish_reasons.size());
+    protocol::Verbatim whole;
+    whole.whole = true;
+    whole.deltas = usage.completion_tokens;
+    whole.bytes = std::move(answer->body);
+    events.emplace_back(std::move(whole));
+    for (std::size_t i = 0; i < std::min(choices, reasons_.size()); ++i) {
+      protocol::Finished finished;
+      finished.sequence = static_cast<std::int32_t>(i);
+      if (i < answer->finish_reasons.size()) finished.reason = answer->finish_reasons[i];
+      if (i == 0) finished.usage = usage;
+      events.emplace_back(finished);
+    }
+    for (std::size_t i = choices; i < reasons_.size(); ++i) {
+      protocol::Finished finished;
+      finished.sequence = static_cast<std::int32_t>(i);
+      events.emplace_back(finished);
+    }
+    co_return events;
+  }
+  protocol::to_events(*answer, events);
+  co_return events;
+}
+
+asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
+  Events events;
+  while (events.empty()) {
+    auto piece = co_await exchange_.read_piece();
+    if (piece.has_error()) co_return piece.error();
+    if (piece->empty()) {
+      const bool ended = std::all_of(reasons_.begin(), reasons_.end(),
+                                     [](const auto& reason) { return reason.has_value(); });
+      if (!ended && !done_) {
+        co_return exchange_.refuse(FailureKind::broken, "the answer ended before its end");
+      }
+      finish_stream(events);
+      break;
+    }
+    frames_.clear();
+    const Result<void> pushed = reader_.push(*piece, frames_);
+    for (protocol::UpstreamFrame& frame : frames_) {
+      const Result<void> taken = take(frame, events);
+      if (taken.has_error() && events.empty()) co_return taken.error();
+      if (taken.has_error()) co_return events;  // told at the next read
+    }
+    if (pushed.has_error() && events.empty()) {
+      co_return exchange_.refuse(FailureKind::bad_answer, pushed.error().message);
+    }
+  }
+  co_return events;
+}
+
+}  // namespace deepseek::gateway

@@ -1,0 +1,54 @@
+// The answer of an upstream of OpenAI's form as events: its own frames where the client speaks the
+// same form, neutral events otherwise.
+//
+// An EventStream; lives on its coroutine's thread. It holds no more than one read of the upstream:
+// a slow client slows the upstream.
+#pragma once
+
+#include "gateway/relay/relay_exchange.hpp"
+#include "protocol/upstream_stream.hpp"
+
+#include <string>
+#include <vector>
+
+namespace deepseek::gateway {
+
+class RelayStream final : public EventStream {
+ public:
+  RelayStream(OpenAiBackend& backend, const Attempt& attempt);
+
+  boost::asio::awaitable<base::Result<std::vector<protocol::Event>>> read() override;
+  void cancel() override { exchange_.cancel(); }
+  AttemptFailure failure() const override { return exchange_.failure(); }
+
+ private:
+  using Events = std::vector<protocol::Event>;
+
+  base::Result<void> make_body();
+  boost::asio::awaitable<base::Result<void>> begin();
+  boost::asio::awaitable<base::Result<Events>> read_whole();
+  boost::asio::awaitable<base::Result<Events>> read_frames();
+  base::Result<void> take(protocol::UpstreamFrame& frame, Events& events);
+  void finish_stream(Events& events);
+  void add_finished(Events& events);
+  protocol::Verbatim& verbatim(Events& events) const;
+
+  OpenAiBackend& backend_;
+  const Attempt attempt_;
+  RelayExchange exchange_;
+  std::string model_;       // the upstream's name
+  std::string text_;        // the body, if it is not the client's own
+  std::string_view body_;   // what is sent
+  protocol::UpstreamStreamReader reader_;
+  std::vector<protocol::UpstreamFrame> frames_;
+  std::vector<std::optional<protocol::FinishReason>> reasons_;  // by choice
+  std::optional<protocol::Usage> usage_;
+  bool hide_usage_ = false;
+  bool complete_ = false;  // everything was said before this attempt
+  bool begun_ = false;
+  bool events_stream_ = true;  // the upstream answers with frames
+  bool done_ = false;          // [DONE] came
+  bool over_ = false;
+};
+
+}  // namespace deepseek::gateway

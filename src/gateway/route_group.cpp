@@ -1,0 +1,149 @@
+#include "gateway/route_group.hpp"
+
+#include "gateway/balance/stable_hash.hpp"
+#include "gateway/resilience/random.hpp"
+
+#include <array>
+
+namespace deepseek::gateway {
+
+using base::TimePoint;
+
+namespace {
+
+CandidateSet bit(std::size_t candidate) {
+  return CandidateSet{1} << candidate;
+}
+
+std::vector<std::uint64_t> ids(const std::vector<Target*>& targets) {
+  std::vector<std::uint64_t> all;
+  for (const Target* target : targets) all.push_back(stable_hash(target->name()));
+  return all;
+}
+
+}  // namespace
+
+RouteGroup::RouteGroup(RouteGroupOptions options)
+    : options_(std::move(options)),
+      strategy_(make_strategy(options_.strategy, ids(options_.targets))),
+      retry_budget_(options_.retry_budget),
+      hedge_budget_(options_.hedge_budget) {}
+
+CandidateSet RouteGroup::unable(std::string_view model) const {
+  CandidateSet set = 0;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (!target(i).serves(model)) set |= bit(i);
+  }
+  return set;
+}
+
+bool RouteGroup::allowed(Pass pass, const Target& target, const Usable& usable,
+                         const RequestTraits& traits) const {
+  if (target.full() || usable.availability == Availability::cooling_down) return false;
+  if (pass == Pass::broken_too) return true;
+  if (!usable) return false;
+  if (pass == Pass::late_too || options_.first_token_goal.count() == 0) return true;
+  // Burst out: who would answer too late is asked only when nobody else can be.
+  return target.backend().expected_first_token(traits.prompt_tokens) <=
+         options_.first_token_goal;
+}
+
+// A percentage split is drawn first; who is out of order leaves his share to the strategy.
+std::optional<std::size_t> RouteGroup::by_split(CandidateSet excluded, std::uint64_t random) const {
+  if (options_.split.empty() || excluded != 0) return std::nullopt;
+  auto drawn = static_cast<std::uint32_t>(unit_interval(mix_bits(random)) * 100);
+  for (std::size_t i = 0; i < options_.split.size(); ++i) {
+    if (drawn < options_.split[i]) return i;
+    drawn -= options_.split[i];
+  }
+  return std::nullopt;
+}
+
+std::optional<RouteGroup::Selected> RouteGroup::choose(Pass pass, CandidateSet& excluded,
+                                                       const RequestTraits& traits,
+                                                       std::uint64_t random, TimePoint now) {
+  std::array<ReplicaView, candidates_max> views{};
+  for (std::size_t i = 0; i < size(); ++i) {
+    if ((excluded & bit(i)) != 0) {
+      views[i].usable = false;
+      continue;
+    }
+    const Usable usable = target(i).health().usable(now);
+    views[i] = target(i).view(usable, price_ ? price_(i, traits) : 0);
+    views[i].usable = allowed(pass, target(i), usable, traits);
+  }
+  ChoiceInput input;
+  input.replicas = std::span(views).first(size());
+  input.random = random;
+  input.hash_key = traits.hash_key;
+  input.prefix_blocks = traits.prefix_blocks;
+  input.request_tokens = static_cast<double>(traits.total_tokens);
+  while (true) {
+    Choice choice;
+    const auto drawn = by_split(excluded, random);
+    if (drawn && views[*drawn].usable) {
+      choice = {static_cast<int>(*drawn), "its share of the split"};
+    } else {
+      const std::lock_guard lock(mutex_);
+      choice = strategy_->choose(input);
+    }
+    if (choice.index < 0) return std::nullopt;
+    const auto index = static_cast<std::size_t>(choice.index);
+    Target& chosen = target(index);
+    views[index].usable = false;
+    if (!chosen.enter()) continue;
+    std::optional<HealthTicket> ticket = chosen.health().start(now);
+    if (!ticket && pass == Pass::broken_too) ticket = chosen.health().force(now);
+    if (!ticket) {
+      chosen.leave();
+      continue;
+    }
+    return Selected{index, TargetUse(chosen, *ticket, traits.total_tokens, now),
+                    pass == Pass::broken_too ? "nobody else is left" : choice.reason};
+  }
+}
+
+std::variant<RouteGroup::Selected, RouteGroup::Nobody> RouteGroup::select(
+    CandidateSet excluded, const RequestTraits& traits, std::uint64_t random, TimePoint now) {
+  for (const Pass pass : {Pass::in_order, Pass::late_too, Pass::broken_too}) {
+    if (pass == Pass::late_too && options_.first_token_goal.count() == 0) continue;
+    auto selected = choose(pass, excluded, traits, random, now);
+    if (selected) return std::move(*selected);
+  }
+  Nobody nobody;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if ((excluded & bit(i)) != 0) continue;
+    if (!nobody.why.empty()) nobody.why += ", ";
+    nobody.why += target(i).name() + " ";
+    if (target(i).full()) {
+      nobody.busy = true;
+      nobody.why += "is busy";
+      continue;
+    }
+    const HealthView view = target(i).health().view(now);
+    nobody.why += to_string(view.availability);
+    const TimePoint back = now + view.back_in;
+    if (view.back_in.count() > 0 && (!nobody.back_at || back < *nobody.back_at)) {
+      nobody.back_at = back;
+    }
+  }
+  return nobody;
+}
+
+void RouteGroup::count_request(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  retry_budget_.requested(now);
+  hedge_budget_.requested(now);
+}
+
+bool RouteGroup::take_retry(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  return retry_budget_.take(now);
+}
+
+bool RouteGroup::take_hedge(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  return hedge_budget_.take(now);
+}
+
+}  // namespace deepseek::gateway

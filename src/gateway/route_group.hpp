@@ -1,0 +1,94 @@
+// The candidates of one route, and the choice among them for one attempt.
+//
+// Made with the gateway's configuration, shared by all I/O threads; a mutex guards the strategy and
+// the budgets and is held for less than a microsecond. The targets outlive it.
+#pragma once
+
+#include "gateway/attempt_plan.hpp"
+#include "gateway/resilience/retry_budget.hpp"
+#include "gateway/target.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace deepseek::gateway {
+
+struct RouteGroupOptions {
+  std::string name;  // "models/deepseek-*", for messages and the header
+  std::vector<Target*> targets;
+  StrategyKind strategy = StrategyKind::priority;
+  std::vector<std::uint32_t> split;  // percent per target; empty: no split
+  base::Milliseconds first_token_goal{0};
+  bool hedge = false;
+  RetryBudgetOptions retry_budget{};
+  RetryBudgetOptions hedge_budget{};
+};
+
+// What the choice may depend on; computed once for a request.
+struct RequestTraits {
+  std::uint64_t hash_key = 0;
+  std::int64_t prompt_tokens = 0;  // estimated
+  std::int64_t total_tokens = 0;   // with the answer
+  std::span<const std::uint64_t> prefix_blocks{};
+};
+
+class RouteGroup {
+ public:
+  explicit RouteGroup(RouteGroupOptions options);
+  RouteGroup(const RouteGroup&) = delete;
+  RouteGroup& operator=(const RouteGroup&) = delete;
+
+  struct Selected {
+    std::size_t index = 0;
+    TargetUse use;
+    std::string_view reason;  // a literal
+  };
+  struct Nobody {
+    bool busy = false;                         // one of them has no place free
+    std::optional<base::TimePoint> back_at{};  // when one of them ends its pause
+    std::string why;
+  };
+  // Chooses among those not in `excluded` and takes a place there. When none is in order, one that
+  // is believed broken is tried all the same, unless it asked for a pause.
+  std::variant<Selected, Nobody> select(CandidateSet excluded, const RequestTraits& traits,
+                                        std::uint64_t random, base::TimePoint now);
+
+  // Candidates that cannot serve the model at all.
+  CandidateSet unable(std::string_view model) const;
+  std::size_t size() const { return options_.targets.size(); }
+  Target& target(std::size_t index) const { return *options_.targets[index]; }
+  const RouteGroupOptions& options() const { return options_; }
+  // Does it look at prompt prefixes?
+  bool reads_prefixes() const { return options_.strategy == StrategyKind::cache_aware; }
+  // Prices are the owner's: (target index, prompt tokens, answer tokens) → price. May be empty.
+  using Price = std::function<double(std::size_t, const RequestTraits&)>;
+  void set_price(Price price) { price_ = std::move(price); }
+
+  void count_request(base::TimePoint now);
+  bool take_retry(base::TimePoint now);
+  bool take_hedge(base::TimePoint now);
+
+ private:
+  enum class Pass { in_order, late_too, broken_too };
+  std::optional<Selected> choose(Pass pass, CandidateSet& excluded, const RequestTraits& traits,
+                                 std::uint64_t random, base::TimePoint now);
+  std::optional<std::size_t> by_split(CandidateSet excluded, std::uint64_t random) const;
+  bool allowed(Pass pass, const Target& target, const Usable& usable,
+               const RequestTraits& traits) const;
+
+  const RouteGroupOptions options_;
+  Price price_;
+  std::mutex mutex_;
+  std::unique_ptr<Strategy> strategy_;
+  RetryBudget retry_budget_;
+  RetryBudget hedge_budget_;
+};
+
+}  // namespace deepseek::gateway
