@@ -47,7 +47,7 @@ TEST(DecodeChat, reads_every_field) {
       "seed":5.0,"ignore_eos":true,"n":2,"logprobs":true,"top_logprobs":3,
       "logit_bias":{"15":-100,"16":1.5},"user":"u","user_id":"uid","thinking":{"type":"disabled"},
       "reasoning_effort":"high","tools":[],"tool_choice":"none","response_format":{"type":"text"},
-      "metadata":{},"store":false})",
+      "chat_template":"{{ x }}","metadata":{},"store":false,"x":1})",
                                   {limits, "ignored", "req-1"});
   ASSERT_TRUE(result) << result.error().message;
   const Request& request = *result;
@@ -80,7 +80,7 @@ TEST(DecodeChat, reads_every_field) {
   EXPECT_EQ(request.user_id, "uid");
   EXPECT_EQ(request.thinking, false);
   EXPECT_EQ(request.reasoning_effort, "high");
-  EXPECT_EQ(request.unknown_fields, (std::vector<std::string>{"metadata", "store"}));
+  EXPECT_EQ(request.unknown_fields, (std::vector<std::string>{"chat_template", "x"}));
 }
 
 TEST(DecodeChat, takes_the_model_from_the_header_and_null_as_absent) {
@@ -299,6 +299,37 @@ TEST(DecodeChat, hostile_json_never_gets_through) {
   EXPECT_FALSE(decode_chat(R"({"messages":[{"role":"user","content":"x"}]} trailing)", {limits}));
   EXPECT_FALSE(decode_chat("", {limits}));
   EXPECT_FALSE(decode_chat("[]", {limits}));
+}
+
+TEST(DecodeChat, bounds_fields_that_only_pass) {
+  const Refusal cases[] = {
+      {R"("prompt_logprobs":1000000)", "prompt_logprobs", "from 0 to 20"},
+      {R"("best_of":100000)", "best_of", "from 1 to 128"},
+      {R"("min_tokens":-1)", "min_tokens", "found -1"},
+      {R"("truncate_prompt_tokens":1e300)", "truncate_prompt_tokens", "an integer"},
+      {R"("length_penalty":1e300)", "length_penalty", "a number"},
+      {R"("stop_token_ids":1)", "stop_token_ids", "a list"},
+      {R"("store":"yes")", "store", "true or false"},
+      {R"("metadata":[])", "metadata", "an object"},
+      {R"("verbosity":1)", "verbosity", "a string"},
+  };
+  for (const Refusal& refusal : cases) expect_refused(chat(refusal.fields), refusal);
+  expect_refused(chat("\"guided_regex\":\"" + std::string(100000, 'a') + "\""),
+                 {"", "guided_regex", "100000 bytes; at most 65536"});
+  EXPECT_TRUE(chat(R"("best_of":2,"stop_token_ids":[],"store":null,"length_penalty":1.5)"));
+  expect_not_local(chat(R"("guided_regex":"a*")"), {"", "guided_regex", "cannot be served"});
+  EXPECT_TRUE(chat(R"("guided_json":{},"structured_outputs":{})")->uses(Feature::response_format));
+}
+
+TEST(DecodeChat, tells_unread_fields_beyond_the_first_64) {
+  std::string fields = "\"a\":1";
+  for (int i = 0; i < 80; ++i) fields += ",\"user" + std::to_string(i) + "\":1";
+  const auto result = chat(fields + R"(,"user":"u","z":1)");
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->user, "u");
+  const auto last = chat(fields + R"(,"metadata":{},"n":99)");
+  ASSERT_FALSE(last);
+  EXPECT_EQ(last.error().param, "n");
 }
 
 TEST(DecodeChat, bounds_the_list_of_unknown_fields) {

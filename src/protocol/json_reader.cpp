@@ -3,7 +3,6 @@
 #include "protocol/json.hpp"
 #include "protocol/quote.hpp"
 
-#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/string.hpp>
 #include <cmath>
@@ -80,10 +79,19 @@ void JsonReader::refuse_value(std::string path, std::string_view allowed,
 }
 
 const json::value* JsonReader::find(std::string_view name) {
-  known_.push_back(name);
-  if (failure_) return nullptr;
-  const json::value* value = object_.if_contains({name.data(), name.size()});
-  return value == nullptr || value->is_null() ? nullptr : value;
+  const auto found = object_.find({name.data(), name.size()});
+  if (found == object_.end()) return nullptr;
+  mark_read(static_cast<std::size_t>(found - object_.begin()));
+  return failure_ || found->value().is_null() ? nullptr : &found->value();
+}
+
+void JsonReader::mark_read(std::size_t index) {
+  if (index < 64) {
+    read_ |= std::uint64_t{1} << index;
+    return;
+  }
+  read_later_.resize(object_.size() - 64);
+  read_later_[index - 64] = true;
 }
 
 std::optional<double> JsonReader::number(const json::value& value, const std::string& path,
@@ -196,14 +204,14 @@ std::optional<JsonReader> JsonReader::optional_object(std::string_view name) {
   return value == nullptr ? std::nullopt : object(*value, path_of(name));
 }
 
-std::vector<std::string> JsonReader::unknown_fields(std::size_t count_max) const {
-  constexpr std::size_t name_bytes_max = 64;
-  std::vector<std::string> names;
+std::vector<std::string_view> JsonReader::unread() const {
+  std::vector<std::string_view> names;
+  std::size_t index = 0;
   for (const auto& field : object_) {
-    const std::string_view name(field.key().data(), field.key().size());
-    if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-    if (names.size() == count_max) break;
-    names.emplace_back(utf8_prefix(name, name_bytes_max));
+    const std::size_t at = index++;
+    const bool read =
+        at < 64 ? (read_ >> at & 1U) != 0 : at - 64 < read_later_.size() && read_later_[at - 64];
+    if (!read) names.emplace_back(field.key().data(), field.key().size());
   }
   return names;
 }

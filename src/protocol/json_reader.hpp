@@ -67,14 +67,17 @@ class JsonReader {
 
   std::string path_of(std::string_view name) const;
   const std::string& path() const { return path_; }
-  // Names of fields that nobody asked for, in the order of the body.
-  std::vector<std::string> unknown_fields(std::size_t count_max) const;
+  // Names of fields that nobody asked for, in the order of the body; views into the object.
+  std::vector<std::string_view> unread() const;
 
  private:
+  void mark_read(std::size_t index);
+
   const boost::json::object& object_;
   Failure& failure_;
   std::string path_;
-  std::vector<std::string_view> known_;  // literals of the decoders
+  std::uint64_t read_ = 0;        // of the first 64 fields, those that somebody asked for
+  std::vector<bool> read_later_;  // of the others
 };
 
 // "messages" and 2 make "messages[2]".

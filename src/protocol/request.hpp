@@ -116,10 +116,12 @@ struct Request {
   std::string user;     // opaque, from the client
   std::string user_id;  // DeepSeek's: isolates cache and fairness per end user; ≤ 512 bytes
   std::string id;       // our request id, set by the frontend
-  std::optional<bool> thinking;             // DeepSeek's thinking.type; unset: the model's default
-  std::string reasoning_effort;             // as the client wrote it: low, high, max …; or empty
-  std::vector<FeatureUse> features;         // in the order of the body, each feature once
-  std::vector<std::string> unknown_fields;  // names that no decoder knows; the first 32
+  std::optional<bool> thinking;      // DeepSeek's thinking.type; unset: the model's default
+  std::string reasoning_effort;      // as the client wrote it: low, high, max …; or empty
+  std::vector<FeatureUse> features;  // in the order of the body, each feature once
+  // Names of fields that nobody here knows, the first 32: an upstream gets only those that its
+  // configuration allows.
+  std::vector<std::string> unknown_fields;
 
   bool uses(Feature feature) const;
 

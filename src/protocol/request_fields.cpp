@@ -1,6 +1,7 @@
 #include "protocol/request_fields.hpp"
 
 #include "protocol/quote.hpp"
+#include "protocol/relayed_fields.hpp"
 
 #include <algorithm>
 #include <array>
@@ -184,6 +185,41 @@ void read_response_format(JsonReader& reader, Request& request) {
   }
 }
 
+// A field that no decoder reads, but that passes to upstreams: bounded, so that a number or
+// pattern of a client cannot make one of them work without end.
+void check_relayed_field(JsonReader& reader, const RelayedField& field, Request& request) {
+  const json::value* value = reader.find(field.name);
+  if (value == nullptr) return;
+  switch (field.kind) {
+    case RelayedField::Kind::flag:
+      reader.optional_boolean(field.name);
+      break;
+    case RelayedField::Kind::integer:
+      reader.optional_integer(field.name, field.min, {field.max});
+      break;
+    case RelayedField::Kind::number:
+      reader.optional_number(field.name,
+                             {static_cast<double>(field.min), static_cast<double>(field.max)});
+      break;
+    case RelayedField::Kind::text:
+      reader.optional_string(field.name, {field.max});
+      break;
+    case RelayedField::Kind::list:
+      if (!value->is_array() || !value->get_array().empty()) {
+        reader.optional_list(field.name, {field.max});
+      }
+      break;
+    case RelayedField::Kind::object:
+      reader.optional_object(field.name);
+      break;
+    case RelayedField::Kind::any:
+      break;
+  }
+  if (field.structured) {
+    note_feature(request, Feature::response_format, std::string(field.name));
+  }
+}
+
 }  // namespace
 
 void read_sampling(JsonReader& reader, const RequestLimits& limits, Request& request) {
@@ -300,6 +336,7 @@ std::string read_model(JsonReader& reader, const DecodeContext& context) {
 base::Result<Request> finish_decode(JsonReader& reader, const DecodeContext& context,
                                     Request request) {
   constexpr std::size_t unknown_fields_max = 32;
+  constexpr std::size_t unknown_name_bytes_max = 64;
   request.model = read_model(reader, context);
   request.id = context.request_id;
   if (reader.failed()) return reader.error();
@@ -311,7 +348,16 @@ base::Result<Request> finish_decode(JsonReader& reader, const DecodeContext& con
             std::to_string(context.limits.sequences_max) + " (limits.sequences_max) are allowed",
         "n");
   }
-  request.unknown_fields = reader.unknown_fields(unknown_fields_max);
+  for (const std::string_view name : reader.unread()) {
+    const RelayedField* field =
+        request.form == ClientForm::other ? nullptr : find_relayed_field(name);
+    if (field != nullptr) {
+      check_relayed_field(reader, *field, request);
+    } else if (request.unknown_fields.size() < unknown_fields_max) {
+      request.unknown_fields.emplace_back(utf8_prefix(name, unknown_name_bytes_max));
+    }
+  }
+  if (reader.failed()) return reader.error();
   return request;
 }
 

@@ -1,0 +1,97 @@
+#include "protocol/body_splice.hpp"
+
+#include "protocol/json.hpp"
+#include "protocol/relayed_fields.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace deepseek::protocol {
+namespace {
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out += out.size() > 1 ? ",\"" : "\"";
+  append_json_escaped(out, name);
+  out += "\":";
+  out += value;
+}
+
+}  // namespace
+
+void BodySplice::set(std::string_view name, std::string value) {
+  assert(count_ < edits_max);
+  edits_[count_++] = {name, std::move(value)};
+}
+
+const FieldEdit* BodySplice::find_edit(std::string_view name) const {
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (edits_[i].name == name) return &edits_[i];
+  }
+  return nullptr;
+}
+
+// Empty: the field is dropped.
+std::string_view BodySplice::new_value(const BodyField& field) const {
+  if (const FieldEdit* edit = find_edit(field.name)) return edit->value;
+  if (form_ == nullptr || find_relayed_field(field.name) != nullptr) return field.value;
+  const auto& allowed = form_->allow_fields;
+  const bool passes = std::binary_search(allowed.begin(), allowed.end(), field.name);
+  return passes ? field.value : std::string_view();
+}
+
+bool BodySplice::changes() const {
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (!edits_[i].value.empty() && outline_.find(edits_[i].name) == nullptr) return true;
+  }
+  return std::any_of(outline_.fields.begin(), outline_.fields.end(),
+                     [&](const BodyField& field) { return new_value(field) != field.value; });
+}
+
+std::string BodySplice::text() const {
+  std::size_t size = outline_.text.size();
+  for (std::size_t i = 0; i < count_; ++i)
+    size += edits_[i].name.size() + edits_[i].value.size() + 4;
+  std::string out;
+  out.reserve(size);
+  out += '{';
+  for (const BodyField& field : outline_.fields) {
+    const std::string_view value = new_value(field);
+    if (!value.empty()) append_field(out, field.name, value);
+  }
+  for (std::size_t i = 0; i < count_; ++i) {
+    const bool is_new = !edits_[i].value.empty() && outline_.find(edits_[i].name) == nullptr;
+    if (is_new) append_field(out, edits_[i].name, edits_[i].value);
+  }
+  out += '}';
+  return out;
+}
+
+bool hides_usage(const Request& request, const UpstreamForm& form) {
+  return request.stream && !request.stream_usage && form.stream_usage;
+}
+
+void set_common_fields(BodySplice& splice, const Request& request, const UpstreamForm& form) {
+  if (!form.model.empty()) {
+    std::string model;
+    append_json_string(model, form.model);
+    splice.set("model", std::move(model));
+  }
+  if (hides_usage(request, form)) {
+    splice.set("stream_options", "{\"include_usage\":true}");
+  } else if (!form.stream_usage) {
+    splice.drop("stream_options");
+  }
+}
+
+void set_continuation_fields(BodySplice& splice, Continuation kind) {
+  if (kind == Continuation::continue_final_message) {
+    splice.set("continue_final_message", "true");
+    splice.set("add_generation_prompt", "false");
+  } else {
+    splice.drop("continue_final_message");
+    splice.drop("add_generation_prompt");
+  }
+}
+
+}  // namespace deepseek::protocol

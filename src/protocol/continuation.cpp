@@ -1,0 +1,174 @@
+#include "protocol/continuation.hpp"
+
+#include "protocol/body_splice.hpp"
+#include "protocol/json.hpp"
+#include "protocol/json_scanner.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace deepseek::protocol {
+namespace {
+
+std::string json_text(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+std::string_view why_not_for_request(const Request& request) {
+  if (request.choices != 1) return "the request asks for several answers (n)";
+  if (request.logprobs) return "the request asks for logprobs";
+  if (request.uses(Feature::response_format)) return "the answer has to keep a schema or format";
+  if (request.uses(Feature::audio)) return "the answer may hold audio";
+  if (request.uses(Feature::web_search)) return "the answer may hold results of a web search";
+  if (request.operation == Operation::chat) return {};
+  if (request.prompts.size() != 1) return "the request has several prompts";
+  if (!std::holds_alternative<std::string>(request.prompts.front())) {
+    return "the prompt was given as token ids";
+  }
+  if (request.echo) return "the answer repeats the prompt (echo)";
+  if (request.uses(Feature::best_of)) return "the request asks for the best of several answers";
+  return {};
+}
+
+std::string_view why_not_for_answer(const AnswerSoFar& so_far) {
+  if (so_far.finish_reason == FinishReason::content_filter) {
+    return "a content filter has ended the answer";
+  }
+  if (so_far.finish_reason) return "the answer had ended";
+  if (so_far.tool_call) return "a tool call was half-way";
+  if (so_far.other) return "the answer held something besides text";
+  if (so_far.cut) return "the answer was longer than what is kept for this";
+  return {};
+}
+
+bool is_true(const BodyOutline& outline, std::string_view name) {
+  const BodyField* field = outline.find(name);
+  return field != nullptr && field->value == "true";
+}
+
+// Whether the client's own last message is what the answer goes on with.
+bool joins_last_message(const Request& request, const BodyOutline& outline, Continuation kind) {
+  if (request.messages.empty()) return false;
+  const Message& last = request.messages.back();
+  if (last.role != Role::assistant) return false;
+  return last.prefix || kind == Continuation::assistant_last ||
+         is_true(outline, "continue_final_message");
+}
+
+// The last entry of a list's text; empty if there is none.
+std::string_view last_entry(std::string_view list) {
+  JsonScanner scanner(list);
+  std::string_view last;
+  if (!scanner.enter_array()) return last;
+  while (scanner.next_entry()) last = scanner.known_value();
+  return last;
+}
+
+void set_text_so_far(BodySplice& message, std::string_view content, std::string_view reasoning,
+                     Continuation kind) {
+  message.set("content", json_text(content));
+  if (!reasoning.empty()) message.set("reasoning_content", json_text(reasoning));
+  if (kind == Continuation::prefix) {
+    message.set("prefix", "true");
+  } else {
+    message.drop("prefix");
+  }
+}
+
+// max_tokens and its like; false if none are left.
+bool lower_token_limits(BodySplice& splice, const Request& request, const BodyOutline& outline,
+                        std::int64_t made) {
+  if (request.tokens_max) {
+    const std::int64_t left = *request.tokens_max - std::max<std::int64_t>(made, 0);
+    for (const std::string_view name : {"max_tokens", "max_completion_tokens"}) {
+      const BodyField* field = outline.find(name);
+      if (field == nullptr || field->kind == BodyField::Kind::null) continue;
+      if (left < 1) return false;
+      splice.set(name, std::to_string(left));
+    }
+  }
+  const BodyField* least = outline.find("min_tokens");
+  const auto least_tokens = least == nullptr ? std::nullopt : json_integer(least->value);
+  if (least_tokens && *least_tokens > 0) {
+    splice.set("min_tokens", std::to_string(std::max<std::int64_t>(*least_tokens - made, 0)));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view why_not_continued(const Request& request, const AnswerSoFar& so_far,
+                                   Continuation kind) {
+  if (const std::string_view why = why_not_for_answer(so_far); !why.empty()) return why;
+  if (const std::string_view why = why_not_for_request(request); !why.empty()) return why;
+  if (request.operation == Operation::completion) return {};
+  if (kind == Continuation::none) return "this upstream cannot continue a message";
+  // Only DeepSeek's form has a place for reasoning that has not come to its end.
+  if (so_far.content.empty() && !so_far.reasoning.empty() && kind != Continuation::prefix) {
+    return "the model was still reasoning, which this upstream cannot continue";
+  }
+  return {};
+}
+
+std::string continued_messages(std::string_view messages, const Request& request, bool joins,
+                               const AnswerSoFar& so_far, Continuation kind) {
+  const std::string_view last = last_entry(messages);
+  std::string out;
+  out.reserve(messages.size() + so_far.content.size() + so_far.reasoning.size() + 128);
+  if (joins && !last.empty() && !request.messages.empty()) {
+    const Message& own = request.messages.back();
+    const BodyOutline outline = outline_body(last);
+    BodySplice message(outline);
+    set_text_so_far(message, own.text() + so_far.content, own.reasoning_content + so_far.reasoning,
+                    kind);
+    out += messages.substr(0, static_cast<std::size_t>(last.data() - messages.data()));
+    out += message.text();
+  } else {
+    BodyOutline outline;
+    outline.text = "{}";
+    BodySplice message(outline);
+    message.set("role", "\"assistant\"");
+    set_text_so_far(message, so_far.content, so_far.reasoning, kind);
+    const bool any = !last.empty();
+    out += any ? messages.substr(
+                     0, static_cast<std::size_t>(last.data() - messages.data()) + last.size())
+               : "[";
+    if (any) out += ',';
+    out += message.text();
+  }
+  out += ']';
+  return out;
+}
+
+ContinuationBody continuation_body(const Request& request, const BodyOutline& outline,
+                                   const UpstreamForm& form, const AnswerSoFar& so_far) {
+  ContinuationBody body;
+  body.hide_usage = hides_usage(request, form);
+  BodySplice splice(outline, &form);
+  set_common_fields(splice, request, form);
+  if (!lower_token_limits(splice, request, outline, so_far.tokens)) {
+    body.complete = true;
+    return body;
+  }
+  if (request.operation == Operation::completion) {
+    const auto* prompt =
+        request.prompts.empty() ? nullptr : std::get_if<std::string>(&request.prompts.front());
+    splice.set("prompt", json_text((prompt == nullptr ? "" : *prompt) + so_far.content));
+  } else if (const BodyField* messages = outline.find("messages")) {
+    const bool joins = joins_last_message(request, outline, form.continuation);
+    splice.set("messages",
+               continued_messages(messages->value, request, joins, so_far, form.continuation));
+    set_continuation_fields(splice, form.continuation);
+    const bool must_not_think =
+        !so_far.reasoning.empty() && form.continuation != Continuation::prefix;
+    if (must_not_think) {
+      splice.set("chat_template_kwargs", "{\"thinking\":false,\"enable_thinking\":false}");
+    }
+  }
+  body.text = splice.text();
+  return body;
+}
+
+}  // namespace deepseek::protocol

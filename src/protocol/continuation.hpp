@@ -1,0 +1,51 @@
+// Going on with a broken answer on another upstream: whether that is sound, and what to ask for.
+//
+// Pure; linear in the body and in the text so far. The text so far is kept, bounded, by the caller.
+#pragma once
+
+#include "protocol/event.hpp"
+#include "protocol/upstream_body.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace deepseek::protocol {
+
+// What the client has got of an answer of one choice.
+struct AnswerSoFar {
+  std::string content;
+  std::string reasoning;
+  std::int64_t tokens = 0;  // made so far, reasoning included; counted or estimated
+  bool cut = false;         // there was more text than the caller keeps
+  bool tool_call = false;   // a tool call has begun
+  bool other = false;       // a refusal, audio or anything else that cannot be given back
+  std::optional<FinishReason> finish_reason = {};
+
+  bool empty() const { return content.empty() && reasoning.empty(); }
+};
+
+// Why an upstream of this kind cannot go on where the answer broke, in words for the client and the
+// audit; empty if it can.
+std::string_view why_not_continued(const Request& request, const AnswerSoFar& so_far,
+                                   Continuation kind);
+
+struct ContinuationBody {
+  std::string text;
+  bool hide_usage = false;
+  // All tokens that the client allowed are made: nothing to ask for, the answer has ended with
+  // FinishReason::length.
+  bool complete = false;
+};
+
+// Only if why_not_continued() is empty. As upstream_body(), with the text so far as (the end of)
+// the last message or the prompt, and with max_tokens lowered by what was made.
+ContinuationBody continuation_body(const Request& request, const BodyOutline& outline,
+                                   const UpstreamForm& form, const AnswerSoFar& so_far);
+
+// The value of `messages` with the assistant's text so far at its end, said as `kind` wants it.
+// Joined with the last message if the client itself asked for its continuation.
+std::string continued_messages(std::string_view messages, const Request& request, bool joins,
+                               const AnswerSoFar& so_far, Continuation kind);
+
+}  // namespace deepseek::protocol

@@ -1,0 +1,164 @@
+#include "protocol/continuation.hpp"
+
+#include "protocol/decode.hpp"
+
+#include <gtest/gtest.h>
+
+namespace deepseek::protocol {
+namespace {
+
+const RequestLimits limits;
+const std::string question = R"({"role":"user","content":"x"})";
+
+Request read_chat(std::string body) {
+  auto request = decode_chat(body, {limits});
+  EXPECT_TRUE(request) << body;
+  request->raw_body = std::move(body);
+  return std::move(*request);
+}
+
+Request read_completion(std::string body) {
+  auto request = decode_completions(body, {limits});
+  EXPECT_TRUE(request) << body;
+  request->raw_body = std::move(body);
+  return std::move(*request);
+}
+
+AnswerSoFar text(std::string content, std::string reasoning = {}, std::int64_t tokens = 0) {
+  AnswerSoFar so_far;
+  so_far.content = std::move(content);
+  so_far.reasoning = std::move(reasoning);
+  so_far.tokens = tokens;
+  return so_far;
+}
+
+ContinuationBody continued(const Request& request, const AnswerSoFar& so_far, Continuation kind) {
+  const BodyOutline outline = outline_body(request.raw_body);
+  UpstreamForm form;
+  form.model = "m";
+  form.continuation = kind;
+  return continuation_body(request, outline, form, so_far);
+}
+
+TEST(Continuation, hands_over_the_text_so_far) {
+  const Request request = read_chat("{\"model\":\"m\",\"messages\":[" + question + " ] }");
+  const std::string start = "{\"model\":\"m\",\"messages\":[" + question;
+  EXPECT_EQ(continued(request, text("a\"b\n"), Continuation::prefix).text,
+            start + R"(,{"role":"assistant","content":"a\"b\n","prefix":true}]})");
+  EXPECT_EQ(continued(request, text("ab"), Continuation::continue_final_message).text,
+            start + R"(,{"role":"assistant","content":"ab"}],)"
+                    R"("continue_final_message":true,"add_generation_prompt":false})");
+  EXPECT_EQ(continued(request, text("ab"), Continuation::assistant_last).text,
+            start + R"(,{"role":"assistant","content":"ab"}]})");
+}
+
+TEST(Continuation, hands_over_reasoning) {
+  const Request request = read_chat("{\"model\":\"m\",\"messages\":[" + question + "]}");
+  const std::string start = "{\"model\":\"m\",\"messages\":[" + question;
+  EXPECT_EQ(
+      continued(request, text("", "hm"), Continuation::prefix).text,
+      start + R"(,{"role":"assistant","content":"","reasoning_content":"hm","prefix":true}]})");
+  EXPECT_EQ(continued(request, text("a", "hm"), Continuation::assistant_last).text,
+            start + R"(,{"role":"assistant","content":"a","reasoning_content":"hm"}],)"
+                    R"("chat_template_kwargs":{"thinking":false,"enable_thinking":false}})");
+}
+
+TEST(Continuation, joins_a_prefix_of_the_client) {
+  const Request request = read_chat(
+      "{\"model\":\"m\",\"messages\":[" + question +
+      R"(,{"role":"assistant","name":"z","content":[{"type":"text","text":"The"}],"prefix":true}]})");
+  const std::string start = "{\"model\":\"m\",\"messages\":[" + question;
+  EXPECT_EQ(continued(request, text(" end"), Continuation::prefix).text,
+            start + R"(,{"role":"assistant","name":"z","content":"The end","prefix":true}]})");
+  EXPECT_EQ(continued(request, text(" end"), Continuation::assistant_last).text,
+            start + R"(,{"role":"assistant","name":"z","content":"The end"}]})");
+  const Request vllm =
+      read_chat("{\"model\":\"m\",\"messages\":[" + question +
+                R"(,{"role":"assistant","content":"The"}],"continue_final_message":true})");
+  EXPECT_EQ(continued(vllm, text(" end"), Continuation::prefix).text,
+            start + R"(,{"role":"assistant","content":"The end","prefix":true}]})");
+  // An assistant's message that the client did not ask to continue is one of the past.
+  const Request past = read_chat("{\"model\":\"m\",\"messages\":[" + question +
+                                 R"(,{"role":"assistant","content":"The"}]})");
+  EXPECT_EQ(continued(past, text("a"), Continuation::prefix).text,
+            start + R"(,{"role":"assistant","content":"The"},)"
+                    R"({"role":"assistant","content":"a","prefix":true}]})");
+}
+
+TEST(Continuation, lowers_the_token_limits) {
+  const std::string start = "{\"model\":\"m\",\"messages\":[" + question + "],";
+  const Request request = read_chat(
+      start + R"("max_tokens":10,"max_completion_tokens":10,"min_tokens":4,"stream":true})");
+  const ContinuationBody body = continued(request, text("a", "", 9), Continuation::prefix);
+  EXPECT_FALSE(body.complete);
+  EXPECT_TRUE(body.hide_usage);
+  EXPECT_NE(body.text.find(R"("max_tokens":1,"max_completion_tokens":1,"min_tokens":0,)"
+                           R"("stream":true,"stream_options":{"include_usage":true}})"),
+            std::string::npos)
+      << body.text;
+  EXPECT_TRUE(continued(request, text("a", "", 10), Continuation::prefix).complete);
+  EXPECT_TRUE(continued(request, text("a", "", 1000), Continuation::prefix).complete);
+  const Request unlimited = read_chat(start + R"("max_tokens":null})");
+  EXPECT_FALSE(continued(unlimited, text("a", "", 1000), Continuation::prefix).complete);
+}
+
+TEST(Continuation, of_a_prompt_is_a_longer_prompt) {
+  const Request request =
+      read_completion(R"({"model":"m","prompt":"def f[","suffix":"]","max_tokens":5})");
+  EXPECT_EQ(why_not_continued(request, text("a, "), Continuation::none), "");
+  EXPECT_EQ(continued(request, text("a, ", "", 2), Continuation::none).text,
+            R"({"model":"m","prompt":"def f[a, ","suffix":"]","max_tokens":3})");
+  const Request listed = read_completion(R"({"model":"m","prompt":["a"]})");
+  EXPECT_EQ(continued(listed, text("b"), Continuation::none).text,
+            R"({"model":"m","prompt":"ab"})");
+}
+
+TEST(Continuation, is_declined_where_it_is_not_sound) {
+  const auto chat = [](std::string_view fields) {
+    return read_chat("{\"messages\":[" + question + "]" + std::string(fields) + "}");
+  };
+  const auto why = [](const Request& request, const AnswerSoFar& so_far) {
+    return std::string(why_not_continued(request, so_far, Continuation::prefix));
+  };
+  EXPECT_EQ(why(chat(""), text("a")), "");
+  EXPECT_EQ(why(chat(R"(,"tools":[{"type":"function"}])"), text("a")), "");
+  EXPECT_EQ(why(chat(R"(,"n":2)"), text("a")), "the request asks for several answers (n)");
+  EXPECT_EQ(why(chat(R"(,"logprobs":true)"), text("a")), "the request asks for logprobs");
+  for (const std::string_view fields :
+       {R"(,"response_format":{"type":"json_object"})", R"(,"guided_regex":"a")"}) {
+    EXPECT_EQ(why(chat(fields), text("a")), "the answer has to keep a schema or format");
+  }
+  EXPECT_NE(why(chat(R"(,"modalities":["audio"])"), text("a")), "");
+  EXPECT_NE(why(chat(R"(,"web_search_options":{})"), text("a")), "");
+  EXPECT_NE(why(read_completion(R"({"prompt":["a","b"]})"), text("a")), "");
+  EXPECT_NE(why(read_completion(R"({"prompt":[1]})"), text("a")), "");
+  EXPECT_NE(why(read_completion(R"({"prompt":"a","echo":true})"), text("a")), "");
+  EXPECT_NE(why(read_completion(R"({"prompt":"a","best_of":2})"), text("a")), "");
+
+  AnswerSoFar so_far = text("a");
+  so_far.tool_call = true;
+  EXPECT_EQ(why(chat(""), so_far), "a tool call was half-way");
+  so_far = text("a");
+  so_far.finish_reason = FinishReason::content_filter;
+  EXPECT_EQ(why(chat(""), so_far), "a content filter has ended the answer");
+  so_far.finish_reason = FinishReason::stop;
+  EXPECT_EQ(why(chat(""), so_far), "the answer had ended");
+  so_far = text("a");
+  so_far.other = true;
+  EXPECT_NE(why(chat(""), so_far), "");
+  so_far = text("a");
+  so_far.cut = true;
+  EXPECT_NE(why(chat(""), so_far), "");
+
+  const auto kind = [&](Continuation continuation, const AnswerSoFar& answer) {
+    return std::string(why_not_continued(chat(""), answer, continuation));
+  };
+  EXPECT_EQ(kind(Continuation::none, text("a")), "this upstream cannot continue a message");
+  EXPECT_EQ(kind(Continuation::prefix, text("", "hm")), "");
+  EXPECT_NE(kind(Continuation::continue_final_message, text("", "hm")), "");
+  EXPECT_NE(kind(Continuation::assistant_last, text("", "hm")), "");
+  EXPECT_EQ(kind(Continuation::assistant_last, text("a", "hm")), "");
+}
+
+}  // namespace
+}  // namespace deepseek::protocol

@@ -1,0 +1,110 @@
+#include "protocol/relayed_fields.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace deepseek::protocol {
+namespace {
+
+using Kind = RelayedField::Kind;
+
+constexpr std::int32_t tokens_max = 1 << 20;
+constexpr std::int32_t pattern_bytes_max = 64 << 10;  // a regular expression or grammar
+constexpr std::int32_t entries_max = 1024;
+
+// By size first, so that most comparisons are of numbers.
+constexpr bool comes_before(std::string_view a, std::string_view b) {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
+
+constexpr auto sorted_table() {
+  std::array table{
+      // OpenAI's and DeepSeek's that the decoders read.
+      RelayedField{"audio"},
+      RelayedField{"best_of", Kind::integer, 1, 128},
+      RelayedField{"echo", Kind::flag},
+      RelayedField{"frequency_penalty"},
+      RelayedField{"function_call"},
+      RelayedField{"functions"},
+      RelayedField{"logit_bias"},
+      RelayedField{"logprobs"},
+      RelayedField{"max_completion_tokens"},
+      RelayedField{"max_tokens"},
+      RelayedField{"messages"},
+      RelayedField{"modalities"},
+      RelayedField{"model"},
+      RelayedField{"n"},
+      RelayedField{"presence_penalty"},
+      RelayedField{"prompt"},
+      RelayedField{"reasoning_effort"},
+      RelayedField{"response_format"},
+      RelayedField{"seed"},
+      RelayedField{"stop"},
+      RelayedField{"stream"},
+      RelayedField{"stream_options"},
+      RelayedField{"suffix"},
+      RelayedField{"temperature"},
+      RelayedField{"thinking"},
+      RelayedField{"tool_choice"},
+      RelayedField{"tools"},
+      RelayedField{"top_logprobs", Kind::integer, 0, 20},
+      RelayedField{"top_p"},
+      RelayedField{"user"},
+      RelayedField{"user_id"},
+      RelayedField{"web_search_options"},
+      // OpenAI's that change nothing here.
+      RelayedField{"metadata", Kind::object},
+      RelayedField{"parallel_tool_calls", Kind::flag},
+      RelayedField{"prediction", Kind::object},
+      RelayedField{"prompt_cache_key", Kind::text, 0, 1024},
+      RelayedField{"prompt_cache_retention", Kind::text, 0, 64},
+      RelayedField{"safety_identifier", Kind::text, 0, 512},
+      RelayedField{"service_tier", Kind::text, 0, 64},
+      RelayedField{"store", Kind::flag},
+      RelayedField{"verbosity", Kind::text, 0, 64},
+      // vLLM's, and what other servers took over from it.
+      RelayedField{"add_generation_prompt", Kind::flag},
+      RelayedField{"add_special_tokens", Kind::flag},
+      RelayedField{"allowed_token_ids", Kind::list, 0, 64 * entries_max},
+      RelayedField{"bad_words", Kind::list, 0, entries_max},
+      RelayedField{"continue_final_message", Kind::flag},
+      RelayedField{"guided_choice", Kind::list, 0, entries_max, true},
+      RelayedField{"guided_grammar", Kind::text, 0, pattern_bytes_max, true},
+      RelayedField{"guided_json", Kind::any, 0, 0, true},
+      RelayedField{"guided_regex", Kind::text, 0, pattern_bytes_max, true},
+      RelayedField{"ignore_eos"},
+      RelayedField{"include_reasoning", Kind::flag},
+      RelayedField{"include_stop_str_in_output", Kind::flag},
+      RelayedField{"length_penalty", Kind::number, -100, 100},
+      RelayedField{"min_p"},
+      RelayedField{"min_tokens", Kind::integer, 0, tokens_max},
+      RelayedField{"prompt_logprobs", Kind::integer, 0, 20},
+      RelayedField{"repetition_penalty"},
+      RelayedField{"return_token_ids", Kind::flag},
+      RelayedField{"return_tokens_as_token_ids", Kind::flag},
+      RelayedField{"skip_special_tokens", Kind::flag},
+      RelayedField{"spaces_between_special_tokens", Kind::flag},
+      RelayedField{"stop_token_ids", Kind::list, 0, entries_max},
+      RelayedField{"structured_outputs", Kind::object, 0, 0, true},
+      RelayedField{"top_k"},
+      RelayedField{"truncate_prompt_tokens", Kind::integer, -1, tokens_max},
+  };
+  std::sort(table.begin(), table.end(), [](const RelayedField& a, const RelayedField& b) {
+    return comes_before(a.name, b.name);
+  });
+  return table;
+}
+
+constexpr auto table = sorted_table();
+
+}  // namespace
+
+const RelayedField* find_relayed_field(std::string_view name) {
+  const auto* found = std::lower_bound(table.begin(), table.end(), name,
+                                       [](const RelayedField& field, std::string_view wanted) {
+                                         return comes_before(field.name, wanted);
+                                       });
+  return found != table.end() && found->name == name ? &*found : nullptr;
+}
+
+}  // namespace deepseek::protocol
