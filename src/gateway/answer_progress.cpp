@@ -102,6 +102,7 @@ void AnswerProgress::take_verbatim(const protocol::Verbatim& verbatim) {
     head_ = read_head(verbatim.bytes);
     if (!head_) decline("its head could not be read");
   }
+  if (verbatim.uncontinuable) decline("a tool call had begun");
   verbatim_ = true;
   leg_.deltas += verbatim.deltas;
   spoken_.token_ids.clear();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
@@ -56,7 +57,7 @@ AnswerRun::AnswerRun(const protocol::Request& request, RunContext context,
       unable_(context_.group.unable(request.model)),
       plan_(context_.options.plan, context_.group.size(), end_by_),
       progress_(request, context_.options.continuation_bytes_max),
-      timer_(executor_) {
+      alarm_(std::make_shared<Alarm>(executor_)) {
   context_.traits.prefix_blocks = context_.prefix_blocks;
   context_.group.count_request(context_.arrived);
 }
@@ -68,7 +69,7 @@ AnswerRun::~AnswerRun() {
 void AnswerRun::cancel() {
   if (std::exchange(cancelled_, true)) return;
   if (leg_) leg_->stream->cancel();
-  timer_.cancel();
+  alarm_->timer.cancel();
 }
 
 base::Error AnswerRun::cancelled_error() const {
@@ -112,16 +113,62 @@ asio::awaitable<base::Result<void>> AnswerRun::next_leg() {
       case AttemptPlan::Step::Kind::wait:
         co_await wait_until(step.until);
         break;
-      case AttemptPlan::Step::Kind::choose:
-        if (try_start(step, now)) co_return base::Result<void>{};
+      case AttemptPlan::Step::Kind::choose: {
+        const CandidateSet excluded = step.excluded | unable_ | mute_candidates();
+        const Started started = try_start(excluded, false, now);
+        if (started == Started::busy) co_await wait_in_line(excluded);
+        if (leg_) co_return base::Result<void>{};
         break;
+      }
     }
   }
 }
 
 asio::awaitable<void> AnswerRun::wait_until(TimePoint time) {
-  timer_.expires_at(time);
-  co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+  alarm_->timer.expires_at(time);
+  co_await alarm_->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+// Until a place is free and it is this request's turn, or the time is up.
+asio::awaitable<void> AnswerRun::wait_in_line(CandidateSet excluded) {
+  RouteGroup& group = context_.group;
+  const TimePoint began = base::now();
+  const TimePoint until = std::min(end_by_, began + group.options().queue_timeout);
+  alarm_->called = false;
+  const auto ticket = group.wait_in_line(
+      {context_.tenant, context_.weight, context_.priority},
+      [executor = executor_, weak = std::weak_ptr(alarm_)] {
+        asio::post(executor, [weak] {
+          const auto alarm = weak.lock();
+          if (!alarm) return;
+          alarm->called = true;
+          alarm->timer.cancel();
+        });
+      });
+  if (!ticket) {
+    auto error = base::make_error(ErrorCode::queue_full,
+                                  "All backends are busy and the line of waiting requests is full "
+                                  "(queue.depth_max). Try again later.");
+    error.retry_after = group.options().queue_timeout / 2;
+    plan_.refused(std::move(error));
+    co_return;
+  }
+  while (!leg_ && !cancelled_ && base::now() < until) {
+    if (!alarm_->called) co_await wait_until(until);
+    if (!std::exchange(alarm_->called, false) || cancelled_) continue;
+    if (try_start(excluded, true, base::now()) != Started::yes) group.room().pass_on(*ticket);
+  }
+  // A call that came too late is the next one's.
+  if (!leg_) group.room().pass_on(*ticket);
+  group.leave_line(*ticket);
+  if (leg_ || cancelled_ || base::now() >= end_by_) co_return;
+  auto error = base::make_error(
+      ErrorCode::rate_limited,
+      "All backends were busy for " +
+          std::to_string(group.options().queue_timeout.count()) +
+          " ms (queue.timeout). Try again later.");
+  error.retry_after = group.options().queue_timeout;
+  plan_.refused(std::move(error));
 }
 
 // Those that cannot go on behind the text that was sent.
@@ -134,25 +181,24 @@ CandidateSet AnswerRun::mute_candidates() const {
   return set;
 }
 
-bool AnswerRun::try_start(const AttemptPlan::Step& step, TimePoint now) {
-  const CandidateSet excluded = step.excluded | unable_ | mute_candidates();
-  auto selected = context_.group.select(excluded, context_.traits, base::random_bits(), now);
+AnswerRun::Started AnswerRun::try_start(CandidateSet excluded, bool called, TimePoint now) {
+  auto selected = context_.group.select(excluded, context_.traits, base::random_bits(), now, called);
   if (auto* chosen = std::get_if<RouteGroup::Selected>(&selected)) {
     start(std::move(*chosen), now);
-    return true;
+    return Started::yes;
   }
   const auto& nobody = std::get<RouteGroup::Nobody>(selected);
+  if (nobody.busy) return Started::busy;
   AttemptPlan::NoneUsable why;
   why.back_at = nobody.back_at;
   why.random = base::random_bits();
   why.retries_allowed = plan_.attempts() == 0 || context_.group.take_retry(now);
-  base::Error reason = base::make_error(
-      nobody.busy ? ErrorCode::rate_limited : ErrorCode::unavailable,
+  why.reason = base::make_error(
+      ErrorCode::unavailable,
       "No backend can answer now: " +
           (nobody.why.empty() ? std::string("none of them serves this model") : nobody.why) + ".");
-  why.reason = std::move(reason);
   plan_.none_usable(why, now);
-  return false;
+  return Started::nobody;
 }
 
 void AnswerRun::start(RouteGroup::Selected selected, TimePoint now) {

@@ -34,6 +34,8 @@ struct RunContext {
   RequestTraits traits{};
   std::vector<std::uint64_t> prefix_blocks{};  // for cache_aware; traits need not refer to them
   std::string tenant{};
+  double weight = 1;          // of the tenant
+  std::int32_t priority = 0;  // in the line for a busy backend
   base::TimePoint arrived{};
   AttemptObserver* observer = nullptr;  // not owned; may be null
 };
@@ -62,7 +64,9 @@ class AnswerRun final : public EventStream {
 
   boost::asio::awaitable<base::Result<void>> next_leg();
   boost::asio::awaitable<void> wait_until(base::TimePoint time);
-  bool try_start(const AttemptPlan::Step& step, base::TimePoint now);
+  boost::asio::awaitable<void> wait_in_line(CandidateSet excluded);
+  enum class Started { yes, nobody, busy };
+  Started try_start(CandidateSet excluded, bool called, base::TimePoint now);
   void start(RouteGroup::Selected selected, base::TimePoint now);
   void take(std::vector<protocol::Event>& events);
   void leg_failed(const base::Error& error);
@@ -80,7 +84,13 @@ class AnswerRun final : public EventStream {
   AttemptPlan plan_;
   AnswerProgress progress_;
   std::unique_ptr<Leg> leg_;
-  boost::asio::steady_timer timer_;
+  // Shared with wakers on other threads, which post to this thread and find it gone or not.
+  struct Alarm {
+    explicit Alarm(boost::asio::any_io_executor executor) : timer(std::move(executor)) {}
+    boost::asio::steady_timer timer;
+    bool called = false;
+  };
+  std::shared_ptr<Alarm> alarm_;
   AttemptFailure failure_{FailureKind::client_cancelled};
   std::string note_;
   bool cancelled_ = false;

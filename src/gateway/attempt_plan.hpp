@@ -70,6 +70,9 @@ class AttemptPlan {
   };
   void failed(const Failed& failed, base::TimePoint now);
 
+  // The request waited for a busy backend in vain, or the line was full.
+  void refused(base::Error error) { give_up(std::move(error)); }
+
   std::uint32_t attempts() const { return attempts_; }
   std::uint32_t continuations() const { return continuations_; }
 

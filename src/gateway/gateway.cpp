@@ -182,6 +182,8 @@ std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, co
   RunContext context{options_.run, *routed.group};
   context.traits = traits_of(request, *routed.group, caller.tenant);
   context.tenant = caller.tenant;
+  context.weight = caller.weight;
+  context.priority = caller.priority;
   context.arrived = caller.arrived == base::TimePoint{} ? base::now() : caller.arrived;
   context.observer = options_.observer;
   if (routed.group->reads_prefixes()) {

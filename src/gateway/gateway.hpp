@@ -31,6 +31,8 @@ struct ModelEntry {
 // Who asks, beside the request itself.
 struct Caller {
   std::string_view tenant = "default";
+  double weight = 1;          // of the tenant, when requests wait
+  std::int32_t priority = 0;  // of the request, as far as the tenant may raise it
   HeaderLookup headers{};
   base::TimePoint arrived{};
 };

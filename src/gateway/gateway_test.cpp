@@ -18,17 +18,29 @@ class NoBackend final : public Backend {
   BackendStatus status() const override { return {BackendState::loading, "loading", 0.5, 0, 1}; }
 };
 
-Gateway::Options two_models(Backend& backend) {
+// "small" and "big" on a target each.
+struct Two {
+  NoBackend backend;
+  Target small{{"small"}, backend};
+  Target big{{"big"}, backend};
+};
+
+Gateway::Options two_models(Two& two) {
   Gateway::Options options;
-  options.models = {{"small", 7, "us", &backend}, {"big", 8, "us", &backend}};
+  options.models = {{"small", 7, "us", &two.small}, {"big", 8, "us", &two.big}};
+  options.routes.resize(2);
+  options.routes[0].rule.model = "small";
+  options.routes[0].group.targets = {&two.small};
+  options.routes[1].rule.model = "big";
+  options.routes[1].group.targets = {&two.big};
   options.aliases = {{"gpt-4o", "small"}, {"big", "small"}, {"broken", "gone"}};
   options.default_model = "small";
   return options;
 }
 
 TEST(Gateway, ResolvesNamesAliasesAndTheDefault) {
-  NoBackend backend;
-  const Gateway gateway(two_models(backend));
+  Two two;
+  const Gateway gateway(two_models(two));
   EXPECT_EQ(gateway.resolve("small").value(), "small");
   EXPECT_EQ(gateway.resolve("gpt-4o").value(), "small");
   EXPECT_EQ(gateway.resolve("").value(), "small");
@@ -36,8 +48,8 @@ TEST(Gateway, ResolvesNamesAliasesAndTheDefault) {
 }
 
 TEST(Gateway, UnknownModelsAreRefusedWithTheNamesThatExist) {
-  NoBackend backend;
-  const Gateway gateway(two_models(backend));
+  Two two;
+  const Gateway gateway(two_models(two));
   const auto error = gateway.resolve("other").error();
   EXPECT_EQ(error.code, base::ErrorCode::model_not_found);
   EXPECT_EQ(error.param, "model");
@@ -48,8 +60,8 @@ TEST(Gateway, UnknownModelsAreRefusedWithTheNamesThatExist) {
 }
 
 TEST(Gateway, TheListOfNamesIsBounded) {
-  NoBackend backend;
-  Gateway::Options options = two_models(backend);
+  Two two;
+  Gateway::Options options = two_models(two);
   for (int i = 0; i < 100; ++i) options.aliases["alias-" + std::to_string(i)] = "small";
   const Gateway gateway(std::move(options));
   const std::string message = gateway.resolve("other").error().message;
@@ -59,8 +71,8 @@ TEST(Gateway, TheListOfNamesIsBounded) {
 }
 
 TEST(Gateway, ListsModelsThenAliases) {
-  NoBackend backend;
-  const Gateway gateway(two_models(backend));
+  Two two;
+  const Gateway gateway(two_models(two));
   const auto entries = gateway.models();
   ASSERT_EQ(entries.size(), 3u);
   EXPECT_EQ(entries[0].id, "big");

@@ -25,9 +25,36 @@ std::vector<std::uint64_t> ids(const std::vector<Target*>& targets) {
 
 RouteGroup::RouteGroup(RouteGroupOptions options)
     : options_(std::move(options)),
+      room_(options_.queue_depth_max),
       strategy_(make_strategy(options_.strategy, ids(options_.targets))),
       retry_budget_(options_.retry_budget),
-      hedge_budget_(options_.hedge_budget) {}
+      hedge_budget_(options_.hedge_budget) {
+  for (Target* target : options_.targets) target->add_room(room_);
+}
+
+RouteGroup::~RouteGroup() {
+  for (Target* target : options_.targets) target->remove_room(room_);
+}
+
+std::optional<WaitRoom::Ticket> RouteGroup::wait_in_line(const WaitRoom::Guest& guest,
+                                                         WaitRoom::Waker waker) {
+  const auto ticket = room_.enter(guest, std::move(waker));
+  if (!ticket) return ticket;
+  ++in_line_;
+  bool free = false;
+  for (Target* target : options_.targets) {
+    target->expect_calls();
+    free = free || !target->full();
+  }
+  // A place that became free before anyone knew of this guest.
+  if (free) room_.call_one();
+  return ticket;
+}
+
+void RouteGroup::leave_line(WaitRoom::Ticket ticket) {
+  room_.leave(ticket);
+  --in_line_;
+}
 
 CandidateSet RouteGroup::unable(std::string_view model) const {
   CandidateSet set = 0;
@@ -104,7 +131,11 @@ std::optional<RouteGroup::Selected> RouteGroup::choose(Pass pass, CandidateSet& 
 }
 
 std::variant<RouteGroup::Selected, RouteGroup::Nobody> RouteGroup::select(
-    CandidateSet excluded, const RequestTraits& traits, std::uint64_t random, TimePoint now) {
+    CandidateSet excluded, const RequestTraits& traits, std::uint64_t random, TimePoint now,
+    bool called) {
+  if (!called && in_line_.load(std::memory_order_relaxed) > 0) {
+    return Nobody{.busy = true, .back_at = {}, .why = "others wait already"};
+  }
   for (const Pass pass : {Pass::in_order, Pass::late_too, Pass::broken_too}) {
     if (pass == Pass::late_too && options_.first_token_goal.count() == 0) continue;
     auto selected = choose(pass, excluded, traits, random, now);

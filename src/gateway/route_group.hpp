@@ -7,7 +7,9 @@
 #include "gateway/attempt_plan.hpp"
 #include "gateway/resilience/retry_budget.hpp"
 #include "gateway/target.hpp"
+#include "gateway/wait_room.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace deepseek::gateway {
@@ -27,6 +30,8 @@ struct RouteGroupOptions {
   std::vector<std::uint32_t> split;  // percent per target; empty: no split
   base::Milliseconds first_token_goal{0};
   bool hedge = false;
+  std::size_t queue_depth_max = 1024;
+  base::Milliseconds queue_timeout{30'000};
   RetryBudgetOptions retry_budget{};
   RetryBudgetOptions hedge_budget{};
 };
@@ -42,6 +47,7 @@ struct RequestTraits {
 class RouteGroup {
  public:
   explicit RouteGroup(RouteGroupOptions options);
+  ~RouteGroup();
   RouteGroup(const RouteGroup&) = delete;
   RouteGroup& operator=(const RouteGroup&) = delete;
 
@@ -56,9 +62,17 @@ class RouteGroup {
     std::string why;
   };
   // Chooses among those not in `excluded` and takes a place there. When none is in order, one that
-  // is believed broken is tried all the same, unless it asked for a pause.
+  // is believed broken is tried all the same, unless it asked for a pause. Who has not waited
+  // (`called`) stays behind those that wait.
   std::variant<Selected, Nobody> select(CandidateSet excluded, const RequestTraits& traits,
-                                        std::uint64_t random, base::TimePoint now);
+                                        std::uint64_t random, base::TimePoint now,
+                                        bool called = false);
+
+  // A place in the line for a backend that is busy; nothing when the line is full. The waker is
+  // called when it is time to select() again, perhaps before this returns.
+  std::optional<WaitRoom::Ticket> wait_in_line(const WaitRoom::Guest& guest,
+                                               WaitRoom::Waker waker);
+  WaitRoom& room() { return room_; }
 
   // Candidates that cannot serve the model at all.
   CandidateSet unable(std::string_view model) const;
@@ -71,6 +85,7 @@ class RouteGroup {
   using Price = std::function<double(std::size_t, const RequestTraits&)>;
   void set_price(Price price) { price_ = std::move(price); }
 
+  void leave_line(WaitRoom::Ticket ticket);
   void count_request(base::TimePoint now);
   bool take_retry(base::TimePoint now);
   bool take_hedge(base::TimePoint now);
@@ -85,6 +100,8 @@ class RouteGroup {
 
   const RouteGroupOptions options_;
   Price price_;
+  WaitRoom room_;
+  std::atomic<std::uint32_t> in_line_{0};
   std::mutex mutex_;
   std::unique_ptr<Strategy> strategy_;
   RetryBudget retry_budget_;

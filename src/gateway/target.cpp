@@ -16,13 +16,39 @@ bool Target::serves(std::string_view model) const {
 }
 
 bool Target::enter() {
-  if (in_flight_.fetch_add(1, std::memory_order_relaxed) < options_.in_flight_max) return true;
-  leave();
+  if (in_flight_.fetch_add(1) < options_.in_flight_max) return true;
+  in_flight_.fetch_sub(1);
   return false;
 }
 
 void Target::leave() {
-  in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  const std::uint32_t before = in_flight_.fetch_sub(1);
+  // Nobody waits unless all places are taken, or were a moment ago.
+  if (before < options_.in_flight_max && calls_pending_.load() == 0) return;
+  const std::lock_guard lock(rooms_mutex_);
+  std::uint32_t waiting = 0;
+  bool called = false;
+  for (std::size_t i = 0; i < rooms_.size(); ++i) {
+    WaitRoom& room = *rooms_[(next_room_ + i) % rooms_.size()];
+    if (!called) called = room.call_one();
+    if (room.anyone()) ++waiting;
+  }
+  next_room_ = rooms_.empty() ? 0 : (next_room_ + 1) % rooms_.size();
+  calls_pending_.store(waiting);
+}
+
+void Target::add_room(WaitRoom& room) {
+  const std::lock_guard lock(rooms_mutex_);
+  rooms_.push_back(&room);
+}
+
+void Target::remove_room(WaitRoom& room) {
+  const std::lock_guard lock(rooms_mutex_);
+  std::erase(rooms_, &room);
+}
+
+void Target::expect_calls() {
+  calls_pending_.fetch_add(1);
 }
 
 void Target::note_speed(std::int64_t tokens, microseconds took) {

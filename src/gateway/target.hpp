@@ -8,9 +8,12 @@
 #include "gateway/backend.hpp"
 #include "gateway/balance/strategy.hpp"
 #include "gateway/resilience/backend_health.hpp"
+#include "gateway/wait_room.hpp"
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,8 +47,13 @@ class Target {
 
   // Takes one of the `in_flight_max` places; false when all are taken.
   bool enter();
-  // `tokens`: what the request was estimated to cost, as given to add_work().
+  // Gives it back, and calls one of those that wait for it.
   void leave();
+  // The rooms in which requests wait for a place here. A room stays until remove_room() returns.
+  void add_room(WaitRoom& room);
+  void remove_room(WaitRoom& room);
+  // Somebody has begun to wait in one of them: the next leave() looks there.
+  void expect_calls();
   std::uint32_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   bool full() const { return in_flight() >= options_.in_flight_max; }
 
@@ -60,6 +68,10 @@ class Target {
   const TargetOptions options_;
   Backend& backend_;
   BackendHealth health_;
+  std::mutex rooms_mutex_;
+  std::vector<WaitRoom*> rooms_;
+  std::size_t next_room_ = 0;
+  std::atomic<std::uint32_t> calls_pending_{0};  // rooms with somebody in them, or more
   std::atomic<std::uint32_t> in_flight_{0};
   std::atomic<std::int64_t> work_tokens_{0};
   std::atomic<double> tokens_per_second_{0};

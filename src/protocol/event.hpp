@@ -83,7 +83,8 @@ struct Verbatim {
   std::string content;
   std::string reasoning;
   std::int64_t deltas = 0;  // frames with text: about as many tokens
-  bool whole = false;       // a JSON body
+  bool whole = false;          // a JSON body
+  bool uncontinuable = false;  // a tool call or something else that cannot be gone on with
 };
 
 // Only in an answer that began with Verbatim frames: from here on its text comes as events, which

@@ -87,6 +87,8 @@ gateway::TokenPrices prices_of(const Configuration& configuration, const std::st
 
 gateway::RouteGroupOptions group_options(const Configuration& configuration) {
   gateway::RouteGroupOptions group;
+  group.queue_depth_max = configuration.queue.depth_max;
+  group.queue_timeout = configuration.queue.timeout;
   group.retry_budget.percent = configuration.retry.budget_percent;
   group.retry_budget.per_second_min = configuration.retry.budget_min;
   group.hedge_budget.percent = configuration.retry.hedge_budget_percent;

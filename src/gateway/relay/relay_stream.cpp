@@ -155,29 +155,119 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_whole() {
 asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
   Events events;
   while (events.empty()) {
+    if (pending_) co_return std::move(*pending_);
     auto piece = co_await exchange_.read_piece();
-    if (piece.has_error()) co_return piece.error();
-    if (piece->empty()) {
-      const bool ended = std::all_of(reasons_.begin(), reasons_.end(),
-                                     [](const auto& reason) { return reason.has_value(); });
-      if (!ended && !done_) {
-        co_return exchange_.refuse(FailureKind::broken, "the answer ended before its end");
+    if (piece.has_error()) {
+      // Everything was said, only the end is missing: the client loses nothing.
+      if (!all_finished() || piece.error().code == base::ErrorCode::cancelled) {
+        co_return piece.error();
       }
-      finish_stream(events);
-      break;
+      piece = std::string{};
     }
     frames_.clear();
-    const Result<void> pushed = reader_.push(*piece, frames_);
-    for (protocol::UpstreamFrame& frame : frames_) {
-      const Result<void> taken = take(frame, events);
-      if (taken.has_error() && events.empty()) co_return taken.error();
-      if (taken.has_error()) co_return events;  // told at the next read
+    const bool ended = piece->empty();
+    Result<void> pushed;
+    if (ended) {
+      reader_.end(frames_);
+    } else {
+      pushed = reader_.push(*piece, frames_);
     }
-    if (pushed.has_error() && events.empty()) {
-      co_return exchange_.refuse(FailureKind::bad_answer, pushed.error().message);
+    take_frames(events);
+    if (pushed.has_error() && !pending_) {
+      pending_ = exchange_.refuse(FailureKind::bad_answer, pushed.error().message);
+    }
+    if (over_ || pending_ || !ended) continue;
+    if (all_finished()) {
+      finish_stream(events);
+    } else {
+      pending_ = exchange_.refuse(FailureKind::broken, "the answer ended before its end");
     }
   }
   co_return events;
+}
+
+bool RelayStream::all_finished() const {
+  return std::all_of(reasons_.begin(), reasons_.end(),
+                     [](const auto& reason) { return reason.has_value(); });
+}
+
+void RelayStream::take_frames(Events& events) {
+  for (const protocol::UpstreamFrame& frame : frames_) {
+    if (over_ || pending_) return;
+    switch (frame.kind) {
+      case protocol::UpstreamFrame::Kind::comment:
+        break;
+      case protocol::UpstreamFrame::Kind::error: {
+        protocol::UpstreamError told = protocol::parse_upstream_error(
+            200, frame.data, {backend_.options().name, backend_.options().api_key});
+        exchange_.set_failure(FailureKind::stream_error);
+        pending_ = std::move(told.error);
+        break;
+      }
+      case protocol::UpstreamFrame::Kind::done:
+        if (all_finished()) {
+          finish_stream(events);
+        } else {
+          pending_ = exchange_.refuse(FailureKind::broken, "the answer ended before its end");
+        }
+        break;
+      case protocol::UpstreamFrame::Kind::chunk:
+        take_chunk(frame, events);
+        break;
+    }
+  }
+}
+
+protocol::Verbatim& RelayStream::verbatim(Events& events) const {
+  if (events.empty() || !std::holds_alternative<protocol::Verbatim>(events.back())) {
+    events.emplace_back(protocol::Verbatim{});
+  }
+  return std::get<protocol::Verbatim>(events.back());
+}
+
+void RelayStream::take_chunk(const protocol::UpstreamFrame& frame, Events& events) {
+  const protocol::UpstreamChunk& chunk = frame.chunk;
+  if (chunk.usage) usage_ = chunk.usage;
+  for (const protocol::UpstreamChoice& choice : chunk.choices) {
+    const auto index = static_cast<std::size_t>(choice.index);
+    if (choice.index < 0 || index >= reasons_.size()) {
+      pending_ = exchange_.refuse(FailureKind::bad_answer, "a chunk has a choice nobody asked for");
+      return;
+    }
+    if (choice.finish_reason) reasons_[index] = choice.finish_reason;
+  }
+  if (frame.has_content()) exchange_.progressed(base::now());
+  if (!attempt_.verbatim) {
+    protocol::to_events(chunk, events);
+    return;
+  }
+  if (frame.usage_only() && hide_usage_) return;
+  protocol::Verbatim& shown = verbatim(events);
+  shown.bytes += frame.raw;
+  for (const protocol::UpstreamChoice& choice : chunk.choices) {
+    choice.content.append_to(shown.content);
+    choice.reasoning.append_to(shown.reasoning);
+    if (!choice.tool_calls.empty() || choice.other) shown.uncontinuable = true;
+  }
+  if (frame.has_content()) ++shown.deltas;
+}
+
+// The end of all choices, and of the client's stream: an upstream that leaves out [DONE] is
+// forgiven.
+void RelayStream::finish_stream(Events& events) {
+  over_ = true;
+  if (attempt_.verbatim) verbatim(events).bytes += protocol::sse_done;
+  add_finished(events);
+}
+
+void RelayStream::add_finished(Events& events) {
+  for (std::size_t i = 0; i < reasons_.size(); ++i) {
+    protocol::Finished finished;
+    finished.sequence = static_cast<std::int32_t>(i);
+    finished.reason = reasons_[i].value_or(protocol::FinishReason::stop);
+    if (i == 0 && usage_) finished.usage = *usage_;
+    events.emplace_back(finished);
+  }
 }
 
 }  // namespace deepseek::gateway

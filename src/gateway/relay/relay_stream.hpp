@@ -8,7 +8,9 @@
 #include "gateway/relay/relay_exchange.hpp"
 #include "protocol/upstream_stream.hpp"
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace deepseek::gateway {
@@ -28,7 +30,9 @@ class RelayStream final : public EventStream {
   boost::asio::awaitable<base::Result<void>> begin();
   boost::asio::awaitable<base::Result<Events>> read_whole();
   boost::asio::awaitable<base::Result<Events>> read_frames();
-  base::Result<void> take(protocol::UpstreamFrame& frame, Events& events);
+  void take_frames(Events& events);
+  void take_chunk(const protocol::UpstreamFrame& frame, Events& events);
+  bool all_finished() const;
   void finish_stream(Events& events);
   void add_finished(Events& events);
   protocol::Verbatim& verbatim(Events& events) const;
@@ -47,7 +51,7 @@ class RelayStream final : public EventStream {
   bool complete_ = false;  // everything was said before this attempt
   bool begun_ = false;
   bool events_stream_ = true;  // the upstream answers with frames
-  bool done_ = false;          // [DONE] came
+  std::optional<base::Error> pending_;  // told when the events before it were taken
   bool over_ = false;
 };
 
