@@ -5,6 +5,7 @@ find_package(Protobuf 3.21 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(GTest 1.12 REQUIRED)
 find_package(yaml-cpp 0.7 REQUIRED)
+find_package(SQLite3 3.40 REQUIRED)
 
 # Asio, its TLS half and Beast are compiled once, in boost_separate.cpp; everyone else sees
 # declarations.
