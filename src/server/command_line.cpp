@@ -180,7 +180,7 @@ std::string help_text() {
       text += "  " + pad("", 30) + "Allowed: " + allowed_text(*setting) + ".";
       const std::string standard = default_text(*setting);
       if (!standard.empty()) text += " Default: " + standard + ".";
-      if (setting->reloadable) text += " SIGHUP reloads it.";
+      if (reloads(*setting)) text += " SIGHUP reloads it.";
       text += "\n";
     }
   }

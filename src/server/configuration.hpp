@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/log.hpp"
+#include "server/daily_hours.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -74,18 +75,8 @@ class Secret {
   std::string text_;
 };
 
-// A span of every day in UTC, "18:00-09:00", in minutes since midnight: from `begin` up to, not
-// including, `end`; over midnight if `end` is smaller. Equal ones are no span at all.
-struct DailyHours {
-  std::uint32_t begin = 0;
-  std::uint32_t end = 0;
-
-  bool empty() const { return begin == end; }
-  bool contains(std::uint32_t minute) const {
-    return begin <= end ? minute >= begin && minute < end : minute >= begin || minute < end;
-  }
-  bool operator==(const DailyHours&) const = default;
-};
+// What a route calls the engine of the default model.
+inline constexpr std::string_view local_target = "local";
 
 struct Configuration {
   std::string data_dir;  // empty: ${XDG_STATE_HOME:-~/.local/state}/deepseek-server

@@ -1,9 +1,11 @@
 // The tree of a YAML file along the table, and the lines of an INI file.
 #include "server/configuration_text.hpp"
 #include "server/setting.hpp"
+#include "server/setting_list_text.hpp"
 
 #include <filesystem>
 #include <map>
+#include <optional>
 
 namespace deepseek::server {
 namespace {
@@ -63,7 +65,7 @@ class Flattener {
   }
 
   void top_level(const YamlNode::Member& member) {
-    if (member.key == "models") return models(member);
+    if (const ListRow* list = find_list(member.key)) return this->list(*list, member);
     for (const Section& section : sections()) {
       if (section.name == member.key && !section.name.empty()) return this->section(member);
     }
@@ -78,27 +80,39 @@ class Flattener {
     }
     if (member.key == "aliases") entries_.aliases_source = source(member.line);
     for (const auto& setting : member.value.members) {
-      value(member.key + "." + setting.key, setting);
+      const std::string name = member.key + "." + setting.key;
+      if (const ListRow* const list = find_list(name)) {
+        this->list(*list, setting);
+      } else {
+        value(name, setting);
+      }
     }
   }
 
-  void models(const YamlNode::Member& member) {
+  void list(const ListRow& row, const YamlNode::Member& member) {
     if (member.value.kind == Kind::null) return;
+    const std::string name(row.name);
+    const std::string members(row.members);
     if (member.value.kind != Kind::list) {
-      return wrong_kind(member.line, "models", member.value.kind,
-                        "a list with name and path of each model");
+      return wrong_kind(member.line, name, member.value.kind,
+                        "a list with " + members + " of each entry");
     }
-    entries_.models = member.value.items.size();
-    entries_.models_source = source(member.line);
-    for (std::size_t index = 0; index < member.value.items.size(); ++index) {
-      const YamlNode& model = member.value.items[index];
-      const std::string prefix = "models[" + std::to_string(index) + "]";
-      entries_.model_sources.push_back(source(model.line));
-      if (model.kind != Kind::map) {
-        wrong_kind(model.line, prefix, model.kind, "a map with name and path");
+    const std::vector<YamlNode>& items = member.value.items;
+    if (items.size() > row.entries_max) {
+      return problem(member.line, name + ": found a list of " + std::to_string(items.size()) +
+                                      "; allowed are 0 to " + std::to_string(row.entries_max) +
+                                      " entries");
+    }
+    Entries::List& list = entries_.lists[name];
+    list.source = source(member.line);
+    for (std::size_t index = 0; index < items.size(); ++index) {
+      const std::string entry = entry_name(name, index);
+      list.items.push_back(source(items[index].line));
+      if (items[index].kind != Kind::map) {
+        wrong_kind(items[index].line, entry, items[index].kind, "a map with " + members);
         continue;
       }
-      for (const auto& setting : model.members) value(prefix + "." + setting.key, setting);
+      for (const auto& setting : items[index].members) value(entry + "." + setting.key, setting);
     }
   }
 
@@ -108,11 +122,34 @@ class Flattener {
       return problem(member.line, "found the unknown key " + shown_key(full_name) + "; " +
                                       describe_unknown(full_name));
     }
-    if (member.value.kind != Kind::scalar) {
+    const auto text = text_of(member.value, *match->setting);
+    if (!text) {
       return wrong_kind(member.line, shown_key(full_name), member.value.kind,
                         allowed_text(*match->setting));
     }
-    entries_.values.push_back({full_name, member.value.scalar, source(member.line), directory_});
+    entries_.values.push_back({full_name, *text, source(member.line), directory_});
+  }
+
+  // A list or a map as the one text that the setting takes; nothing if it has no such form.
+  static std::optional<std::string> text_of(const YamlNode& node, const Setting& setting) {
+    if (node.kind == Kind::scalar) return node.scalar;
+    if (node.kind == Kind::list && value_form(setting) == ValueForm::list) {
+      std::vector<std::string> items;
+      for (const YamlNode& item : node.items) {
+        if (item.kind != Kind::scalar) return std::nullopt;
+        items.push_back(item.scalar);
+      }
+      return join_list(items);
+    }
+    if (node.kind == Kind::map && value_form(setting) == ValueForm::map) {
+      std::map<std::string, std::string> members;
+      for (const YamlNode::Member& member : node.members) {
+        if (member.value.kind != Kind::scalar) return std::nullopt;
+        members.emplace(member.key, member.value.scalar);
+      }
+      return join_map(members);
+    }
+    return std::nullopt;
   }
 
   std::string name_;

@@ -43,7 +43,7 @@ Result<std::string> read_small_file(const std::string& path) {
     text.append(buffer, static_cast<std::size_t>(count));
   }
   ::close(descriptor);
-  return unreadable(path, "it is larger than 256KB");
+  return unreadable(path, "it is larger than 2MB");
 }
 
 }  // namespace

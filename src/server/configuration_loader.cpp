@@ -15,8 +15,6 @@ using base::ErrorCode;
 using base::make_error;
 using base::Result;
 
-constexpr std::size_t models_max = 64;
-
 // Puts one layer after another onto the defaults, and remembers where each value came from.
 class Assembly {
  public:
@@ -28,7 +26,7 @@ class Assembly {
     auto tree = parse_yaml(text.value(), path);
     if (tree.has_error()) return fail(tree.error().message);
     const Entries entries = flatten_yaml(tree.value(), path, problems_);
-    if (!entries.models_source.empty()) start_models(entries);
+    for (const auto& [name, list] : entries.lists) start_list(name, list);
     if (!entries.aliases_source.empty()) {
       loaded_.values.aliases.clear();
       loaded_.origins["aliases"] = entries.aliases_source;
@@ -39,7 +37,7 @@ class Assembly {
   void ini_file(const std::string& path) {
     auto text = outside_.read_file(path);
     if (text.has_error()) return fail(text.error().message);
-    if (text->size() > configuration_file_max) return fail(path + ":1: larger than 256KB");
+    if (text->size() > configuration_file_max) return fail(path + ":1: larger than 2MB");
     layer(parse_ini(text.value(), path, problems_), true);
   }
 
@@ -50,6 +48,10 @@ class Assembly {
       if (name.empty()) continue;
       entries.push_back({name, value, "environment variable " + variable, ""});
     }
+    // In the order of the entries, so that several can be added to a list.
+    std::stable_sort(entries.begin(), entries.end(), [](const Entry& left, const Entry& right) {
+      return index_of(left.name) < index_of(right.name);
+    });
     expand_ = false;
     layer(entries, true);
     expand_ = true;
@@ -84,13 +86,20 @@ class Assembly {
   // Settings that follow from others when nobody wrote them.
   void derive() {
     auto& values = loaded_.values;
+    for (std::size_t i = 0; i < values.backends.size(); ++i) {
+      auto& backend = values.backends[i];
+      if (backend.type != BackendType::deepseek) continue;
+      if (is_written(entry_name("backends", i) + ".continuation")) continue;
+      backend.continuation = Continuation::prefix;
+    }
+    if (!values.routes.empty()) drop_defaults();
     if (values.models.empty()) return;
-    if (!loaded_.origins.contains("default_model") || values.default_model.empty()) {
+    if (!is_written("default_model") || values.default_model.empty()) {
       values.default_model = values.models.front().name;
     }
-    if (loaded_.origins.contains("aliases")) return;
+    if (is_written("aliases") || !values.routes.empty()) return;
     for (auto& [alias, model] : Configuration::default_aliases(values.default_model)) {
-      if (loaded_.origins.contains("aliases." + alias)) continue;
+      if (is_written("aliases." + alias)) continue;
       values.aliases[alias] = model;
     }
     for (const auto& model : values.models) values.aliases.erase(model.name);
@@ -114,16 +123,58 @@ class Assembly {
   void fail(std::string problem) { problems_.push_back(std::move(problem)); }
 
  private:
-  void start_models(const Entries& entries) {
-    loaded_.origins["models"] = entries.models_source;
-    if (entries.models == 0 || entries.models > models_max) {
-      fail(entries.models_source + ": models: found a list of " + std::to_string(entries.models) +
-           "; allowed are 1 to " + std::to_string(models_max) + " models");
+  bool is_written(const std::string& name) const { return loaded_.origins.contains(name); }
+
+  bool is_default_model_named() const {
+    const auto& name = loaded_.values.models.front().name;
+    const auto names_it = [&name](const std::string& target) {
+      return target == local_target || target == name;
+    };
+    return std::any_of(loaded_.values.routes.begin(), loaded_.values.routes.end(),
+                       [&names_it](const Configuration::Route& route) {
+                         return names_it(route.shadow) ||
+                                std::any_of(route.backends.begin(), route.backends.end(), names_it);
+                       });
+  }
+
+  // Routes replace the defaults: the aliases, and the model unless one of them names it.
+  void drop_defaults() {
+    auto& values = loaded_.values;
+    if (!is_written("aliases")) {
+      std::erase_if(values.aliases,
+                    [this](const auto& alias) { return !is_written("aliases." + alias.first); });
     }
-    loaded_.values.models.assign(std::min(entries.models, models_max), Configuration::Model{});
-    for (std::size_t i = 0; i < loaded_.values.models.size(); ++i) {
-      loaded_.origins["models[" + std::to_string(i) + "]"] = entries.model_sources[i];
+    if (values.models.empty() || is_written("models") || is_written("models[0]")) return;
+    if (is_default_model_named()) return;
+    values.models.clear();
+    if (!is_written("default_model")) values.default_model.clear();
+  }
+
+  void start_list(const std::string& name, const Entries::List& list) {
+    const ListRow& row = *find_list(name);
+    loaded_.origins[name] = list.source;
+    row.resize(loaded_.values, 0);
+    row.resize(loaded_.values, list.items.size());
+    for (std::size_t i = 0; i < list.items.size(); ++i) {
+      loaded_.origins[entry_name(name, i)] = list.items[i];
     }
+  }
+
+  // The sources after the file may change an entry, or add one behind the last.
+  bool reach(const Entry& entry, const Match& match) {
+    const ListRow* const list = list_of(*match.setting);
+    if (list == nullptr) return true;
+    const std::size_t size = list->size(loaded_.values);
+    const std::string item = entry_name(list->name, match.item.index);
+    if (match.item.index > size || match.item.index >= list->entries_max) {
+      fail(entry.source + ": " + entry.name.substr(0, 80) +
+           ": found an index behind the list; allowed is 0 to " +
+           std::to_string(std::min(size, list->entries_max - 1)));
+      return false;
+    }
+    if (match.item.index == size) list->resize(loaded_.values, size + 1);
+    loaded_.origins.emplace(item, entry.source);
+    return true;
   }
 
   void layer(const std::vector<Entry>& entries, bool once) {
@@ -146,17 +197,7 @@ class Assembly {
   }
 
   void apply(const Entry& entry, const Match& match) {
-    auto& models = loaded_.values.models;
-    if (match.setting->in_list() && match.item.index >= models.size()) {
-      // The sources after the file may add one model behind the last.
-      if (match.item.index != models.size() || models.size() >= models_max) {
-        fail(entry.source + ": " + entry.name +
-             ": found an index behind the list; allowed is 0 to " +
-             std::to_string(std::min(models.size(), models_max - 1)));
-        return;
-      }
-      models.emplace_back();
-    }
+    if (!reach(entry, match)) return;
     const ValueContext context{entry.directory, expand_,
                                [this](std::string_view name) { return variable(name); },
                                outside_.read_file};
@@ -204,6 +245,11 @@ class Assembly {
       if (end == std::string_view::npos) return result;
       rest.remove_prefix(end + 2);
     }
+  }
+
+  static std::size_t index_of(const std::string& name) {
+    const auto match = find_setting(name);
+    return match ? match->item.index : 0;
   }
 
   const Outside& outside_;

@@ -1,6 +1,7 @@
 // The table as text: the configuration in effect, the documented example, and the manual page.
 #include "server/configuration_loader.hpp"
 #include "server/setting.hpp"
+#include "server/setting_list_text.hpp"
 
 #include <algorithm>
 
@@ -22,6 +23,36 @@ std::string yaml_scalar(const std::string& text) {
     quoted += c;
   }
   return quoted + "\"";
+}
+
+// So that ${ is read as itself.
+std::string without_variables(const std::string& text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.compare(i, 2, "${") == 0) result += '$';
+    result += text[i];
+  }
+  return result;
+}
+
+// The text of a list or a map as YAML has it in one line.
+std::string yaml_value(const Setting& setting, const std::string& text) {
+  const ValueForm form = value_form(setting);
+  std::string inside;
+  if (form == ValueForm::list) {
+    for (const std::string& item : split_list(text).value_or(std::vector<std::string>{})) {
+      inside += (inside.empty() ? "" : ", ") + yaml_scalar(item);
+    }
+    return "[" + inside + "]";
+  }
+  if (form == ValueForm::map) {
+    const auto members = split_map(text).value_or(std::map<std::string, std::string>{});
+    for (const auto& [name, value] : members) {
+      inside += (inside.empty() ? "" : ", ") + yaml_scalar(name) + ": " + yaml_scalar(value);
+    }
+    return "{" + inside + "}";
+  }
+  return yaml_scalar(text);
 }
 
 std::string wrap(std::string_view text, std::string_view prefix, std::size_t width) {
@@ -48,10 +79,13 @@ class YamlWriter {
 
   std::string run() {
     for (const Section& section : sections()) {
+      const ListRow* const list = find_list(section.name);
       if (section.name.empty()) {
         top_level();
-      } else if (section.name == "models") {
-        models(section);
+      } else if (list != nullptr) {
+        blank();
+        comment(section.help, "");
+        entries(*list, std::string(list->name), "");
       } else if (section.name == "aliases") {
         aliases(section);
       } else {
@@ -72,7 +106,9 @@ class YamlWriter {
 
   void line(const std::string& start, const std::string& name, const Setting& setting,
             const Item& item) {
-    text_ += start + ": " + yaml_scalar(format_value(setting.field(values_, item)));
+    std::string text = format_value(setting.field(values_, item));
+    if (setting.expand || type_name(setting) == "path") text = without_variables(text);
+    text_ += start + ": " + yaml_value(setting, text);
     origin(name);
     text_ += "\n";
   }
@@ -85,7 +121,7 @@ class YamlWriter {
   void explain(const Setting& setting, std::string_view indent) {
     std::string text(setting.help);
     text += " Allowed: " + allowed_text(setting) + ".";
-    if (setting.reloadable) text += " SIGHUP reloads it.";
+    if (reloads(setting)) text += " SIGHUP reloads it.";
     comment(text, indent);
   }
 
@@ -103,7 +139,7 @@ class YamlWriter {
     comment(section.help, "");
     text_ += std::string(section.name) + ":\n";
     for (const Setting* setting : settings()) {
-      if (setting->section() != section.name) continue;
+      if (setting->holder() != section.name) continue;
       if (!setting->alias_of.empty()) {
         if (commented_) {
           explain(*setting, "  ");
@@ -115,23 +151,41 @@ class YamlWriter {
       explain(*setting, "  ");
       line("  " + std::string(setting->leaf()), std::string(setting->name), *setting, Item{});
     }
+    for (const ListRow& list : lists()) {
+      const auto dot = list.name.find('.');
+      if (dot == std::string_view::npos || list.name.substr(0, dot) != section.name) continue;
+      comment(list.help, "  ");
+      entries(list, std::string(list.name.substr(dot + 1)), "  ");
+    }
   }
 
-  void models(const Section& section) {
-    blank();
-    comment(section.help, "");
-    text_ += "models:\n";
-    for (std::size_t index = 0; index < values_.models.size(); ++index) {
+  // The comments of an empty list show one entry, so that every setting can be found in the file.
+  void entries(const ListRow& list, const std::string& leaf, const std::string& indent) {
+    const std::size_t size = list.size(values_);
+    text_ += indent + leaf + (size == 0 ? ": []" : ":");
+    origin(std::string(list.name));
+    text_ += "\n";
+    if (size == 0 && commented_) example(list, indent);
+    for (std::size_t index = 0; index < size; ++index) {
       bool first = true;
       for (const Setting* setting : settings()) {
-        if (!setting->in_list()) continue;
-        explain(*setting, first ? "  " : "    ");
-        std::string name(setting->name);
-        name.insert(name.find("[]") + 1, std::to_string(index));
-        line((first ? "  - " : "    ") + std::string(setting->leaf()), name, *setting,
-             Item{index, {}});
+        if (list_of(*setting) != &list) continue;
+        explain(*setting, indent + (first ? "  " : "    "));
+        line(indent + (first ? "  - " : "    ") + std::string(setting->leaf()),
+             indexed_name(*setting, index), *setting, Item{index, {}});
         first = false;
       }
+    }
+  }
+
+  void example(const ListRow& list, const std::string& indent) {
+    bool first = true;
+    for (const Setting* setting : settings()) {
+      if (list_of(*setting) != &list) continue;
+      explain(*setting, indent);
+      text_ += indent + "# " + (first ? "- " : "  ") + std::string(setting->leaf()) + ": " +
+               yaml_value(*setting, std::string(setting->example)) + "\n";
+      first = false;
     }
   }
 
@@ -177,7 +231,7 @@ void document_section(const Section& section, std::string& text) {
     const std::string standard = default_text(*setting);
     text += "| `" + std::string(setting->name) + "` | " + std::string(type_name(*setting)) + " | " +
             (standard.empty() ? "" : "`" + cell(standard) + "`") + " | " +
-            cell(allowed_text(*setting)) + " | " + (setting->reloadable ? "SIGHUP" : "restart") +
+            cell(allowed_text(*setting)) + " | " + (reloads(*setting) ? "SIGHUP" : "restart") +
             " | " + cell(setting->help) + " |\n";
   }
 }
@@ -199,10 +253,15 @@ Later is stronger: defaults, `--config`, `--system` (INI), environment, `--set`,
 | `--set` | `--set server.port=9000`, `--set models[0].context_max=4096` |
 | flags | `--host`, `--port`, `--preload_model`, `--enable_flash_attn` |
 
+A list of texts is `[a, b]` in YAML and `a, b` elsewhere; a map is `{a: b, c: d}` in YAML and
+`a=b, c=d` elsewhere; what holds a comma, an equals sign or a quote stands in double quotes. The
+environment and `--set` may change an entry of a list or add one behind the last:
+`--set backends[0].weight=2`, `DEEPSEEK_BACKENDS__0__BASE_URL=http://127.0.0.1:9001/v1`.
+
 Sizes are written `64B`, `16KB`, `512MB`, `16GB` (powers of 1024), times `500ms`, `30s`, `5m`, `1h`,
-shares `90%`. A relative path counts from the folder of the file that holds it. Paths and secrets
-may hold `${NAME}`, a variable of the environment; a secret may be `file:PATH`, whose text is then
-the secret. Secrets are never printed.
+shares `90%`, hours of the day `18:00-09:00` (UTC). A relative path counts from the folder of the
+file that holds it. Paths, secrets, `base_url` and `command` may hold `${NAME}`, a variable of the
+environment; a secret may be `file:PATH`, whose text is then the secret. Secrets are never printed.
 
 An unknown key, a wrong type or a value out of bounds ends the start with status 2 and says file,
 line, what was found, what is allowed and the nearest known key. `--check-config` says the same

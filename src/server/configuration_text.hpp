@@ -8,6 +8,8 @@
 #include "base/result.hpp"
 
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,9 +17,10 @@
 
 namespace deepseek::server {
 
-inline constexpr std::size_t configuration_file_max = 256u << 10;  // bytes
+// The largest list, access.keys with 10,000 entries, must fit.
+inline constexpr std::size_t configuration_file_max = 2u << 20;  // bytes
 inline constexpr std::size_t configuration_depth_max = 8;
-inline constexpr std::size_t configuration_nodes_max = 10'000;
+inline constexpr std::size_t configuration_nodes_max = 100'000;
 inline constexpr std::size_t configuration_problems_max = 20;
 
 struct YamlNode {
@@ -36,7 +39,8 @@ struct YamlNode::Member {
   YamlNode value;
 };
 
-// One value for one setting, from any source.
+// One value for one setting, from any source. Lists and maps have the form of
+// setting_list_text.hpp.
 struct Entry {
   std::string name;  // "models[0].path"
   std::string value;
@@ -46,11 +50,13 @@ struct Entry {
 
 // What the entries of one file do beside setting values.
 struct Entries {
+  struct List {
+    std::string source;              // its place
+    std::vector<std::string> items;  // the place of each entry
+  };
   std::vector<Entry> values;
-  std::size_t models = 0;  // length of the list, if it is there
-  std::string models_source;
-  std::string aliases_source;              // set if the file has the section
-  std::vector<std::string> model_sources;  // place of each model
+  std::map<std::string, List, std::less<>> lists;  // by name, those that the file has
+  std::string aliases_source;                      // set if the file has the section
 };
 
 // `name` is the file as messages shall call it. An empty file is an empty map.

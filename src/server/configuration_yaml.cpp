@@ -7,6 +7,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
+#include <map>
 #include <sstream>
 
 namespace deepseek::server {
@@ -62,6 +63,7 @@ class TreeBuilder : public YAML::EventHandler {
     bool has_key = false;
     std::string key;
     int key_line = 0;
+    std::map<std::string, int> lines;  // of the keys so far
   };
 
   void refuse(const YAML::Mark& mark, std::string what) {
@@ -110,10 +112,11 @@ class TreeBuilder : public YAML::EventHandler {
     if (stack_.empty() || !awaits_key(stack_.back())) return add(std::move(node));
     Frame& frame = stack_.back();
     if (node.kind != YamlNode::Kind::scalar) return refuse(mark, "found an empty key");
-    for (const YamlNode::Member& member : frame.node.members) {
-      if (member.key != node.scalar) continue;
+    const auto [before, fresh] = frame.lines.emplace(node.scalar, node.line);
+    if (!fresh) {
       return refuse(mark, "found the key \"" + node.scalar.substr(0, 80) +
-                              "\" again; it stands already in line " + std::to_string(member.line));
+                              "\" again; it stands already in line " +
+                              std::to_string(before->second));
     }
     frame.has_key = true;
     frame.key = std::move(node.scalar);
@@ -153,7 +156,7 @@ Result<YamlNode> parse_yaml(const std::string& text, std::string_view name) {
   const auto fail = [name](int line, const std::string& what) {
     return make_error(ErrorCode::invalid_request, place(name, line) + what);
   };
-  if (text.size() > configuration_file_max) return fail(1, "found a file larger than 256KB");
+  if (text.size() > configuration_file_max) return fail(1, "found a file larger than 2MB");
   if (!base::is_valid_utf8(text)) return fail(1, "found bytes that are not UTF-8");
   std::istringstream stream(text);
   TreeBuilder builder;

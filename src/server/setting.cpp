@@ -1,5 +1,7 @@
 #include "server/setting.hpp"
 
+#include "server/setting_member.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -19,16 +21,59 @@ constexpr std::array section_table{
             "that has this section replaces the whole list."},
     Section{"aliases",
             "Other names for the models. A file that has this section replaces the "
-            "whole map."},
+            "whole map. With `routes` they may stand for any name that a route takes."},
     Section{"engine", "How each model's engine process works."},
     Section{"memory", "Memory that may grow."},
+    Section{"backends",
+            "Other servers that answer, or that this one starts (managed); `routes` says when. A "
+            "file that has this section replaces the whole list."},
+    Section{"routes",
+            "Which backends answer which requests: the first route whose conditions all hold is "
+            "taken. Without any, each model answers for its own name. With them `aliases` is empty "
+            "unless written, and the default model is there only if a route names it or the file "
+            "has `models`. A file that has this section replaces the whole list."},
+    Section{"retry", "When an attempt at a backend failed."},
+    Section{"breaker", "When a backend is left alone for a while."},
+    Section{"queue", "Requests that wait because every backend of their route is busy."},
+    Section{"access", "Who may ask. Without keys everybody may."},
+    Section{"cache", "Answers kept for requests that are the same."},
+    Section{"ledger", "What each attempt used, by tenant and backend, in a database."},
     Section{"network", "Names that articles and older files use."},
     Section{"limits", "What one request may ask for; more is refused with 400."},
 };
 
+using C = Configuration;
+
+template <auto... List>
+constexpr ListRow list_row(ListRow row) {
+  row.size = list_size<List...>;
+  row.resize = list_resize<List...>;
+  row.copy = list_copy<List...>;
+  return row;
+}
+
+constexpr std::array list_table{
+    list_row<&C::models>({.name = "models", .members = "name and path", .entries_max = 64}),
+    list_row<&C::backends>({.name = "backends",
+                            .members = "name and base_url",
+                            .entries_max = 64,
+                            .reloadable = true}),
+    list_row<&C::routes>(
+        {.name = "routes", .members = "backends", .entries_max = 256, .reloadable = true}),
+    list_row<&C::access, &C::Access::keys>(
+        {.name = "access.keys",
+         .help =
+             "Keys that requests come with, as `Authorization: Bearer KEY`. With any, a request "
+             "without one of them is refused with 401.",
+         .members = "key and tenant",
+         .entries_max = 10'000,
+         .reloadable = true}),
+};
+
 std::vector<const Setting*> make_table() {
   std::vector<const Setting*> rows;
-  const std::array parts{server_settings(), engine_settings()};
+  const std::array parts{server_settings(), engine_settings(), backend_settings(), route_settings(),
+                         gateway_settings()};
   for (const Section& section : section_table) {
     for (const auto part : parts) {
       for (const Setting& setting : part) {
@@ -92,10 +137,8 @@ bool split_index(std::string_view name, std::string& pattern, std::size_t& index
 }
 
 std::string concrete_name(const Setting& setting, const Item& item) {
-  std::string name(setting.alias_of.empty() ? setting.name : setting.alias_of);
-  if (const auto brackets = name.find("[]"); brackets != std::string::npos) {
-    name.insert(brackets + 1, std::to_string(item.index));
-  }
+  if (!setting.alias_of.empty()) return std::string(setting.alias_of);
+  std::string name = indexed_name(setting, item.index);
   if (setting.in_map()) name.replace(name.size() - 1, 1, item.key);
   return name;
 }
@@ -107,8 +150,53 @@ std::string_view Setting::section() const {
   return end == std::string_view::npos ? std::string_view{} : name.substr(0, end);
 }
 
+std::string_view Setting::holder() const {
+  const auto dot = name.rfind('.');
+  return dot == std::string_view::npos ? std::string_view{} : name.substr(0, dot);
+}
+
 std::string_view Setting::leaf() const {
   return last_part(name);
+}
+
+std::span<const ListRow> lists() {
+  return list_table;
+}
+
+const ListRow* find_list(std::string_view name) {
+  const auto* const found = std::find_if(list_table.begin(), list_table.end(),
+                                         [name](const ListRow& list) { return list.name == name; });
+  return found == list_table.end() ? nullptr : found;
+}
+
+const ListRow* list_of(const Setting& setting) {
+  if (!setting.in_list()) return nullptr;
+  return find_list(setting.name.substr(0, setting.name.find("[]")));
+}
+
+std::string entry_name(std::string_view list, std::size_t index) {
+  return std::string(list) + "[" + std::to_string(index) + "]";
+}
+
+std::string indexed_name(const Setting& setting, std::size_t index) {
+  std::string name(setting.name);
+  const auto brackets = name.find("[]");
+  if (brackets != std::string::npos) name.insert(brackets + 1, std::to_string(index));
+  return name;
+}
+
+bool reloads(const Setting& setting) {
+  const ListRow* const list = list_of(setting);
+  return list != nullptr ? list->reloadable : setting.reloadable;
+}
+
+Configuration one_of_each() {
+  Configuration configuration;
+  for (const ListRow& list : list_table) {
+    list.resize(configuration, 0);
+    list.resize(configuration, 1);
+  }
+  return configuration;
 }
 
 std::span<const Section> sections() {
@@ -158,17 +246,27 @@ std::string nearest_name(std::string_view name, std::span<const std::string_view
 }
 
 std::string describe_unknown(std::string_view name) {
+  std::string pattern;
+  std::size_t index = 0;
+  if (!split_index(name, pattern, index)) pattern = std::string(name);
+  const auto dot = pattern.rfind('.');
+  const auto holder =
+      dot == std::string::npos ? std::string_view{} : std::string_view(pattern).substr(0, dot);
   std::vector<std::string_view> all;
   std::vector<std::string_view> beside;
-  const auto end = name.find_first_of(".[");
-  const auto section = end == std::string_view::npos ? std::string_view{} : name.substr(0, end);
   for (const Setting* setting : settings()) {
     all.push_back(setting->name);
-    if (!section.empty() && setting->section() == section) beside.push_back(setting->leaf());
+    if (!holder.empty() && setting->holder() == holder) beside.push_back(setting->leaf());
+  }
+  for (const ListRow& list : list_table) {
+    if (last_part(list.name) == list.name) continue;
+    all.push_back(list.name);
+    if (list.name.starts_with(std::string(holder) + ".")) beside.push_back(last_part(list.name));
   }
   std::string text;
   if (!beside.empty()) {
-    text = "allowed in " + std::string(section) + " are " + join(beside);
+    text =
+        "allowed in " + std::string(holder.substr(0, holder.find("[]"))) + " are " + join(beside);
   } else {
     std::vector<std::string_view> names;
     for (const Section& known : section_table) {
@@ -178,11 +276,8 @@ std::string describe_unknown(std::string_view name) {
       if (setting->section().empty()) names.push_back(setting->name);
     }
     text = "allowed here are " + join(names);
-    if (section.empty()) return text + "; the nearest known key is " + nearest_name(name, names);
+    if (holder.empty()) return text + "; the nearest known key is " + nearest_name(name, names);
   }
-  std::string pattern;
-  std::size_t index = 0;
-  if (!split_index(name, pattern, index)) pattern = std::string(name);
   return text + "; the nearest known key is " + nearest_name(pattern, all);
 }
 

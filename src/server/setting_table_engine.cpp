@@ -7,6 +7,7 @@ namespace deepseek::server {
 namespace {
 
 using C = Configuration;
+constexpr auto models = &C::models;
 constexpr auto engine = &C::engine;
 constexpr auto memory = &C::memory;
 
@@ -16,7 +17,7 @@ const std::array table{
             .example = "smollm2-135m-instruct",
             .minimum = 1,
             .maximum = 256,
-            .field = model_at<&C::Model::name>},
+            .field = in_entry<&C::Model::name, models>},
     Setting{.name = "models[].path",
             .help = "GGUF file. A relative path is looked for beside this configuration file, then "
                     "in share/models of the installation.",
@@ -27,24 +28,24 @@ const std::array table{
     Setting{.name = "models[].preload",
             .help = "Load the model at start; otherwise the first request for it does.",
             .example = "true",
-            .field = model_at<&C::Model::preload>},
+            .field = in_entry<&C::Model::preload, models>},
     Setting{.name = "models[].embeddings",
             .help = "Allow POST /v1/embeddings with this model (a chat model gives its pooled "
                     "states).",
             .example = "true",
-            .field = model_at<&C::Model::embeddings>},
+            .field = in_entry<&C::Model::embeddings, models>},
     Setting{.name = "models[].context_max",
             .help = "Most tokens of prompt and answer together. 0 is what the model was made for.",
             .example = "8192",
             .maximum = 10'000'000,
-            .field = model_at<&C::Model::context_max>},
+            .field = in_entry<&C::Model::context_max, models>},
 
     Setting{.name = "default_model",
             .help = "The model of requests that name none. Left out, it is the first in `models`.",
             .example = "smollm2-135m-instruct",
             .maximum = 256,
             .reloadable = true,
-            .field = default_model_at},
+            .field = at<&C::default_model>},
 
     Setting{.name = "aliases.*",
             .help = "Another name for a model: `alias: model`. Left out, the names that tutorials "

@@ -1,7 +1,9 @@
-// The text forms of values: reading, writing, and saying what is allowed.
+// The text forms of values: reading and writing.
 #include "base/units.hpp"
 #include "base/utf8.hpp"
 #include "server/setting.hpp"
+#include "server/setting_choices.hpp"
+#include "server/setting_list_text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,38 +17,6 @@ namespace {
 using base::ErrorCode;
 using base::make_error;
 using base::Result;
-
-template <class Enum>
-constexpr std::array<std::string_view, 0> choices{};
-template <>
-constexpr std::array<std::string_view, 2> choices<base::LogFormat>{"text", "json"};
-template <>
-constexpr std::array<std::string_view, 4> choices<base::LogLevel>{"debug", "info", "warning",
-                                                                  "error"};
-template <>
-constexpr std::array<std::string_view, 3> choices<FlashAttention>{"auto", "on", "off"};
-template <>
-constexpr std::array<std::string_view, 3> choices<KvType>{"f16", "q8_0", "q4_0"};
-template <>
-constexpr std::array<std::string_view, 4> choices<BackendType>{"openai", "deepseek", "azure",
-                                                               "managed"};
-template <>
-constexpr std::array<std::string_view, 4> choices<Continuation>{
-    "none", "prefix", "continue_final_message", "assistant_last"};
-template <>
-constexpr std::array<std::string_view, 9> choices<Strategy>{
-    "priority", "weighted_round_robin", "least_in_flight", "power_of_two", "least_work", "cheapest",
-    "fastest",  "consistent_hash",      "cache_aware"};
-template <>
-constexpr std::array<std::string_view, 5> choices<RouteFeature>{"image", "tools", "schema",
-                                                                "stream", "thinking"};
-template <>
-constexpr std::array<std::string_view, 2> choices<CacheStoreKind>{"memory", "sqlite"};
-
-template <class Enum>
-std::string_view word(Enum value) {
-  return choices<Enum>[static_cast<std::size_t>(value)];
-}
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -64,82 +34,6 @@ std::string shown(std::string_view text) {
   }
   return result + (text.size() > shown_max ? "…\"" : "\"");
 }
-
-// One visitor for "what kind is this row": every kind is named here and nowhere else.
-template <class Visitor>
-auto visit_kind(const Setting& setting, Visitor&& visitor) {
-  Configuration scratch;
-  return std::visit(std::forward<Visitor>(visitor), setting.field(scratch, Item{0, "alias"}));
-}
-
-std::string range_text(const Setting& setting, std::string (*format)(std::uint64_t)) {
-  return "from " + format(setting.minimum) + " to " + format(setting.maximum);
-}
-
-std::string format_milliseconds(std::uint64_t value) {
-  return base::format_duration(milliseconds{static_cast<std::int64_t>(value)});
-}
-
-std::string format_number(std::uint64_t value) {
-  return std::to_string(value);
-}
-
-struct AllowedText {
-  const Setting& setting;
-
-  std::string such_as() const { return " such as " + std::string(setting.example); }
-  std::string operator()(const bool* /*field*/) const { return "true or false"; }
-  std::string operator()(const std::uint32_t* /*field*/) const {
-    return "a whole number " + range_text(setting, format_number);
-  }
-  std::string operator()(const std::uint64_t* /*field*/) const {
-    return "a size " + range_text(setting, base::format_bytes) + such_as();
-  }
-  std::string operator()(const milliseconds* /*field*/) const {
-    return "a time with its unit " + range_text(setting, format_milliseconds) + such_as();
-  }
-  std::string operator()(const MemorySize* /*field*/) const {
-    return "a size " + range_text(setting, base::format_bytes) + such_as() +
-           ", or a share of the memory such as 25%";
-  }
-  std::string operator()(const std::string* /*field*/) const {
-    return "a text of " + std::to_string(setting.minimum) + " to " +
-           std::to_string(setting.maximum) + " bytes" + such_as();
-  }
-  std::string operator()(const PathField& /*field*/) const {
-    return "the name of a file" + such_as();
-  }
-  std::string operator()(const Secret* /*field*/) const {
-    return "a secret as ${NAME} or file:PATH, of at most " + std::to_string(setting.maximum) +
-           " bytes";
-  }
-  template <class Enum>
-    requires std::is_enum_v<Enum>
-  std::string operator()(const Enum* /*field*/) const {
-    std::string text = "one of ";
-    for (const std::string_view choice : choices<Enum>) {
-      if (!text.ends_with("of ")) text += ", ";
-      text += choice;
-    }
-    return text;
-  }
-};
-
-struct TypeName {
-  std::string_view operator()(const bool* /*field*/) const { return "boolean"; }
-  std::string_view operator()(const std::uint32_t* /*field*/) const { return "number"; }
-  std::string_view operator()(const std::uint64_t* /*field*/) const { return "size"; }
-  std::string_view operator()(const milliseconds* /*field*/) const { return "time"; }
-  std::string_view operator()(const MemorySize* /*field*/) const { return "size or share"; }
-  std::string_view operator()(const std::string* /*field*/) const { return "text"; }
-  std::string_view operator()(const PathField& /*field*/) const { return "path"; }
-  std::string_view operator()(const Secret* /*field*/) const { return "secret"; }
-  template <class Enum>
-    requires std::is_enum_v<Enum>
-  std::string_view operator()(const Enum* /*field*/) const {
-    return "choice";
-  }
-};
 
 // Replaces ${NAME}; "$${" stays as "${".
 Result<std::string> expand(std::string_view text, const ValueContext& context) {
@@ -174,6 +68,26 @@ std::string beside(const std::string& path, const std::string& directory) {
   if (path.empty() || directory.empty() || path.front() == '/') return path;
   return (std::filesystem::path(directory) / path).lexically_normal().string();
 }
+
+template <class Enum>
+std::optional<Enum> choice(std::string_view text) {
+  const auto found = std::find(choices<Enum>.begin(), choices<Enum>.end(), text);
+  if (found == choices<Enum>.end()) return std::nullopt;
+  return static_cast<Enum>(found - choices<Enum>.begin());
+}
+
+// Shortest text that reads back as the same number, without an exponent.
+std::string decimal_text(double value) {
+  std::array<char, 512> text{};
+  const auto written =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  return {text.data(), written.ptr};
+}
+
+// Of what lists and maps hold.
+constexpr std::size_t item_bytes_max = 4'096;
+constexpr std::size_t name_bytes_max = 256;
+constexpr std::size_t numbers_max = 256;
 
 struct Assign {
   const Setting& setting;
@@ -233,20 +147,97 @@ struct Assign {
     *field = MemorySize{bytes.value(), 0};
     return {};
   }
-  bool printable() const {
-    return base::is_valid_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) {
+  Result<void> operator()(double* field) const {
+    double value = 0;
+    const auto* const last = text.data() + text.size();
+    const auto [end, code] = std::from_chars(text.data(), last, value, std::chars_format::fixed);
+    const bool digits = text.find_first_not_of("0123456789.") == std::string_view::npos;
+    if (text.empty() || code != std::errc{} || end != last || !digits) return bad();
+    if (value < static_cast<double>(setting.minimum)) return bad();
+    if (value > static_cast<double>(setting.maximum)) return bad();
+    *field = value;
+    return {};
+  }
+  static bool printable(std::string_view value) {
+    return base::is_valid_utf8(value) && std::none_of(value.begin(), value.end(), [](char c) {
              return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
            });
   }
+  bool fits(std::string_view value) const {
+    if (!printable(value)) return false;
+    return value.empty() || setting.accepts == nullptr || setting.accepts(value);
+  }
+  Result<std::string> expanded(std::string_view value) const {
+    if (!setting.expand || !context.expand) return std::string(value);
+    return expand(value, context);
+  }
   Result<void> operator()(std::string* field) const {
-    if (!inside(text.size()) || !printable()) return bad();
-    *field = std::string(text);
+    auto value = expanded(text);
+    if (value.has_error()) return value.error();
+    if (!inside(value->size()) || !fits(*value)) return bad();
+    *field = std::move(*value);
+    return {};
+  }
+  Result<void> operator()(std::vector<std::string>* field) const {
+    auto items = split_list(text);
+    if (!items || !inside(items->size())) return bad();
+    for (std::string& item : *items) {
+      auto value = expanded(item);
+      if (value.has_error()) return value.error();
+      item = std::move(*value);
+      if (!is_item(item) || !fits(item)) return bad();
+    }
+    *field = std::move(*items);
+    return {};
+  }
+  Result<void> operator()(std::vector<RouteFeature>* field) const {
+    const auto items = split_list(text);
+    if (!items || !inside(items->size())) return bad();
+    std::vector<RouteFeature> values;
+    for (const std::string& item : *items) {
+      const auto value = choice<RouteFeature>(item);
+      if (!value || std::find(values.begin(), values.end(), *value) != values.end()) return bad();
+      values.push_back(*value);
+    }
+    *field = std::move(values);
+    return {};
+  }
+  static bool is_item(const std::string& value) {
+    return !value.empty() && value.size() <= item_bytes_max && printable(value);
+  }
+  bool is_name(const std::string& name) const {
+    return !name.empty() && name.size() <= name_bytes_max && fits(name);
+  }
+  Result<void> operator()(std::map<std::string, std::string>* field) const {
+    auto members = split_map(text);
+    if (!members || !inside(members->size())) return bad();
+    for (const auto& [name, value] : *members) {
+      if (!is_name(name) || !is_item(value)) return bad();
+    }
+    *field = std::move(*members);
+    return {};
+  }
+  Result<void> operator()(std::map<std::string, std::uint32_t>* field) const {
+    const auto members = split_map(text);
+    if (!members || members->size() > numbers_max) return bad();
+    std::map<std::string, std::uint32_t> values;
+    for (const auto& [name, value] : *members) {
+      const Assign number{setting, value, context};
+      if (!is_name(name) || number(&values[name]).has_error()) return bad();
+    }
+    *field = std::move(values);
+    return {};
+  }
+  Result<void> operator()(DailyHours* field) const {
+    const auto hours = text.empty() ? std::optional(DailyHours{}) : parse_daily_hours(text);
+    if (!hours) return bad();
+    *field = *hours;
     return {};
   }
   Result<void> operator()(const PathField& field) const {
     auto expanded = context.expand ? expand(text, context) : Result<std::string>(text);
     if (expanded.has_error()) return expanded.error();
-    if (!inside(expanded->size()) || !printable()) return bad();
+    if (!inside(expanded->size()) || !fits(*expanded)) return bad();
     if (field.directory != nullptr) {
       *field.path = std::move(expanded.value());
       *field.directory = context.directory;
@@ -269,15 +260,19 @@ struct Assign {
                         "found a secret of " + std::to_string(value->size()) +
                             " bytes; allowed is " + allowed_text(setting));
     }
+    if (!value->empty() && setting.accepts != nullptr && !setting.accepts(*value)) {
+      return make_error(ErrorCode::invalid_request,
+                        "found a secret of another form; allowed is " + allowed_text(setting));
+    }
     *field = Secret(std::move(value.value()));
     return {};
   }
   template <class Enum>
     requires std::is_enum_v<Enum>
   Result<void> operator()(Enum* field) const {
-    const auto found = std::find(choices<Enum>.begin(), choices<Enum>.end(), text);
-    if (found == choices<Enum>.end()) return bad();
-    *field = static_cast<Enum>(found - choices<Enum>.begin());
+    const auto value = choice<Enum>(text);
+    if (!value) return bad();
+    *field = *value;
     return {};
   }
 };
@@ -292,62 +287,59 @@ struct Format {
                                : base::format_bytes(field->bytes);
   }
   std::string operator()(const std::string* field) const { return *field; }
+  std::string operator()(const double* field) const { return decimal_text(*field); }
+  std::string operator()(const DailyHours* field) const { return format_daily_hours(*field); }
+  std::string operator()(const std::vector<std::string>* field) const { return join_list(*field); }
+  std::string operator()(const std::vector<RouteFeature>* field) const {
+    std::vector<std::string> words;
+    for (const RouteFeature feature : *field) words.emplace_back(choice_word(feature));
+    return join_list(words);
+  }
+  std::string operator()(const std::map<std::string, std::string>* field) const {
+    return join_map(*field);
+  }
+  std::string operator()(const std::map<std::string, std::uint32_t>* field) const {
+    std::map<std::string, std::string> texts;
+    for (const auto& [name, number] : *field) texts.emplace(name, std::to_string(number));
+    return join_map(texts);
+  }
   std::string operator()(const PathField& field) const { return *field.path; }
   std::string operator()(const Secret* field) const { return field->empty() ? "" : "***"; }
   template <class Enum>
     requires std::is_enum_v<Enum>
   std::string operator()(const Enum* field) const {
-    return std::string(word(*field));
+    return std::string(choice_word(*field));
   }
 };
 
 }  // namespace
 
 std::string_view to_string(FlashAttention value) {
-  return word(value);
+  return choice_word(value);
 }
 
 std::string_view to_string(KvType value) {
-  return word(value);
+  return choice_word(value);
 }
 
 std::string_view to_string(BackendType value) {
-  return word(value);
+  return choice_word(value);
 }
 
 std::string_view to_string(Continuation value) {
-  return word(value);
+  return choice_word(value);
 }
 
 std::string_view to_string(Strategy value) {
-  return word(value);
+  return choice_word(value);
 }
 
 std::string_view to_string(RouteFeature value) {
-  return word(value);
+  return choice_word(value);
 }
 
 std::string_view to_string(CacheStoreKind value) {
-  return word(value);
-}
-
-std::string allowed_text(const Setting& setting) {
-  return visit_kind(setting, AllowedText{setting});
-}
-
-std::string_view type_name(const Setting& setting) {
-  return visit_kind(setting, TypeName{});
-}
-
-std::string default_text(const Setting& setting) {
-  Configuration defaults;
-  if (setting.in_list()) defaults.models.assign(1, Configuration::Model{});
-  if (setting.in_map()) return "";
-  return format_value(setting.field(defaults, Item{}));
-}
-
-bool is_secret(const Setting& setting) {
-  return type_name(setting) == "secret";
+  return choice_word(value);
 }
 
 Result<void> assign(const Setting& setting, const Field& field, std::string_view text,

@@ -43,6 +43,22 @@ Outside outside_with(std::string yaml, std::string ini) {
   return outside;
 }
 
+// Secrets print as ***, which an access key must not be: other words in their place.
+std::string with_secrets(std::string text) {
+  int number = 0;
+  for (const std::string line : {"\n    - key: \"***\"", "\n    api_key: \"***\""}) {
+    for (auto at = text.find(line); at != std::string::npos; at = text.find(line, at)) {
+      text.replace(at + line.size() - 5, 5, "secret-" + std::to_string(++number));
+    }
+  }
+  return text;
+}
+
+bool is_secret_or_path(const std::string& name) {
+  return name == "tls.key_password" || name.ends_with(".api_key") || name.ends_with("].key") ||
+         name == "models[0].path";
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -64,11 +80,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CommandLine again;
   again.config_path = "x.yaml";
   const auto reloaded =
-      load_configuration(again, outside_with(print_configuration(loaded.value()), ""));
-  // A secret prints as ***, which loads as another secret; nothing else may differ.
+      load_configuration(again, outside_with(with_secrets(print_configuration(*loaded)), ""));
+  // Nothing but the secrets may differ.
   if (reloaded.has_error()) std::abort();
   for (const auto& change : diff_reloadable(loaded->values, reloaded->values)) {
-    if (change.name != "tls.key_password" && change.name != "models[0].path") std::abort();
+    if (!is_secret_or_path(change.name)) std::abort();
   }
   return 0;
 }
