@@ -18,6 +18,9 @@ from support.server import Server, _die_with_parent  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
 
 
+MARKS = {True: "ok", False: "MISSED", None: ""}
+
+
 class OurServer(Server):
     """deepseek-server from the folder `folder`, with `threads` threads that generate."""
 
@@ -154,8 +157,7 @@ def machine():
 def print_table(rows):
     """rows: (figure, measured, target, passed or None)."""
     header = ("figure", "measured", "target", "")
-    marks = {True: "ok", False: "MISSED", None: ""}
-    cells = [header] + [(*row[:3], marks[row[3]]) for row in rows]
+    cells = [header] + [(*row[:3], MARKS[row[3]]) for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     for row in cells:
         print(
@@ -163,8 +165,8 @@ def print_table(rows):
         )
 
 
-def write_section(name, command, rows):
-    """Replaces the section `name` of docs/benchmarks.md."""
+def write_section(name, command, rows, notes="", verdicts=False):
+    """Replaces the section `name` of docs/benchmarks.md; `verdicts` adds a column for them."""
     path = ROOT / "docs/benchmarks.md"
     text = path.read_text("utf-8")
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
@@ -172,10 +174,14 @@ def write_section(name, command, rows):
         begin,
         "",
         f"Machine: {machine()}. Date: {time.strftime('%Y-%m-%d')}. Command: `{command}`.",
+        *([notes] if notes else []),
         "",
-        "| figure | measured | target |",
-        "|---|---|---|",
-        *(f"| {figure} | {measured} | {target} |" for figure, measured, target, _ in rows),
+        "| figure | measured | target |" + (" |" if verdicts else ""),
+        "|---|---|---|" + ("---|" if verdicts else ""),
+        *(
+            f"| {figure} | {measured} | {target} |" + (f" {MARKS[passed]} |" if verdicts else "")
+            for figure, measured, target, passed in rows
+        ),
         "",
         end,
     ]

@@ -117,19 +117,21 @@ def bench(arguments, rest):
     parser = argparse.ArgumentParser(prog="./dev bench")
     parser.add_argument("name", nargs="?", default="smoke", choices=names)
     name = parser.parse_args(arguments).name
+    beside_llama = name == "smoke"
     steps = Steps(["Debian packages", "Python environment", "build release",
-                   "build llama-server", f"bench {name}"])
+                   *(["build llama-server"] if beside_llama else []), f"bench {name}"])
     with steps.step("Debian packages"):
         host.install_packages()
     with steps.step("Python environment"):
         python = host.python_environment(ROOT / "tests/requirements.txt")
     with steps.step("build release"):
-        programs = build.build("release", targets=_programs())
-    with steps.step("build llama-server"):
-        peer = llama.prefix(programs=True) / "bin"
+        own = ["gateway_load", "gateway_upstream"] if name == "gateway" else []
+        programs = build.build("release", targets=[*_programs(), *own])
+    if beside_llama:
+        with steps.step("build llama-server"):
+            peer = llama.prefix(programs=True) / "bin"
+        rest = ["--llama-server", str(peer / "llama-server"), *rest]
     with steps.step(f"bench {name}"):
-        if name == "smoke":
-            rest = ["--llama-server", str(peer / "llama-server"), *rest]
         environment = {**os.environ, "DEEPSEEK_BIN": str(programs),
                        "DEEPSEEK_TEST_MODEL": str(download.default_model()),
                        "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,1 @@
+"""The parts of `./dev bench gateway`: peers, load, and the measures of the table."""
