@@ -70,7 +70,9 @@ void AnswerProgress::restart() {
 
 void AnswerProgress::remember(std::string_view content, std::string_view reasoning) {
   begun_ = true;
-  leg_.text_bytes += content.size() + reasoning.size();
+  leg_.delivered.text.add(content);
+  leg_.delivered.text.add(reasoning);
+  leg_.delivered.reasoning = leg_.delivered.reasoning || !reasoning.empty();
   if (!cannot_continue_.empty()) return;
   if (spoken_.content.size() + spoken_.reasoning.size() + content.size() + reasoning.size() >
       bytes_max_) {
@@ -86,7 +88,6 @@ void AnswerProgress::take_delta(const protocol::Delta& delta) {
   // Ids are of use only if they stand for all of the text.
   const bool ids_complete = spoken_.token_ids.empty() == spoken_.empty();
   remember(delta.content, delta.reasoning);
-  ++leg_.deltas;
   leg_.token_ids += static_cast<std::int64_t>(delta.token_ids.size());
   if (!cannot_continue_.empty()) return;
   if (delta.token_ids.empty() || !ids_complete) {
@@ -104,7 +105,7 @@ void AnswerProgress::take_verbatim(const protocol::Verbatim& verbatim) {
   }
   if (verbatim.uncontinuable) decline("a tool call had begun");
   verbatim_ = true;
-  leg_.deltas += verbatim.deltas;
+  leg_.delivered.other = leg_.delivered.other || verbatim.uncontinuable;
   spoken_.token_ids.clear();
   remember(verbatim.content, verbatim.reasoning);
 }
@@ -123,6 +124,7 @@ void AnswerProgress::take(std::vector<Event>& events) {
       take_delta(*delta);
     } else if (std::holds_alternative<protocol::ToolCallDelta>(event)) {
       begun_ = true;
+      leg_.delivered.other = true;
       decline("a tool call had begun");
     } else if (auto* finished = std::get_if<protocol::Finished>(&event)) {
       leg_.usage += finished->usage;

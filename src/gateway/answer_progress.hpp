@@ -7,6 +7,7 @@
 #include "gateway/backend.hpp"
 #include "protocol/event.hpp"
 #include "protocol/request.hpp"
+#include "protocol/usage_check.hpp"
 
 #include <cstddef>
 #include <optional>
@@ -40,8 +41,7 @@ class AnswerProgress {
     protocol::Usage usage;       // of the sequences that have finished
     std::int64_t prompt_tokens = 0;  // told at its start
     std::int64_t token_ids = 0;
-    std::int64_t deltas = 0;
-    std::size_t text_bytes = 0;
+    protocol::DeliveredAnswer delivered;
     bool finished_any = false;
   };
   const Leg& leg() const { return leg_; }

@@ -228,9 +228,9 @@ void AnswerRun::start(RouteGroup::Selected selected, TimePoint now) {
 }
 
 void AnswerRun::take(std::vector<Event>& events) {
-  const std::size_t said = progress_.leg().text_bytes;
   progress_.take(events);
-  if (!leg_->first_token && (progress_.leg().text_bytes > said || progress_.spoken())) {
+  const bool said = progress_.leg().delivered.text.bytes() > 0 || progress_.leg().delivered.other;
+  if (!leg_->first_token && (said || progress_.finished())) {
     leg_->first_token = base::now();
     leg_->use.first_token(*leg_->first_token);
   }
@@ -241,11 +241,12 @@ protocol::Usage AnswerRun::leg_cost(CountedBy& counted_by) const {
   const AnswerProgress::Leg& leg = progress_.leg();
   counted_by = leg.finished_any ? CountedBy::backend : CountedBy::us;
   if (leg.finished_any) return leg.usage;
-  protocol::Usage usage;
-  // What never began to answer costs nothing; what did has read its prompt.
-  if (leg.deltas == 0 && leg.prompt_tokens == 0) return usage;
-  usage.prompt_tokens = leg.prompt_tokens > 0 ? leg.prompt_tokens : context_.traits.prompt_tokens;
-  usage.completion_tokens = leg.token_ids > 0 ? leg.token_ids : leg.deltas;
+  const bool began = leg.delivered.text.bytes() > 0 || leg.delivered.other;
+  protocol::Usage usage =
+      protocol::usage_of_broken(std::nullopt, request_, leg.delivered, began).usage;
+  // An engine tells what it has read and made.
+  if (leg.prompt_tokens > 0) usage.prompt_tokens = leg.prompt_tokens;
+  if (leg.token_ids > 0) usage.completion_tokens = leg.token_ids;
   return usage;
 }
 

@@ -22,8 +22,8 @@ namespace deepseek::gateway {
 
 struct TargetOptions {
   std::string name;
-  std::string zone;
-  std::vector<std::string> models;  // it serves; empty: any
+  std::string zone{};
+  std::vector<std::string> models{};  // it serves; empty: any
   std::uint32_t weight = 1;
   std::uint32_t in_flight_max = 1000;
   bool continues = false;  // can go on behind a text that is there already

@@ -2,7 +2,7 @@
 
 #include "gateway/resilience/retry_policy.hpp"
 #include "io/io_threads.hpp"
-#include "protocol/upstream_answer.hpp"
+#include "protocol/upstream_error.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -164,13 +164,15 @@ base::Error RelayExchange::word_status(const io::HttpClientHead& head, std::stri
   failure_.retry_after = parse_retry_after(head.fields.find("retry-after").value_or(""),
                                            head.fields.find("retry-after-ms").value_or(""),
                                            base::unix_seconds());
-  protocol::UpstreamError told = protocol::parse_upstream_error(
-      head.status, body, {backend_.options().name, backend_.options().api_key});
-  if (told.quota_spent && failure_.kind == FailureKind::status_429) {
+  // A spent quota is no limit that passes.
+  if (failure_.kind == FailureKind::status_429 &&
+      body.find("insufficient_quota") != std::string::npos) {
     failure_.kind = FailureKind::status_4xx_ours;
   }
-  told.error.retry_after = failure_.retry_after;
-  return std::move(told.error);
+  base::Error error = protocol::parse_upstream_error(head.status, body, failure_.retry_after,
+                                                     backend_.options().api_key);
+  error.message = backend_.options().name + ": " + error.message;
+  return error;
 }
 
 asio::awaitable<Result<std::string>> RelayExchange::read_piece() {

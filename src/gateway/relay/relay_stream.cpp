@@ -5,6 +5,7 @@
 #include "protocol/openai_body.hpp"
 #include "protocol/sse.hpp"
 #include "protocol/upstream_answer.hpp"
+#include "protocol/upstream_error.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -45,7 +46,7 @@ RelayStream::RelayStream(OpenAiBackend& backend, const Attempt& attempt)
       attempt_(attempt),
       exchange_(backend, {attempt.first_token_by, attempt.end_by}),
       model_(name_there(backend.options(), attempt.request.model)),
-      reasons_(attempt.request.sequence_count()) {}
+      told_(attempt.request.sequence_count()) {}
 
 Result<void> RelayStream::make_body() {
   const protocol::Request& request = attempt_.request;
@@ -104,8 +105,9 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read() {
   if (complete_) {
     Events events;
     over_ = true;
-    reasons_.front() = protocol::FinishReason::length;
-    add_finished(events);
+    protocol::Finished finished;
+    finished.reason = protocol::FinishReason::length;
+    events.emplace_back(finished);
     co_return events;
   }
   if (events_stream_) {
@@ -120,36 +122,37 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_whole() {
   auto body = co_await exchange_.read_whole();
   if (body.has_error()) co_return body.error();
   over_ = true;
-  auto answer = protocol::parse_upstream_answer(std::move(*body));
+  const auto answer = protocol::parse_upstream_answer(*body, backend_.options().api_key);
   if (answer.has_error()) {
-    co_return exchange_.refuse(FailureKind::bad_answer, answer.error().message);
+    exchange_.set_failure(FailureKind::bad_answer);
+    co_return answer.error();
   }
+  note_delivered(answer->chunk);
+  const protocol::Usage usage =
+      protocol::check_usage(answer->chunk.usage, attempt_.request, delivered_).usage;
   Events events;
+  protocol::to_events(*answer, attempt_.request.sequence_count(), usage, events);
   // A client that asked for a stream gets one, whatever the upstream made of it.
-  if (attempt_.verbatim && !attempt_.request.stream) {
-    const protocol::Usage usage = answer->usage.value_or(protocol::Usage{});
-    const std::size_t choices = std::max<std::size_t>(1, answer->finish_reasons.size());
-    protocol::Verbatim whole;
-    whole.whole = true;
-    whole.deltas = usage.completion_tokens;
-    whole.bytes = std::move(answer->body);
-    events.emplace_back(std::move(whole));
-    for (std::size_t i = 0; i < std::min(choices, reasons_.size()); ++i) {
-      protocol::Finished finished;
-      finished.sequence = static_cast<std::int32_t>(i);
-      if (i < answer->finish_reasons.size()) finished.reason = answer->finish_reasons[i];
-      if (i == 0) finished.usage = usage;
-      events.emplace_back(finished);
-    }
-    for (std::size_t i = choices; i < reasons_.size(); ++i) {
-      protocol::Finished finished;
-      finished.sequence = static_cast<std::int32_t>(i);
-      events.emplace_back(finished);
-    }
-    co_return events;
-  }
-  protocol::to_events(*answer, events);
+  if (!attempt_.verbatim || attempt_.request.stream) co_return events;
+  std::erase_if(events, [](const Event& event) {
+    return !std::holds_alternative<protocol::Finished>(event);
+  });
+  protocol::Verbatim whole;
+  whole.whole = true;
+  whole.deltas = usage.completion_tokens;
+  whole.bytes = std::move(*body);
+  events.insert(events.begin(), std::move(whole));
   co_return events;
+}
+
+void RelayStream::note_delivered(const protocol::UpstreamChunk& chunk) {
+  for (const protocol::UpstreamChoice& choice : chunk.choices) {
+    delivered_.text.add(choice.content);
+    delivered_.text.add(choice.reasoning);
+    delivered_.text.add(choice.tool_calls);
+    delivered_.reasoning = delivered_.reasoning || !choice.reasoning.empty();
+    delivered_.other = delivered_.other || choice.other;
+  }
 }
 
 asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
@@ -159,7 +162,7 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
     auto piece = co_await exchange_.read_piece();
     if (piece.has_error()) {
       // Everything was said, only the end is missing: the client loses nothing.
-      if (!all_finished() || piece.error().code == base::ErrorCode::cancelled) {
+      if (!told_.finished() || piece.error().code == base::ErrorCode::cancelled) {
         co_return piece.error();
       }
       piece = std::string{};
@@ -177,7 +180,7 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
       pending_ = exchange_.refuse(FailureKind::bad_answer, pushed.error().message);
     }
     if (over_ || pending_ || !ended) continue;
-    if (all_finished()) {
+    if (told_.finished()) {
       finish_stream(events);
     } else {
       pending_ = exchange_.refuse(FailureKind::broken, "the answer ended before its end");
@@ -186,26 +189,18 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
   co_return events;
 }
 
-bool RelayStream::all_finished() const {
-  return std::all_of(reasons_.begin(), reasons_.end(),
-                     [](const auto& reason) { return reason.has_value(); });
-}
-
 void RelayStream::take_frames(Events& events) {
   for (const protocol::UpstreamFrame& frame : frames_) {
     if (over_ || pending_) return;
     switch (frame.kind) {
       case protocol::UpstreamFrame::Kind::comment:
         break;
-      case protocol::UpstreamFrame::Kind::error: {
-        protocol::UpstreamError told = protocol::parse_upstream_error(
-            200, frame.data, {backend_.options().name, backend_.options().api_key});
+      case protocol::UpstreamFrame::Kind::error:
+        pending_ = protocol::upstream_chunk_error(frame.chunk, backend_.options().api_key);
         exchange_.set_failure(FailureKind::stream_error);
-        pending_ = std::move(told.error);
         break;
-      }
       case protocol::UpstreamFrame::Kind::done:
-        if (all_finished()) {
+        if (told_.finished()) {
           finish_stream(events);
         } else {
           pending_ = exchange_.refuse(FailureKind::broken, "the answer ended before its end");
@@ -228,19 +223,11 @@ protocol::Verbatim& RelayStream::verbatim(Events& events) const {
 void RelayStream::take_chunk(const protocol::UpstreamFrame& frame, Events& events) {
   const protocol::UpstreamChunk& chunk = frame.chunk;
   if (chunk.usage) usage_ = chunk.usage;
-  for (const protocol::UpstreamChoice& choice : chunk.choices) {
-    const auto index = static_cast<std::size_t>(choice.index);
-    if (choice.index < 0 || index >= reasons_.size()) {
-      pending_ = exchange_.refuse(FailureKind::bad_answer, "a chunk has a choice nobody asked for");
-      return;
-    }
-    if (choice.finish_reason) reasons_[index] = choice.finish_reason;
-  }
+  note_delivered(chunk);
   if (frame.has_content()) exchange_.progressed(base::now());
-  if (!attempt_.verbatim) {
-    protocol::to_events(chunk, events);
-    return;
-  }
+  if (!attempt_.verbatim) return told_.add(chunk, events);
+  scratch_.clear();
+  told_.add(chunk, scratch_);
   if (frame.usage_only() && hide_usage_) return;
   protocol::Verbatim& shown = verbatim(events);
   shown.bytes += frame.raw;
@@ -257,17 +244,7 @@ void RelayStream::take_chunk(const protocol::UpstreamFrame& frame, Events& event
 void RelayStream::finish_stream(Events& events) {
   over_ = true;
   if (attempt_.verbatim) verbatim(events).bytes += protocol::sse_done;
-  add_finished(events);
-}
-
-void RelayStream::add_finished(Events& events) {
-  for (std::size_t i = 0; i < reasons_.size(); ++i) {
-    protocol::Finished finished;
-    finished.sequence = static_cast<std::int32_t>(i);
-    finished.reason = reasons_[i].value_or(protocol::FinishReason::stop);
-    if (i == 0 && usage_) finished.usage = *usage_;
-    events.emplace_back(finished);
-  }
+  told_.finish(protocol::check_usage(usage_, attempt_.request, delivered_).usage, events);
 }
 
 }  // namespace deepseek::gateway

@@ -6,7 +6,9 @@
 #pragma once
 
 #include "gateway/relay/relay_exchange.hpp"
+#include "protocol/upstream_events.hpp"
 #include "protocol/upstream_stream.hpp"
+#include "protocol/usage_check.hpp"
 
 #include <optional>
 #include <string>
@@ -32,9 +34,8 @@ class RelayStream final : public EventStream {
   boost::asio::awaitable<base::Result<Events>> read_frames();
   void take_frames(Events& events);
   void take_chunk(const protocol::UpstreamFrame& frame, Events& events);
-  bool all_finished() const;
   void finish_stream(Events& events);
-  void add_finished(Events& events);
+  void note_delivered(const protocol::UpstreamChunk& chunk);
   protocol::Verbatim& verbatim(Events& events) const;
 
   OpenAiBackend& backend_;
@@ -44,9 +45,11 @@ class RelayStream final : public EventStream {
   std::string text_;        // the body, if it is not the client's own
   std::string_view body_;   // what is sent
   protocol::UpstreamStreamReader reader_;
-  std::vector<protocol::UpstreamFrame> frames_;
-  std::vector<std::optional<protocol::FinishReason>> reasons_;  // by choice
-  std::optional<protocol::Usage> usage_;
+  std::vector<protocol::UpstreamFrame> frames_;  // of one piece, between reads
+  protocol::UpstreamEvents told_;
+  Events scratch_;  // what told_ says of frames that pass as they are
+  protocol::DeliveredAnswer delivered_;
+  std::optional<protocol::Usage> usage_;  // as the upstream has it
   bool hide_usage_ = false;
   bool complete_ = false;  // everything was said before this attempt
   bool begun_ = false;

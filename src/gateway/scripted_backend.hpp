@@ -1,0 +1,112 @@
+// For tests: a backend that plays a script, one act for each attempt. One thread, no sockets.
+//
+// Not linked into any program.
+#pragma once
+
+#include "gateway/backend.hpp"
+#include "io/event.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace deepseek::gateway::testing {
+
+// What one read gives: events, a failure, or a wait that only cancel() ends.
+struct Fails {
+  FailureKind kind = FailureKind::broken;
+  std::string words = "broke";
+  std::optional<base::Milliseconds> retry_after{};
+};
+struct Hangs {};
+using Act = std::variant<std::vector<protocol::Event>, Fails, Hangs>;
+
+class ScriptedBackend final : public Backend {
+ public:
+  // The acts of the next attempt that nobody has scripted yet.
+  void script(std::vector<Act> acts) { scripts_.push_back(std::move(acts)); }
+
+  std::unique_ptr<EventStream> start(const Attempt& attempt) override;
+  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest&,
+                                       boost::asio::any_io_executor) override {
+    return nullptr;
+  }
+  BackendStatus status() const override { return {BackendState::ready, "", 1, 0, 0}; }
+
+  struct Seen {
+    std::optional<protocol::Spoken> spoken;
+    bool verbatim = false;
+    bool cancelled = false;
+  };
+  std::vector<Seen> seen;
+  std::function<void()> on_hang;  // an attempt begins to wait
+
+ private:
+  class Stream;
+  std::deque<std::vector<Act>> scripts_;
+};
+
+class ScriptedBackend::Stream final : public EventStream {
+ public:
+  Stream(ScriptedBackend& backend, const Attempt& attempt, std::vector<Act> acts)
+      : backend_(backend), number_(backend.seen.size() - 1), wake_(attempt.executor) {
+    for (Act& act : acts) acts_.push_back(std::move(act));
+  }
+
+  boost::asio::awaitable<base::Result<std::vector<protocol::Event>>> read() override {
+    if (acts_.empty()) co_return std::vector<protocol::Event>{};
+    Act act = std::move(acts_.front());
+    acts_.pop_front();
+    if (std::holds_alternative<Hangs>(act)) {
+      if (backend_.on_hang) std::exchange(backend_.on_hang, {})();
+      while (!cancelled_) {
+        co_await wake_.wait();
+      }
+    }
+    if (cancelled_) {
+      failure_.kind = FailureKind::client_cancelled;
+      co_return base::make_error(base::ErrorCode::cancelled, "cancelled");
+    }
+    if (auto* fails = std::get_if<Fails>(&act)) {
+      failure_.kind = fails->kind;
+      failure_.retry_after = fails->retry_after;
+      co_return base::make_error(base::ErrorCode::upstream_failed, fails->words);
+    }
+    co_return std::move(std::get<std::vector<protocol::Event>>(act));
+  }
+  void cancel() override {
+    cancelled_ = true;
+    backend_.seen[number_].cancelled = true;
+    wake_.notify();
+  }
+  AttemptFailure failure() const override { return failure_; }
+
+ private:
+  ScriptedBackend& backend_;
+  std::size_t number_;
+  io::Event wake_;
+  std::deque<Act> acts_;
+  AttemptFailure failure_{};
+  bool cancelled_ = false;
+};
+
+inline std::unique_ptr<EventStream> ScriptedBackend::start(const Attempt& attempt) {
+  Seen one;
+  if (attempt.spoken != nullptr) one.spoken = *attempt.spoken;
+  one.verbatim = attempt.verbatim;
+  seen.push_back(std::move(one));
+  std::vector<Act> acts{Fails{FailureKind::connect, "nobody listens"}};
+  if (!scripts_.empty()) {
+    acts = std::move(scripts_.front());
+    scripts_.pop_front();
+  }
+  return std::make_unique<Stream>(*this, attempt, std::move(acts));
+}
+
+}  // namespace deepseek::gateway::testing
