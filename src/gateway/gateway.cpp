@@ -158,7 +158,7 @@ RequestTraits Gateway::traits_of(const protocol::Request& request, const RouteGr
                                  std::string_view tenant) const {
   RequestTraits traits;
   if (counts_tokens(group.options())) {
-    traits.prompt_tokens = estimate_prompt_tokens(request);
+    traits.prompt_tokens = gateway::estimate_prompt_tokens(request);
     traits.total_tokens = traits.prompt_tokens +
                           request.tokens_max.value_or(static_cast<int>(output_tokens_guess));
   }

@@ -1,6 +1,7 @@
 #include "server/backend_set.hpp"
 
 #include "gateway/model_check.hpp"
+#include "io/task_group.hpp"
 #include "server/wiring.hpp"
 
 namespace deepseek::server {
@@ -32,7 +33,7 @@ base::Result<void> BackendSet::make_engines(const Configuration& configuration,
     gateway::EngineBackend& engine = *engines_.back();
     local_models_.push_back({engine.model(), created});
     targets_.push_back(
-        std::make_unique<gateway::Target>(local_target(configuration, engine.model()), engine));
+        std::make_unique<gateway::Target>(engine_target(configuration, engine.model()), engine));
   }
   return {};
 }
@@ -48,7 +49,7 @@ base::Result<void> BackendSet::make_relays(const Configuration& configuration) {
     auto relay = gateway::OpenAiBackend::make(std::move(*options), executors);
     if (relay.has_error()) return relay.error();
     relays_.push_back(std::move(*relay));
-    targets_.push_back(std::make_unique<gateway::Target>(remote_target(configuration, backend),
+    targets_.push_back(std::make_unique<gateway::Target>(relay_target(configuration, backend),
                                                          *relays_.back()));
   }
   return {};

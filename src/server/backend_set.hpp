@@ -25,7 +25,7 @@ namespace deepseek::server {
 
 class BackendSet {
  public:
-  BackendSet(io::IoThreads& threads, const base::LogSink& sink) : threads_(threads), sink_(sink) {}
+  BackendSet(io::IoThreads& threads, base::LogSink& sink) : threads_(threads), sink_(sink) {}
 
   // Looks at the model files, then makes everything. The error is one line for the person who
   // started the server.
@@ -51,7 +51,7 @@ class BackendSet {
   base::Result<void> make_relays(const Configuration& configuration);
 
   io::IoThreads& threads_;
-  const base::LogSink& sink_;
+  base::LogSink& sink_;
   std::vector<std::unique_ptr<gateway::EngineBackend>> engines_;
   std::vector<std::unique_ptr<gateway::OpenAiBackend>> relays_;
   std::vector<std::unique_ptr<gateway::Target>> targets_;

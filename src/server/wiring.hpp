@@ -35,8 +35,8 @@ io::HttpServerOptions metrics_options();
 // One upstream's options; the error names the setting.
 base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration& configuration,
                                                           const Configuration::Backend& backend);
-gateway::TargetOptions local_target(const Configuration& configuration, const std::string& model);
-gateway::TargetOptions remote_target(const Configuration& configuration,
+gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);
+gateway::TargetOptions relay_target(const Configuration& configuration,
                                      const Configuration::Backend& backend);
 
 // Keys, routes, limits: what requests see of the configuration, made anew for a reload. The error

@@ -212,7 +212,7 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration& /*confi
   return options;
 }
 
-gateway::TargetOptions local_target(const Configuration& configuration, const std::string& model) {
+gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model) {
   gateway::TargetOptions target;
   target.name = model;
   target.local = true;
@@ -224,7 +224,7 @@ gateway::TargetOptions local_target(const Configuration& configuration, const st
   return target;
 }
 
-gateway::TargetOptions remote_target(const Configuration& configuration,
+gateway::TargetOptions relay_target(const Configuration& configuration,
                                      const Configuration::Backend& backend) {
   gateway::TargetOptions target;
   target.name = backend.name;
