@@ -1,8 +1,8 @@
 // What a text's characters tell without a tokenizer: about how many tokens it has, and in which
 // language it is written.
 //
-// Pure; one pass, no allocation; about 1 ns per Chinese character and less than 0.1 ns per byte of
-// ASCII. Expects UTF-8; anything else is counted as some other script.
+// Pure; one pass, no allocation: about 0.1 ns per byte of ASCII, 1 ns per byte of Chinese, 3 ns per
+// byte of other scripts. Expects UTF-8; anything else is counted as some other script.
 //
 // Tokens: 0.6 per Chinese character and CJK mark (the vendor's own rule of thumb), 0.8 per kana or
 // Hangul syllable, a quarter per byte of everything else. Tokenizers differ by a third; this is for
@@ -55,6 +55,8 @@ class TextScan {
   static constexpr std::size_t script_count = others + 1;
   static Script script_of(std::uint32_t character);
   std::size_t add_ascii(std::string_view text);
+  std::size_t add_threes(std::string_view text);
+  void count_one(std::uint32_t character, std::size_t bytes);
   std::uint64_t count(Script script) const { return characters_[script]; }
 
   std::uint64_t bytes_ = 0;

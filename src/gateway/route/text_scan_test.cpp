@@ -75,6 +75,23 @@ TEST(TextScan, AnyBytesAreCountedAndNothingElseIsRead) {
   EXPECT_DOUBLE_EQ(scan("\xFF\xFE").tokens(), 0.5);
 }
 
+TEST(TextScan, LongRunsAreCountedExactly) {
+  std::string text;
+  for (int i = 0; i < 5'000; ++i) text += "ab 1";
+  EXPECT_EQ(scan(text).language(), Language::en);
+  EXPECT_DOUBLE_EQ(scan(text).tokens(), 5'000);
+  // Of 10,000 letters every single one must be counted to find the bound, one in sixty, here.
+  std::string marked = text;
+  for (int i = 0; i < 160; ++i) marked += "é";
+  EXPECT_EQ(scan(marked).language(), Language::en);
+  for (int i = 0; i < 20; ++i) marked += "é";
+  EXPECT_EQ(scan(marked).language(), Language::other);
+  std::string chinese;
+  for (int i = 0; i < 1'000; ++i) chinese += "一量鿿";  // first, common and last
+  EXPECT_DOUBLE_EQ(scan(chinese).tokens(), 1'800);
+  EXPECT_EQ(scan(chinese).language(), Language::zh);
+}
+
 TEST(TextScan, NamesOfLanguages) {
   EXPECT_EQ(language_named("zh"), Language::zh);
   EXPECT_EQ(language_named("other"), Language::other);
