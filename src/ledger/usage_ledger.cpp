@@ -29,8 +29,7 @@ base::Result<std::unique_ptr<UsageLedger>> UsageLedger::open(const LedgerOptions
                                                              base::Logger logger) {
   auto repository = UsageRepository::open(options.database);
   if (!repository) return repository.error();
-  return std::unique_ptr<UsageLedger>(
-      new UsageLedger(options, logger, std::move(*repository)));
+  return std::unique_ptr<UsageLedger>(new UsageLedger(options, logger, std::move(*repository)));
 }
 
 UsageLedger::UsageLedger(const LedgerOptions& options, base::Logger logger,

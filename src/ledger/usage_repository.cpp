@@ -61,20 +61,38 @@ constexpr std::array<std::string_view, 1> steps{R"sql(
   ) STRICT, WITHOUT ROWID;
 )sql"};
 
-constexpr std::string_view insert_attempt =
-    "INSERT INTO usage_attempts (request_id, attempt, tenant, backend, model_asked,"
-    " model_upstream, endpoint, time_ms, prompt_tokens, completion_tokens, cache_hit_tokens,"
-    " reasoning_tokens, counted_by, outcome, http_status, duration_ms, first_token_ms, cost_nano,"
-    " currency, cached) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+constexpr std::string_view attempt_columns =
+    "request_id, attempt, tenant, backend, model_asked, model_upstream, endpoint, time_ms,"
+    " prompt_tokens, completion_tokens, cache_hit_tokens, reasoning_tokens, counted_by, outcome,"
+    " http_status, duration_ms, first_token_ms, cost_nano, currency, cached";
+constexpr int attempt_column_count = 20;
+// Rows of one statement: each statement has a price of its own.
+constexpr std::size_t group_rows = 16;
+
+std::string insert_attempts(std::size_t rows) {
+  std::string row = "(?";
+  for (int i = 1; i < attempt_column_count; ++i) row += ",?";
+  row += ")";
+  std::string sql =
+      "INSERT INTO usage_attempts (" + std::string(attempt_columns) + ") VALUES " + row;
+  for (std::size_t i = 1; i < rows; ++i) sql += "," + row;
+  return sql;
+}
 
 constexpr std::array<std::string_view, 10> sum_columns{
     "attempts",      "answered",          "failed",           "cached",           "details_lost",
     "prompt_tokens", "completion_tokens", "cache_hit_tokens", "reasoning_tokens", "cost_nano"};
 
 std::array<std::int64_t, sum_columns.size()> values_of(const UsageTotals& totals) {
-  return {totals.attempts,      totals.answered,          totals.failed,
-          totals.cached,        totals.details_lost,      totals.prompt_tokens,
-          totals.completion_tokens, totals.cache_hit_tokens, totals.reasoning_tokens,
+  return {totals.attempts,
+          totals.answered,
+          totals.failed,
+          totals.cached,
+          totals.details_lost,
+          totals.prompt_tokens,
+          totals.completion_tokens,
+          totals.cache_hit_tokens,
+          totals.reasoning_tokens,
           totals.cost_nano};
 }
 
@@ -105,6 +123,35 @@ std::string select_hours() {
 
 std::int64_t hour_from(std::int64_t time_ms) {
   return time_ms / hour_ms + (time_ms % hour_ms > 0 ? 1 : 0);
+}
+
+// Into the places from `place` on, in the order of attempt_columns.
+void bind_entry(Statement& row, int place, const UsageEntry& entry) {
+  const UsageTotals bounded = totals_of(entry);
+  row.bind(place++, std::string_view(entry.request_id));
+  row.bind(place++, std::int64_t{entry.attempt});
+  row.bind(place++, std::string_view(entry.tenant));
+  row.bind(place++, std::string_view(entry.backend));
+  row.bind(place++, std::string_view(entry.model_asked));
+  row.bind(place++, std::string_view(entry.model_upstream));
+  row.bind(place++, std::string_view(entry.endpoint));
+  row.bind(place++, entry.time_ms);
+  row.bind(place++, bounded.prompt_tokens);
+  row.bind(place++, bounded.completion_tokens);
+  row.bind(place++, bounded.cache_hit_tokens);
+  row.bind(place++, bounded.reasoning_tokens);
+  row.bind(place++, to_string(entry.counted_by));
+  row.bind(place++, to_string(entry.outcome));
+  row.bind(place++, std::int64_t{entry.http_status});
+  row.bind(place++, entry.duration_ms);
+  if (entry.first_token_ms < 0) {
+    row.bind_null(place++);
+  } else {
+    row.bind(place++, entry.first_token_ms);
+  }
+  row.bind(place++, bounded.cost_nano);
+  row.bind(place++, std::string_view(entry.currency));
+  row.bind(place++, std::int64_t{entry.cached ? 1 : 0});
 }
 
 void bind_filter(Statement& statement, int place, const std::optional<std::string>& value) {
@@ -179,9 +226,12 @@ base::Result<UsageRepository> UsageRepository::open(const storage::DatabaseOptio
 }
 
 base::Result<void> UsageRepository::prepare() {
-  auto insert = database_.prepare(insert_attempt);
-  if (!insert) return insert.error();
-  insert_.emplace(std::move(*insert));
+  auto one = database_.prepare(insert_attempts(1));
+  if (!one) return one.error();
+  insert_one_.emplace(std::move(*one));
+  auto group = database_.prepare(insert_attempts(group_rows));
+  if (!group) return group.error();
+  insert_group_.emplace(std::move(*group));
   auto add = database_.prepare(add_to_hour());
   if (!add) return add.error();
   add_.emplace(std::move(*add));
@@ -197,10 +247,8 @@ base::Result<void> UsageRepository::write(const UsageBatch& batch) {
   constexpr std::size_t keys_unbounded = std::numeric_limits<std::size_t>::max() / 2;
   UsageSums sums(keys_unbounded);
   for (const auto& chunk : batch.entries) {
-    for (const UsageEntry& entry : chunk) {
-      if (auto done = insert(entry); !done) return done;
-      sums.add(UsageKeyView(entry), totals_of(entry));
-    }
+    if (auto done = insert(chunk); !done) return done;
+    for (const UsageEntry& entry : chunk) sums.add(UsageKeyView(entry), totals_of(entry));
   }
   for (const auto& [key, totals] : batch.sums_only.sums()) sums.add(UsageKeyView(key), totals);
   for (const auto& [key, totals] : sums.sums()) {
@@ -227,34 +275,20 @@ base::Result<bool> UsageRepository::written_before(std::int64_t number) {
   return false;
 }
 
-base::Result<void> UsageRepository::insert(const UsageEntry& entry) {
-  const UsageTotals bounded = totals_of(entry);
-  Statement& row = *insert_;
-  row.bind(1, std::string_view(entry.request_id))
-      .bind(2, std::int64_t{entry.attempt})
-      .bind(3, std::string_view(entry.tenant))
-      .bind(4, std::string_view(entry.backend))
-      .bind(5, std::string_view(entry.model_asked))
-      .bind(6, std::string_view(entry.model_upstream))
-      .bind(7, std::string_view(entry.endpoint))
-      .bind(8, entry.time_ms)
-      .bind(9, bounded.prompt_tokens)
-      .bind(10, bounded.completion_tokens)
-      .bind(11, bounded.cache_hit_tokens)
-      .bind(12, bounded.reasoning_tokens)
-      .bind(13, to_string(entry.counted_by))
-      .bind(14, to_string(entry.outcome))
-      .bind(15, std::int64_t{entry.http_status})
-      .bind(16, entry.duration_ms)
-      .bind(18, bounded.cost_nano)
-      .bind(19, std::string_view(entry.currency))
-      .bind(20, std::int64_t{entry.cached ? 1 : 0});
-  if (entry.first_token_ms < 0) {
-    row.bind_null(17);
-  } else {
-    row.bind(17, entry.first_token_ms);
+base::Result<void> UsageRepository::insert(std::span<const UsageEntry> entries) {
+  while (!entries.empty()) {
+    const bool grouped = entries.size() >= group_rows;
+    const std::size_t rows = grouped ? group_rows : 1;
+    Statement& statement = grouped ? *insert_group_ : *insert_one_;
+    int place = 1;
+    for (const UsageEntry& entry : entries.first(rows)) {
+      bind_entry(statement, place, entry);
+      place += attempt_column_count;
+    }
+    if (auto done = statement.run(); !done) return done;
+    entries = entries.subspan(rows);
   }
-  return row.run();
+  return {};
 }
 
 base::Result<void> UsageRepository::add(const UsageKey& key, const UsageTotals& totals) {
@@ -304,11 +338,8 @@ base::Result<std::vector<UsageRow>> UsageRepository::totals(const UsageQuery& qu
 }
 
 base::Result<std::vector<UsageEntry>> UsageRepository::latest(std::int64_t rows_max) {
-  auto statement = database_.prepare(
-      "SELECT request_id, attempt, tenant, backend, model_asked, model_upstream, endpoint,"
-      " time_ms, prompt_tokens, completion_tokens, cache_hit_tokens, reasoning_tokens, counted_by,"
-      " outcome, http_status, duration_ms, first_token_ms, cost_nano, currency, cached"
-      " FROM usage_attempts ORDER BY id DESC LIMIT ?1");
+  auto statement = database_.prepare("SELECT " + std::string(attempt_columns) +
+                                     " FROM usage_attempts ORDER BY id DESC LIMIT ?1");
   if (!statement) return statement.error();
   statement->bind(1, rows_max);
   std::vector<UsageEntry> entries;

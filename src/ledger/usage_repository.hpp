@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,12 +61,13 @@ class UsageRepository {
   explicit UsageRepository(storage::Database database);
   base::Result<void> prepare();
   base::Result<bool> written_before(std::int64_t number);
-  base::Result<void> insert(const UsageEntry& entry);
+  base::Result<void> insert(std::span<const UsageEntry> entries);
   base::Result<void> add(const UsageKey& key, const UsageTotals& totals);
 
   storage::Database database_;
   std::string writer_;  // tells our batches from those of other processes
-  std::optional<storage::Statement> insert_;
+  std::optional<storage::Statement> insert_one_;
+  std::optional<storage::Statement> insert_group_;
   std::optional<storage::Statement> add_;
 };
 

@@ -64,6 +64,25 @@ TEST_F(UsageRepositoryTest, RowsHoldWhatWasRecorded) {
   EXPECT_EQ(repository.latest(1)->size(), 1u);
 }
 
+TEST_F(UsageRepositoryTest, EveryRowOfALargeBatchIsItsOwn) {
+  std::vector<UsageEntry> entries;
+  for (int i = 0; i < 37; ++i) {
+    entries.push_back(test_entry("req-" + std::to_string(i), "t" + std::to_string(i % 5)));
+    entries.back().usage.prompt_tokens = i;
+    entries.back().first_token_ms = i % 2 == 0 ? -1 : i;
+  }
+  ASSERT_TRUE(write(entries));
+  const auto rows = repository.latest(100);
+  ASSERT_EQ(rows->size(), entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const UsageEntry& read = rows->at(entries.size() - 1 - i);
+    EXPECT_EQ(read.request_id, entries[i].request_id);
+    EXPECT_EQ(read.tenant, entries[i].tenant);
+    EXPECT_EQ(read.usage, entries[i].usage);
+    EXPECT_EQ(read.first_token_ms, entries[i].first_token_ms);
+  }
+}
+
 TEST_F(UsageRepositoryTest, TotalsTellApartWhatIsAsked) {
   UsageEntry later = test_entry("4", "a", "c");
   later.time_ms += 2 * hour_ms;

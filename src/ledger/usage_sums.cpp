@@ -20,21 +20,30 @@ void add_to(std::int64_t& sum, std::int64_t number) {
 
 std::string_view to_string(CountedBy counted_by) {
   switch (counted_by) {
-    case CountedBy::upstream: return "upstream";
-    case CountedBy::counted: return "counted";
-    case CountedBy::estimated: return "estimated";
+    case CountedBy::upstream:
+      return "upstream";
+    case CountedBy::counted:
+      return "counted";
+    case CountedBy::estimated:
+      return "estimated";
   }
   return "unknown";
 }
 
 std::string_view to_string(AttemptOutcome outcome) {
   switch (outcome) {
-    case AttemptOutcome::ok: return "ok";
-    case AttemptOutcome::failed: return "failed";
-    case AttemptOutcome::cancelled: return "cancelled";
-    case AttemptOutcome::hedge_lost: return "hedge_lost";
-    case AttemptOutcome::continued: return "continued";
-    case AttemptOutcome::shadow: return "shadow";
+    case AttemptOutcome::ok:
+      return "ok";
+    case AttemptOutcome::failed:
+      return "failed";
+    case AttemptOutcome::cancelled:
+      return "cancelled";
+    case AttemptOutcome::hedge_lost:
+      return "hedge_lost";
+    case AttemptOutcome::continued:
+      return "continued";
+    case AttemptOutcome::shadow:
+      return "shadow";
   }
   return "unknown";
 }
@@ -64,10 +73,8 @@ UsageTotals totals_of(const UsageEntry& entry) {
   UsageTotals totals;
   totals.attempts = 1;
   totals.answered = entry.outcome == AttemptOutcome::ok ? 1 : 0;
-  totals.failed = entry.outcome == AttemptOutcome::failed ||
-                          entry.outcome == AttemptOutcome::continued
-                      ? 1
-                      : 0;
+  totals.failed =
+      entry.outcome == AttemptOutcome::failed || entry.outcome == AttemptOutcome::continued ? 1 : 0;
   totals.cached = entry.cached ? 1 : 0;
   totals.prompt_tokens = not_negative(entry.usage.prompt_tokens);
   totals.completion_tokens = not_negative(entry.usage.completion_tokens);

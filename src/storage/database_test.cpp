@@ -198,8 +198,9 @@ TEST_F(DatabaseTest, AFileThatIsNoDatabaseIsLeftAsItIs) {
 TEST_F(DatabaseTest, ADamagedFileIsTold) {
   {
     Database database = open();
-    ASSERT_TRUE(database.execute("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(20000));"
-                                 "PRAGMA wal_checkpoint(TRUNCATE)"));
+    ASSERT_TRUE(
+        database.execute("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(20000));"
+                         "PRAGMA wal_checkpoint(TRUNCATE)"));
   }
   std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
   stream.seekp(4096);

@@ -24,8 +24,9 @@ struct CacheLookup {
 bool is_fresh(const CachedAnswer& answer, const CacheLookup& lookup);
 
 struct CacheFigures {
-  std::uint64_t hits = 0;
-  std::uint64_t misses = 0;
+  std::uint64_t hits = 0;       // of get()
+  std::uint64_t misses = 0;     // of get()
+  std::uint64_t slow_hits = 0;  // of load()
   std::uint64_t stored = 0;
   std::uint64_t evicted = 0;  // thrown out for want of room
   std::uint64_t expired = 0;

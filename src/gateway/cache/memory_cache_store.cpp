@@ -59,17 +59,23 @@ class MemoryCacheStore::Shard {
     return nullptr;
   }
 
-  bool put(const CacheKey& key, CachedAnswerPtr answer) {
+  // What the key has afterwards.
+  CachedAnswerPtr put(const CacheKey& key, CachedAnswerPtr answer, bool replace) {
     const std::size_t bytes = memory_bytes(*answer);
     std::vector<CachedAnswerPtr> dropped;
     const std::lock_guard lock(mutex_);
+    if (!replace) {
+      if (const auto found = entries_.find(key); found != entries_.end()) {
+        return found->second.answer;
+      }
+    }
     // Whether the new one fits or not, the old one no longer is what a client was told last.
     if (const auto old = entries_.find(key); old != entries_.end()) {
       dropped.push_back(remove(old));
     }
     if (bytes > std::min(bytes_max_, entry_bytes_max_) || entries_max_ == 0) {
       ++figures_.refused;
-      return false;
+      return nullptr;
     }
     while (entries_.size() >= entries_max_ || bytes_ + bytes > bytes_max_) {
       dropped.push_back(evict());
@@ -82,7 +88,7 @@ class MemoryCacheStore::Shard {
     push_newest(entry);
     bytes_ += bytes;
     ++figures_.stored;
-    return true;
+    return entry.answer;
   }
 
   void erase(const CacheKey& key) {
@@ -188,7 +194,11 @@ void MemoryCacheStore::load(const CacheLookup&, Found found) {
 }
 
 bool MemoryCacheStore::put(const CacheKey& key, CachedAnswerPtr answer) {
-  return shard_of(key).put(key, std::move(answer));
+  return shard_of(key).put(key, std::move(answer), true) != nullptr;
+}
+
+CachedAnswerPtr MemoryCacheStore::add(const CacheKey& key, CachedAnswerPtr answer) {
+  return shard_of(key).put(key, std::move(answer), false);
 }
 
 void MemoryCacheStore::erase(const CacheKey& key) {

@@ -29,6 +29,9 @@ class MemoryCacheStore : public CacheStore {
   bool has_slow_tier() const override { return false; }
   void load(const CacheLookup& lookup, Found found) override;
   bool put(const CacheKey& key, CachedAnswerPtr answer) override;
+  // As put(), but what is there already stays: for answers from a slower tier. What is there now;
+  // null if it is not kept.
+  CachedAnswerPtr add(const CacheKey& key, CachedAnswerPtr answer);
   void erase(const CacheKey& key) override;
   void clear_tenant(std::string_view tenant) override;
   CacheFigures figures() const override;

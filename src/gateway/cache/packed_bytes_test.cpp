@@ -23,9 +23,13 @@ std::vector<std::string> unpack(std::string_view packed) {
 }
 
 std::string chunk(std::string_view text) {
-  return R"(data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",)"
-         R"("created":1760000000,"model":"deepseek-chat","choices":[{"index":0,"delta":{"content":")" +
-         std::string(text) + R"("},"logprobs":null,"finish_reason":null}]})" + "\n\n";
+  std::string frame = R"(data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",)"
+                      R"("created":1760000000,"model":"deepseek-chat","choices":[{"index":0,)"
+                      R"("delta":{"content":")";
+  frame += text;
+  frame += R"("},"logprobs":null,"finish_reason":null}]})";
+  frame += "\n\n";
+  return frame;
 }
 
 TEST(PackedBytes, WhatComesOutIsWhatWentIn) {
