@@ -3,6 +3,7 @@
 #include "server/configuration_check.hpp"
 #include "server/configuration_text.hpp"
 #include "server/setting.hpp"
+#include "server/setting_form.hpp"
 
 #include <algorithm>
 #include <set>
@@ -49,8 +50,9 @@ class Assembly {
       entries.push_back({name, value, "environment variable " + variable, ""});
     }
     // In the order of the entries, so that several can be added to a list.
-    std::stable_sort(entries.begin(), entries.end(), [](const Entry& left, const Entry& right) {
-      return index_of(left.name) < index_of(right.name);
+    std::sort(entries.begin(), entries.end(), [](const Entry& left, const Entry& right) {
+      return std::pair(index_of(left.name), left.name) <
+             std::pair(index_of(right.name), right.name);
     });
     expand_ = false;
     layer(entries, true);
@@ -198,6 +200,11 @@ class Assembly {
 
   void apply(const Entry& entry, const Match& match) {
     if (!reach(entry, match)) return;
+    constexpr std::size_t key_bytes_max = 256;
+    if (match.item.key.size() > key_bytes_max || !form::is_printable(match.item.key)) {
+      return fail(entry.source + ": " + std::string(match.setting->section()) +
+                  ": found a name that cannot be one; allowed is a text of 1 to 256 bytes");
+    }
     const ValueContext context{entry.directory, expand_,
                                [this](std::string_view name) { return variable(name); },
                                outside_.read_file};

@@ -166,6 +166,15 @@ TEST(ConfigurationLoader, RoutesReplaceTheDefaultAliases) {
   EXPECT_THAT(loaded->values.aliases, ElementsAre(Pair("a", "b")));
 }
 
+TEST(ConfigurationLoader, NamesOfAliasesArePrintable) {
+  for (const std::string& name :
+       {std::string("a\nb"), std::string("\xff"), std::string(300, 'x')}) {
+    const std::string setting = "aliases." + name + "=smollm2-135m-instruct";
+    EXPECT_THAT(error_of(Memory{}.load({"--set", setting})),
+                HasSubstr("--set: aliases: found a name that cannot be one"));
+  }
+}
+
 TEST(ConfigurationLoader, RoutesMayComeFromOutsideTheFile) {
   const auto loaded =
       Memory{}.load({"--set=backends[0].name=a", "--set=backends[0].base_url=http://a",

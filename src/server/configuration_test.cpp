@@ -21,6 +21,17 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::Pair;
 
+std::filesystem::path repository() {
+  return DEEPSEEK_SOURCE_DIR;
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream stream(path);
+  std::stringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
 // DEEPSEEK_UPDATE_FILES=1 writes the file instead of comparing.
 void expect_file(const std::string& path, const std::string& text) {
   if (std::getenv("DEEPSEEK_UPDATE_FILES") != nullptr) std::ofstream(repository() / path) << text;

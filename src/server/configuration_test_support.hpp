@@ -3,10 +3,7 @@
 
 #include "server/configuration_loader.hpp"
 
-#include <filesystem>
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,17 +45,6 @@ inline std::string yaml_error(const std::string& text) {
 
 inline std::string error_of(const base::Result<LoadedConfiguration>& loaded) {
   return loaded.has_error() ? loaded.error().message : "no error";
-}
-
-inline std::filesystem::path repository() {
-  return DEEPSEEK_SOURCE_DIR;
-}
-
-inline std::string read(const std::filesystem::path& path) {
-  std::ifstream stream(path);
-  std::stringstream text;
-  text << stream.rdbuf();
-  return text.str();
 }
 
 }  // namespace deepseek::server

@@ -1,5 +1,6 @@
 #include "server/setting_form.hpp"
 
+#include "base/utf8.hpp"
 #include "io/http_client.hpp"
 
 #include <algorithm>
@@ -22,6 +23,12 @@ bool made_of_letters_digits_and(std::string_view others, std::string_view text) 
 }
 
 }  // namespace
+
+bool is_printable(std::string_view text) {
+  return base::is_valid_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) {
+           return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+         });
+}
 
 bool is_name(std::string_view text) {
   return made_of_letters_digits_and("._-", text);

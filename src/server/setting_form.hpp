@@ -6,6 +6,9 @@
 
 namespace deepseek::server::form {
 
+// Of every text: UTF-8 without control characters.
+bool is_printable(std::string_view text);
+
 inline constexpr std::string_view name = "a name of letters, digits, . _ and -";
 bool is_name(std::string_view text);
 

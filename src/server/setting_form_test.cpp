@@ -5,6 +5,11 @@
 namespace deepseek::server::form {
 namespace {
 
+TEST(SettingForm, Printable) {
+  for (const char* good : {"", "a b", "中文"}) EXPECT_TRUE(is_printable(good)) << good;
+  for (const char* bad : {"a\nb", "\x7f", "\xff", "\x1b[0m"}) EXPECT_FALSE(is_printable(bad));
+}
+
 TEST(SettingForm, Names) {
   for (const char* good : {"first", "A.b_c-9", "-"}) EXPECT_TRUE(is_name(good)) << good;
   for (const char* bad : {"a b", "a/b", "a:b", "ä", "a,"}) EXPECT_FALSE(is_name(bad)) << bad;

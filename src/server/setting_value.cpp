@@ -1,8 +1,8 @@
 // The text forms of values: reading and writing.
 #include "base/units.hpp"
-#include "base/utf8.hpp"
 #include "server/setting.hpp"
 #include "server/setting_choices.hpp"
+#include "server/setting_form.hpp"
 #include "server/setting_list_text.hpp"
 
 #include <algorithm>
@@ -158,13 +158,8 @@ struct Assign {
     *field = value;
     return {};
   }
-  static bool printable(std::string_view value) {
-    return base::is_valid_utf8(value) && std::none_of(value.begin(), value.end(), [](char c) {
-             return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-           });
-  }
   bool fits(std::string_view value) const {
-    if (!printable(value)) return false;
+    if (!form::is_printable(value)) return false;
     return value.empty() || setting.accepts == nullptr || setting.accepts(value);
   }
   Result<std::string> expanded(std::string_view value) const {
@@ -203,7 +198,7 @@ struct Assign {
     return {};
   }
   static bool is_item(const std::string& value) {
-    return !value.empty() && value.size() <= item_bytes_max && printable(value);
+    return !value.empty() && value.size() <= item_bytes_max && form::is_printable(value);
   }
   bool is_name(const std::string& name) const {
     return !name.empty() && name.size() <= name_bytes_max && fits(name);
