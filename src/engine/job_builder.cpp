@@ -59,8 +59,7 @@ base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextM
   const std::string& field = submit.prompt_field();
   const bool by_text = resumes_by_text(submit);
   if (submit.has_chat()) {
-    const wire::Chat chat =
-        by_text ? begin_answer(submit.chat(), submit.resume()) : submit.chat();
+    const wire::Chat chat = by_text ? begin_answer(submit.chat(), submit.resume()) : submit.chat();
     return render(chat, model, limits.context_max, field);
   }
   // Text in front of the spoken one is tokenized together with it.

@@ -35,7 +35,7 @@ class TokenSampler {
 
 struct RenderedPrompt {
   std::vector<Token> tokens;
-  std::string text;  // what the template made; empty for plain input
+  std::string text;                         // what the template made; empty for plain input
   AnswerPlace place = AnswerPlace::before;  // where the model's text begins
 };
 

@@ -41,7 +41,8 @@ void ReasoningSplitter::advance(Output& output) {
     const std::size_t end = held_.find(tags_.close);
     if (end == std::string::npos) {
       std::size_t kept = std::min(held_.size(), tags_.close.size() - 1);
-      while (kept > 0 && !tags_.close.starts_with(std::string_view(held_).substr(held_.size() - kept))) {
+      while (kept > 0 &&
+             !tags_.close.starts_with(std::string_view(held_).substr(held_.size() - kept))) {
         --kept;
       }
       output.reasoning += held_.substr(0, held_.size() - kept);

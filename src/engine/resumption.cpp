@@ -9,9 +9,9 @@ namespace {
 constexpr const char* kAssistant = "assistant";
 
 base::Error other_tokens(const std::string& how) {
-  return base::make_error(base::ErrorCode::not_implemented,
-                          "The answer cannot go on here: its tokens " + how +
-                              ". They are of another model.");
+  return base::make_error(
+      base::ErrorCode::not_implemented,
+      "The answer cannot go on here: its tokens " + how + ". They are of another model.");
 }
 
 // False if `text` does not begin with what was sent of it.

@@ -45,8 +45,8 @@ class FakeSampler final : public TokenSampler {
       float& weight = weights[static_cast<std::size_t>(token)];
       weight = std::max(0.0F, weight - penalty);
     }
-    Token token = static_cast<Token>(std::max_element(weights.begin(), weights.end()) -
-                                     weights.begin());
+    Token token =
+        static_cast<Token>(std::max_element(weights.begin(), weights.end()) - weights.begin());
     if (sampling_.has_seed()) token = draw(weights);
     ++counts_[token];
     return token;
@@ -375,8 +375,7 @@ TEST_F(ResumptionTest, RefusesTokensThatSayOtherText) {
 TEST_F(ResumptionTest, ByTextTheAnswerIsTheLastMessage) {
   wire::Submit submit = chat("q");
   EXPECT_EQ(prompt_of(resumed(submit, {"yes", "", {}})), "|u:q|A:yes");
-  EXPECT_EQ(prompt_of(resumed(submit, {"yes", "why", {}})),
-            "|u:q|A:<think>\nwhy\n</think>\n\nyes");
+  EXPECT_EQ(prompt_of(resumed(submit, {"yes", "why", {}})), "|u:q|A:<think>\nwhy\n</think>\n\nyes");
   EXPECT_EQ(prompt_of(resumed(submit, {"", "why", {}})), "|u:q|A:<think>\nwhy");
   EXPECT_EQ(prompt_of(resumed(submit, {})), "|u:q|A:");
   wire::ChatMessage* begun = submit.mutable_chat()->add_messages();
@@ -417,8 +416,7 @@ TEST_F(ResumptionTest, ByTextSpokenTokensCount) {
   EXPECT_EQ(rest.content, "xx");
   EXPECT_EQ(rest.finished.completion_tokens(), 2);
   EXPECT_EQ(rest.finished.reason(), wire::Finished::LENGTH);
-  EXPECT_EQ(rest.finished.prompt_tokens(),
-            static_cast<std::int64_t>(prompt_of(begun).size()));
+  EXPECT_EQ(rest.finished.prompt_tokens(), static_cast<std::int64_t>(prompt_of(begun).size()));
   const Answer none = run(resumed(submit, {"abcdef", "", {}}));
   EXPECT_EQ(none.content, "");
   EXPECT_EQ(none.finished.reason(), wire::Finished::LENGTH);
