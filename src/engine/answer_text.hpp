@@ -24,18 +24,27 @@ class AnswerText {
     bool stopped = false;  // a stop string was met: the answer ends here
 
     bool empty() const { return content.empty() && reasoning.empty(); }
+    void put_first(const Output& earlier) {  // text only
+      content.insert(0, earlier.content);
+      reasoning.insert(0, earlier.reasoning);
+    }
   };
   Output push(std::string_view token_bytes);
+  // The client has this content already, and its tokens are not known: nothing of it comes out, but
+  // a stop string may have begun in it. True if a whole one stands in it: the answer ended there.
+  // Before the first push().
+  bool follow(std::string_view content);
   // The end of the answer, also after `stopped`: what was held back. Call it once.
   Output finish();
   bool reasoning() const { return splitter_.reasoning(); }
 
  private:
-  void split(const std::string& text, Output& output);
+  void split(std::string text, Output& output);
 
   base::Utf8Assembler utf8_;
   StopMatcher stops_;
   ReasoningSplitter splitter_;
+  std::size_t followed_ = 0;  // bytes that stops_ holds back and the client has
   bool stopped_ = false;
 };
 

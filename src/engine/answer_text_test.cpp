@@ -39,7 +39,7 @@ TEST(StopMatcher, RepeatedBeginningsOverlap) {
 }
 
 TEST(ReasoningSplitter, SplitsByTagsAcrossPieces) {
-  ReasoningSplitter splitter("<think>", "</think>", false);
+  ReasoningSplitter splitter({"<think>", "</think>"}, AnswerPlace::before);
   std::string reasoning;
   std::string content;
   for (const char* piece : {"\n<th", "ink>why", " not</thi", "nk>\n\nYes", " <think> is text"}) {
@@ -52,7 +52,7 @@ TEST(ReasoningSplitter, SplitsByTagsAcrossPieces) {
 }
 
 TEST(ReasoningSplitter, StartsInsideWhenThePromptOpenedTheTag) {
-  ReasoningSplitter splitter("<think>", "</think>", true);
+  ReasoningSplitter splitter({"<think>", "</think>"}, AnswerPlace::inside);
   EXPECT_EQ(splitter.push("because").reasoning, "because");
   EXPECT_EQ(splitter.push("</think>so").content, "so");
 }
@@ -60,6 +60,30 @@ TEST(ReasoningSplitter, StartsInsideWhenThePromptOpenedTheTag) {
 TEST(ReasoningSplitter, WithoutTagsAllIsContent) {
   ReasoningSplitter splitter;
   EXPECT_EQ(splitter.push("<think>x").content, "<think>x");
+}
+
+TEST(JoinAnswer, SaysWhatTheModelWouldHaveWritten) {
+  const ReasoningTags tags{"<think>", "</think>"};
+  const auto joined = [&](const char* prompt, const char* reasoning, const char* content) {
+    return join_answer(prompt, tags, reasoning, content);
+  };
+  EXPECT_EQ(joined("A:", "", "yes").text, "yes");
+  EXPECT_EQ(joined("A:", "why", "yes").text, "<think>\nwhy\n</think>\n\nyes");
+  EXPECT_EQ(joined("A:", "\nwhy\n", "yes").text, "<think>\nwhy\n</think>\n\nyes");
+  EXPECT_EQ(joined("A:<think>\n", "why", "yes").text, "why\n</think>\n\nyes");
+  EXPECT_EQ(joined("A:<think>\n", "why", "").text, "why");
+  EXPECT_EQ(joined("A:<think>\n", "", "yes").text, "</think>\n\nyes");
+  EXPECT_EQ(joined("A:<think></think>", "why", "yes").text, "yes") << "thinking is off";
+  EXPECT_EQ(join_answer("A:", {}, "why", "yes").text, "yes") << "a model that knows no tags";
+}
+
+TEST(JoinAnswer, KnowsWhereTheRestStands) {
+  const ReasoningTags tags{"<think>", "</think>"};
+  EXPECT_EQ(join_answer("A:", tags, "", "").place, AnswerPlace::before);
+  EXPECT_EQ(join_answer("A:", tags, "why", "").place, AnswerPlace::inside);
+  EXPECT_EQ(join_answer("A:<think>", tags, "", "").place, AnswerPlace::inside);
+  EXPECT_EQ(join_answer("A:<think>", tags, "why", "yes").place, AnswerPlace::content);
+  EXPECT_EQ(join_answer("A:", {}, "why", "").place, AnswerPlace::before);
 }
 
 TEST(AnswerText, NeverCutsACharacter) {

@@ -27,6 +27,10 @@ wire::Failed::Code wire_code(base::ErrorCode code) {
   }
 }
 
+wire::Finished::Reason to_wire(EndReason reason) {
+  return reason == EndReason::stop ? wire::Finished::STOP : wire::Finished::LENGTH;
+}
+
 }  // namespace
 
 wire::Failed to_wire(const base::Error& error) {
@@ -124,6 +128,7 @@ void EngineLoop::handle_submit(SubmitJob job, base::TimePoint now) {
   if (stopping_) {
     return fail(id, base::make_error(base::ErrorCode::cancelled, "The engine is shutting down."));
   }
+  if (job.ended) return report_ended(std::move(job));
   const base::Result<void> taken = scheduler_.submit(std::move(job.spec), now);
   if (taken.has_error()) return fail(id, taken.error());
   Running& running = running_[id];
@@ -131,6 +136,19 @@ void EngineLoop::handle_submit(SubmitJob job, base::TimePoint now) {
   running.text = std::move(job.text);
   running.logprobs = job.logprobs;
   running.count_prompt = job.count_prompt;
+  running.unsent = std::move(job.unsent);
+}
+
+// A resumed answer that had come to its end: nothing is read for it and nothing computed.
+void EngineLoop::report_ended(SubmitJob job) {
+  const SequenceId id = job.spec.id;
+  add_event(id)->mutable_started();
+  if (!job.unsent.empty()) {
+    wire::Delta* delta = add_event(id)->mutable_delta();
+    delta->set_content(std::move(job.unsent.content));
+    delta->set_reasoning(std::move(job.unsent.reasoning));
+  }
+  add_event(id)->mutable_finished()->set_reason(to_wire(*job.ended));
 }
 
 void EngineLoop::handle_cancel(std::uint64_t id) {
@@ -169,11 +187,9 @@ bool EngineLoop::step() {
                               "timeout. Try again later."));
   }
   for (const SequenceId id : plan.admitted) {
-    wire::SequenceEvent* event = message_.mutable_step()->add_events();
-    event->set_request(id);
     const auto facts = scheduler_.facts(id, started);
-    event->mutable_started()->set_prompt_tokens(running_.at(id).count_prompt ? facts->prompt_tokens
-                                                                             : 0);
+    add_event(id)->mutable_started()->set_prompt_tokens(
+        running_.at(id).count_prompt ? facts->prompt_tokens : 0);
   }
   if (plan.slices.empty()) return !plan.preempted.empty() || !plan.dropped.empty();
 
@@ -259,13 +275,13 @@ Sampled EngineLoop::sample(const Slice& slice, std::size_t index) {
   AnswerText::Output output = running.text.push(text_.piece(token, false));
   if (running.text.reasoning() || !output.reasoning.empty()) ++running.reasoning_tokens;
   sampled.stop = output.stopped;
+  output.put_first(std::exchange(running.unsent, {}));
   if (output.empty()) return sampled;
   sampled.text_event = true;
-  wire::SequenceEvent* event = message_.mutable_step()->add_events();
-  event->set_request(slice.id);
-  *event->mutable_delta() = std::exchange(running.pending, {});
-  event->mutable_delta()->set_content(std::move(output.content));
-  event->mutable_delta()->set_reasoning(std::move(output.reasoning));
+  wire::Delta* delta = add_event(slice.id)->mutable_delta();
+  *delta = std::exchange(running.pending, {});
+  delta->set_content(std::move(output.content));
+  delta->set_reasoning(std::move(output.reasoning));
   return sampled;
 }
 
@@ -287,19 +303,15 @@ void EngineLoop::add_logprobs(Running& running, std::span<const float> logits, T
 void EngineLoop::report_end(const Ended& ended) {
   Running& running = running_.at(ended.id);
   AnswerText::Output rest = running.text.finish();
+  rest.put_first(std::exchange(running.unsent, {}));  // if the first token was the end
   wire::Delta last = std::move(running.pending);
   if (!rest.empty() || last.token_ids_size() > 0) {
     last.set_content(std::move(rest.content));
     last.set_reasoning(std::move(rest.reasoning));
-    wire::SequenceEvent* event = message_.mutable_step()->add_events();
-    event->set_request(ended.id);
-    *event->mutable_delta() = std::move(last);
+    *add_event(ended.id)->mutable_delta() = std::move(last);
   }
-  wire::SequenceEvent* event = message_.mutable_step()->add_events();
-  event->set_request(ended.id);
-  wire::Finished* finished = event->mutable_finished();
-  finished->set_reason(ended.reason == EndReason::stop ? wire::Finished::STOP
-                                                       : wire::Finished::LENGTH);
+  wire::Finished* finished = add_event(ended.id)->mutable_finished();
+  finished->set_reason(to_wire(ended.reason));
   finished->set_prompt_tokens(running.count_prompt ? ended.facts.prompt_tokens : 0);
   finished->set_completion_tokens(ended.facts.completion_tokens);
   finished->set_reasoning_tokens(running.reasoning_tokens);
@@ -307,6 +319,12 @@ void EngineLoop::report_end(const Ended& ended) {
   finished->set_prefill_ms(ended.facts.prefill_ms);
   finished->set_decode_ms(ended.facts.decode_ms);
   running_.erase(ended.id);
+}
+
+wire::SequenceEvent* EngineLoop::add_event(SequenceId id) {
+  wire::SequenceEvent* event = message_.mutable_step()->add_events();
+  event->set_request(id);
+  return event;
 }
 
 void EngineLoop::interrupted(const StepPlan& plan) {
@@ -329,9 +347,7 @@ void EngineLoop::step_failed(const StepPlan& plan) {
 }
 
 void EngineLoop::fail(SequenceId id, const base::Error& error) {
-  wire::SequenceEvent* event = message_.mutable_step()->add_events();
-  event->set_request(id);
-  *event->mutable_failed() = to_wire(error);
+  *add_event(id)->mutable_failed() = to_wire(error);
   running_.erase(id);
 }
 

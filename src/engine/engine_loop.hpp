@@ -29,6 +29,8 @@ struct SubmitJob {
   AnswerText text;
   std::optional<std::int32_t> logprobs;
   bool count_prompt = true;
+  AnswerText::Output unsent;       // of a resumed answer: text that comes first
+  std::optional<EndReason> ended;  // nothing is left to compute
 };
 struct CancelJob {
   SequenceId id = 0;  // or the number of an Embed call: they share one row of numbers
@@ -78,6 +80,7 @@ class EngineLoop {
     AnswerText text;
     std::optional<std::int32_t> logprobs;
     bool count_prompt = true;
+    AnswerText::Output unsent;  // goes out with the next token
     std::int64_t reasoning_tokens = 0;
     wire::Delta pending;  // token ids and logprobs whose text is still held back
   };
@@ -93,6 +96,7 @@ class EngineLoop {
   std::deque<Job> wait_for_jobs(bool may_sleep);
   void handle(Job job, base::TimePoint now);
   void handle_submit(SubmitJob job, base::TimePoint now);
+  void report_ended(SubmitJob job);
   void handle_cancel(std::uint64_t id);
   void handle_embed(EmbedJob job);
   bool step();
@@ -103,6 +107,7 @@ class EngineLoop {
   Sampled sample(const Slice& slice, std::size_t index);
   void add_logprobs(Running& running, std::span<const float> logits, Token token);
   void report_end(const Ended& ended);
+  wire::SequenceEvent* add_event(SequenceId id);
   void fail(SequenceId id, const base::Error& error);
   void fail_call(std::uint64_t call, const base::Error& error);
   bool embed_piece();

@@ -36,6 +36,7 @@ class FakeText final : public TextModel {
       Token sample(std::span<const float> logits) override {
         return static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
       }
+      void replay(std::span<const Token>) override {}
     };
     return std::unique_ptr<TokenSampler>(std::make_unique<Greedy>());
   }

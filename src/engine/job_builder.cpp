@@ -1,5 +1,7 @@
 #include "engine/job_builder.hpp"
 
+#include "engine/resumption.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -55,17 +57,23 @@ base::Result<RenderedPrompt> render(const wire::Chat& chat, const TextModel& mod
 base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextModel& model,
                                          const JobLimits& limits) {
   const std::string& field = submit.prompt_field();
-  if (submit.has_chat()) return render(submit.chat(), model, limits.context_max, field);
-  base::Result<std::vector<Token>> tokens = std::vector<Token>{};
-  if (submit.has_tokens()) {
-    tokens = take_tokens(submit.tokens(), model, field);
-  } else {
-    const base::Result<void> checked =
-        check_text(submit.text().size(), model, limits.context_max, field);
-    if (checked.has_error()) return checked.error();
-    tokens = model.tokenize(submit.text(), true);
+  const bool by_text = resumes_by_text(submit);
+  if (submit.has_chat()) {
+    const wire::Chat chat = by_text ? begin_answer(submit.chat(), submit.resume()) : submit.chat();
+    return render(chat, model, limits.context_max, field);
   }
+  // Text in front of the spoken one is tokenized together with it.
+  const std::string text = submit.text() + (by_text ? submit.resume().content() : std::string());
+  const base::Result<void> checked = check_text(text.size(), model, limits.context_max, field);
+  if (checked.has_error()) return checked.error();
+  base::Result<std::vector<Token>> tokens = std::vector<Token>{};
+  if (submit.has_tokens()) tokens = take_tokens(submit.tokens(), model, field);
   if (tokens.has_error()) return tokens.error();
+  if (!submit.has_tokens() || !text.empty()) {
+    const base::Result<std::vector<Token>> more = model.tokenize(text, !submit.has_tokens());
+    if (more.has_error()) return more.error();
+    tokens->insert(tokens->end(), more->begin(), more->end());
+  }
   RenderedPrompt prompt;
   prompt.tokens = std::move(tokens.value());
   return prompt;
@@ -107,13 +115,16 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   }
   ReasoningSplitter splitter;
   if (submit.has_chat()) {
-    const ReasoningTags tags = model.reasoning_tags();
-    splitter = ReasoningSplitter(tags.open, tags.close, prompt->starts_in_reasoning);
+    splitter = ReasoningSplitter(model.reasoning_tags(), prompt->place);
   }
   job.text = AnswerText({submit.stop().begin(), submit.stop().end()}, std::move(splitter));
   job.sampler = std::move(sampler.value());
   if (submit.has_logprobs()) job.logprobs = submit.logprobs();
   job.count_prompt = submit.count_prompt();
+  if (submit.has_resume()) {
+    const base::Result<void> resumed = resume(submit.resume(), model, limits.context_max, job);
+    if (resumed.has_error()) return resumed.error();
+  }
   return job;
 }
 

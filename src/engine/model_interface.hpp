@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "engine/reasoning_splitter.hpp"
 #include "engine/scheduler.hpp"
 
 #include "deepseek/engine/v1/engine.pb.h"
@@ -28,18 +29,14 @@ class TokenSampler {
   virtual ~TokenSampler() = default;
   // `logits` are the model's raw ones, one per token of the vocabulary.
   virtual Token sample(std::span<const float> logits) = 0;
+  // Goes on as if it had chosen these.
+  virtual void replay(std::span<const Token> tokens) = 0;
 };
 
 struct RenderedPrompt {
   std::vector<Token> tokens;
-  std::string text;                  // what the template made; empty for plain input
-  bool starts_in_reasoning = false;  // the template has opened the thinking tag already
-};
-
-// Tags between which the model thinks; empty where its template knows none.
-struct ReasoningTags {
-  std::string open;
-  std::string close;
+  std::string text;                         // what the template made; empty for plain input
+  AnswerPlace place = AnswerPlace::before;  // where the model's text begins
 };
 
 class TextModel {

@@ -2,6 +2,7 @@
 //
 // Pure; one object per sequence. Thinking may only stand at the beginning, as the models do it; a
 // tag later on is text. Tags never come out; a piece that may be part of one is held back.
+// join_answer() is the way back, for an answer that is continued.
 #pragma once
 
 #include <string>
@@ -9,11 +10,23 @@
 
 namespace deepseek::engine {
 
+// Tags between which a model thinks; empty where its template knows none.
+struct ReasoningTags {
+  std::string open;
+  std::string close;
+};
+
+// Where in an answer its next text stands.
+enum class AnswerPlace {
+  before,   // at its beginning: the model may open the tag
+  inside,   // the tag is open
+  content,  // thinking is over
+};
+
 class ReasoningSplitter {
  public:
   ReasoningSplitter() = default;  // everything is content
-  // `inside`: the prompt has opened the tag already.
-  ReasoningSplitter(std::string open_tag, std::string close_tag, bool inside);
+  ReasoningSplitter(ReasoningTags tags, AnswerPlace place);
 
   struct Output {
     std::string reasoning;
@@ -27,10 +40,22 @@ class ReasoningSplitter {
   enum class State { before, inside, after_tag, content };
   void advance(Output& output);
 
-  std::string open_;
-  std::string close_;
+  ReasoningTags tags_;
   State state_ = State::content;
   std::string held_;
 };
+
+// An answer as the model writes it, and where the rest of it goes on.
+struct JoinedAnswer {
+  std::string text;
+  AnswerPlace place = AnswerPlace::before;
+};
+// Behind `prompt`, which may have opened the tag, or closed it at once where thinking is off.
+// Reasoning without content goes on as reasoning. Where reasoning has no place it is left out.
+JoinedAnswer join_answer(std::string_view prompt, const ReasoningTags& tags,
+                         std::string_view reasoning, std::string_view content);
+
+// True if `text` ends with the tag, but for blanks.
+bool ends_with_tag(std::string_view text, std::string_view tag);
 
 }  // namespace deepseek::engine

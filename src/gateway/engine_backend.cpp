@@ -234,9 +234,9 @@ Alarm make_alarm(asio::any_io_executor executor, const Core& core,
       std::move(executor), std::min(end_by, base::now() + core.options.rpc_timeout));
 }
 
-WorkPointer make_answer(const protocol::Request& request, Core& core, const Alarm& alarm) {
+WorkPointer make_answer(const Attempt& attempt, Core& core, const Alarm& alarm) {
   auto work = std::make_shared<EngineWork>();
-  std::vector<wire::Submit> submits = make_submits(request, core.options);
+  std::vector<wire::Submit> submits = make_submits(attempt.request, core.options, attempt.spoken);
   work->count = submits.size();
   work->number_first = core.next_numbers(submits.size());
   const auto credits = static_cast<std::size_t>(std::max(1, core.options.stream_credits));
@@ -266,6 +266,16 @@ WorkPointer make_call(const protocol::EmbeddingRequest& request, Core& core, con
   work->frames.push_back(message.SerializeAsString());
   work->ready_by = base::now() + std::min(core.options.ready_wait, core.options.rpc_timeout);
   return work;
+}
+
+bool can_resume(const Attempt& attempt) {
+  return attempt.spoken == nullptr || attempt.spoken->empty() ||
+         attempt.request.sequence_count() == 1;
+}
+
+base::Error cannot_resume() {
+  return base::make_error(ErrorCode::not_implemented,
+                          "An answer of several choices cannot go on behind what was sent.");
 }
 
 bool is_over(BackendState state) {
@@ -301,9 +311,10 @@ asio::awaitable<void> EngineBackend::stop() {
 std::unique_ptr<EventStream> EngineBackend::start(const Attempt& attempt) {
   const base::Result<void> supported = protocol::check_local_support(attempt.request);
   if (supported.has_error()) return std::make_unique<RefusedStream>(supported.error());
+  if (!can_resume(attempt)) return std::make_unique<RefusedStream>(cannot_resume());
   if (is_over(status().state)) return std::make_unique<RefusedStream>(core_->unavailable());
   const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
-  WorkPointer work = make_answer(attempt.request, *core_, alarm);
+  WorkPointer work = make_answer(attempt, *core_, alarm);
   std::unique_ptr<EventStream> stream = std::make_unique<EngineStream>(core_, work, alarm);
   post_begin(core_, work);
   return stream;

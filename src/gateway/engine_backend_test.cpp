@@ -148,8 +148,9 @@ class EngineBackendTest : public ::testing::Test {
     return size.get_future().get();
   }
 
-  std::unique_ptr<EventStream> start(const protocol::Request& request) {
-    return backend_->start({request, threads_.context(1).get_executor()});
+  std::unique_ptr<EventStream> start(const protocol::Request& request,
+                                     const protocol::Spoken* spoken = nullptr) {
+    return backend_->start({request, threads_.context(1).get_executor(), spoken});
   }
   void drop(std::unique_ptr<EventStream> stream) { EXPECT_TRUE(run(destroy(std::move(stream)))); }
 
@@ -366,6 +367,79 @@ TEST_F(EngineBackendTest, ARequestThatKillsTwiceIsRefused) {
   EXPECT_EQ(submit.text(), "harmless");
   engine_->finished(submit.request());
   EXPECT_TRUE(read_all(*other, 1).has_value());
+  drop(std::move(other));
+}
+
+TEST_F(EngineBackendTest, AnAnswerGoesOnBehindItsEnginesDeath) {
+  launch_ready();
+  const protocol::Request request = completion("Hi");
+  auto stream = start(request);
+  const auto submit = engine_->hear_submit();
+  EXPECT_FALSE(submit.has_resume());
+  engine_->started(submit.request());
+  engine_->delta(submit.request(), "Hel");
+  engine_->die();
+  EXPECT_EQ(read_error(*stream).code, ErrorCode::upstream_failed);
+  EXPECT_EQ(stream->failure().kind, FailureKind::broken) << "so the same engine may go on";
+  drop(std::move(stream));
+  engine_ = shared_->next();
+  engine_->come_up();
+  const protocol::Spoken spoken{"Hel", "", {7, 8}, 2};
+  auto resumed = start(request, &spoken);
+  const auto again = engine_->hear_submit();
+  EXPECT_EQ(again.text(), "Hi");
+  EXPECT_EQ(again.resume().content(), "Hel");
+  EXPECT_EQ(again.resume().token_ids_size(), 2);
+  engine_->started(again.request());
+  engine_->delta(again.request(), "lo");
+  engine_->finished(again.request());
+  const auto texts = read_all(*resumed, 1);
+  ASSERT_TRUE(texts.has_value()) << texts.error().message;
+  EXPECT_EQ(texts->at(0), "lo");
+  drop(std::move(resumed));
+}
+
+TEST_F(EngineBackendTest, AResumedRequestThatKillsAgainIsRefused) {
+  launch_ready();
+  const protocol::Request request = completion("poison");
+  protocol::Spoken spoken;
+  for (int death = 0; death < 2; ++death) {
+    auto stream = start(request, &spoken);
+    const auto submit = engine_->hear_submit();
+    EXPECT_EQ(submit.resume().content(), spoken.content);
+    engine_->started(submit.request());
+    engine_->delta(submit.request(), "x");
+    engine_->die();
+    EXPECT_EQ(read_error(*stream).code, ErrorCode::upstream_failed);
+    drop(std::move(stream));
+    spoken.content += "x";
+    spoken.token_ids.push_back(7);
+    engine_ = shared_->next();
+    engine_->come_up();
+  }
+  auto refused = start(request, &spoken);
+  EXPECT_EQ(read_error(*refused).code, ErrorCode::internal);
+  EXPECT_EQ(refused->failure().kind, FailureKind::refused_suspect);
+  drop(std::move(refused));
+  auto anew = start(request);
+  EXPECT_EQ(read_error(*anew).code, ErrorCode::internal) << "nor from its beginning";
+  drop(std::move(anew));
+}
+
+TEST_F(EngineBackendTest, WhatAnEngineCannotGoOnWithIsOthers) {
+  launch_ready();
+  const protocol::Spoken spoken{"text", "", {}, 1};
+  const protocol::Request several = completion("Hi", 2);
+  auto stream = start(several, &spoken);
+  EXPECT_EQ(read_error(*stream).code, ErrorCode::not_implemented);
+  EXPECT_EQ(stream->failure().kind, FailureKind::status_4xx_there);
+  drop(std::move(stream));
+  const protocol::Request one = completion("Hi");
+  auto other = start(one, &spoken);
+  const auto submit = engine_->hear_submit();
+  engine_->failed(submit.request(), Failed::NOT_IMPLEMENTED, "other tokens");
+  EXPECT_EQ(read_error(*other).code, ErrorCode::not_implemented);
+  EXPECT_EQ(other->failure().kind, FailureKind::status_4xx_there);
   drop(std::move(other));
 }
 

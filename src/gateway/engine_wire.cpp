@@ -78,6 +78,12 @@ wire::Submit make_submit(const protocol::Request& request, std::int32_t choice,
   return submit;
 }
 
+void set_resume(const protocol::Spoken& spoken, wire::Resume& resume) {
+  resume.mutable_token_ids()->Add(spoken.token_ids.begin(), spoken.token_ids.end());
+  resume.set_content(spoken.content);
+  resume.set_reasoning(spoken.reasoning);
+}
+
 std::vector<protocol::TokenLogprob> to_logprobs(
     google::protobuf::RepeatedPtrField<wire::TokenLogprob>&& told) {
   std::vector<protocol::TokenLogprob> all;
@@ -141,7 +147,8 @@ ErrorCode to_code(wire::Failed::Code code) {
 }  // namespace
 
 std::vector<wire::Submit> make_submits(const protocol::Request& request,
-                                       const EngineBackendOptions& options) {
+                                       const EngineBackendOptions& options,
+                                       const protocol::Spoken* spoken) {
   const bool chat = request.operation == protocol::Operation::chat;
   const std::size_t inputs = chat ? 1 : request.prompts.size();
   std::vector<wire::Submit> submits;
@@ -155,6 +162,9 @@ std::vector<wire::Submit> make_submits(const protocol::Request& request,
         set_prompt(request.prompts[input], submit);
       }
     }
+  }
+  if (spoken != nullptr && !spoken->empty() && submits.size() == 1) {
+    set_resume(*spoken, *submits.front().mutable_resume());
   }
   return submits;
 }
@@ -171,6 +181,7 @@ std::uint64_t fingerprint(const wire::Submit& submit) {
   bare.clear_request_id();
   bare.clear_credits();
   bare.clear_queue_timeout_ms();
+  bare.clear_resume();  // a request that kills engines is the same one when it goes on
   return hash_message(bare);
 }
 

@@ -21,12 +21,15 @@ namespace wire = deepseek::engine::v1;
 inline constexpr std::uint32_t engine_protocol_version = 1;
 
 // One Submit per sequence (prompt × choice, in that order), still without `request`. Only the first
-// choice of each prompt counts the prompt's tokens; a seed becomes seed + choice.
+// choice of each prompt counts the prompt's tokens; a seed becomes seed + choice. What was spoken
+// (null or empty: nothing) is told only to a lone sequence: text of several is not told apart.
 std::vector<wire::Submit> make_submits(const protocol::Request& request,
-                                       const EngineBackendOptions& options);
+                                       const EngineBackendOptions& options,
+                                       const protocol::Spoken* spoken = nullptr);
 wire::Embed make_embed(const protocol::EmbeddingRequest& request);
 
-// A number that is the same for the same work, whoever asks for it and when.
+// A number that is the same for the same work, whoever asks for it and when, and however much of it
+// was done already.
 std::uint64_t fingerprint(const wire::Submit& submit);
 std::uint64_t fingerprint(const wire::Embed& embed);
 

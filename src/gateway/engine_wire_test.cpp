@@ -71,6 +71,36 @@ TEST(EngineWire, FingerprintIsOfTheWorkAlone) {
   EXPECT_NE(of("a", "x"), of("b", "x"));
 }
 
+TEST(EngineWire, WhatWasSpokenGoesToALoneSequence) {
+  protocol::Request request = completion({std::string("a")}, 1);
+  request.tokens_max = 9;
+  const protocol::Spoken spoken{"text", "thought", {4, 5}, 2};
+  const auto submits = make_submits(request, {}, &spoken);
+  ASSERT_EQ(submits.size(), 1u);
+  const wire::Resume& resume = submits[0].resume();
+  EXPECT_EQ(resume.content(), "text");
+  EXPECT_EQ(resume.reasoning(), "thought");
+  EXPECT_EQ(std::vector<std::int32_t>(resume.token_ids().begin(), resume.token_ids().end()),
+            (std::vector<std::int32_t>{4, 5}));
+  EXPECT_EQ(submits[0].tokens_max(), 9) << "the engine counts the spoken tokens itself";
+  EXPECT_EQ(submits[0].text(), "a");
+  const protocol::Spoken nothing;
+  EXPECT_FALSE(make_submits(request, {}, &nothing)[0].has_resume());
+  EXPECT_FALSE(make_submits(request, {})[0].has_resume());
+  for (const wire::Submit& submit : make_submits(completion({std::string("a")}, 2), {}, &spoken)) {
+    EXPECT_FALSE(submit.has_resume());
+  }
+}
+
+TEST(EngineWire, AResumedRequestHasTheFingerprintOfTheWhole) {
+  const protocol::Request request = completion({std::string("a")}, 1);
+  const protocol::Spoken some{"te", "", {4}, 1};
+  const protocol::Spoken more{"text", "", {}, 2};
+  const std::uint64_t whole = fingerprint(make_submits(request, {})[0]);
+  EXPECT_EQ(fingerprint(make_submits(request, {}, &some)[0]), whole);
+  EXPECT_EQ(fingerprint(make_submits(request, {}, &more)[0]), whole);
+}
+
 TEST(EngineWire, FailuresKeepCodeParamAndTime) {
   wire::Failed failed;
   failed.set_code(wire::Failed::CONTEXT_LENGTH);

@@ -19,10 +19,15 @@ Token next_token(std::span<const Token> tokens) {
   return static_cast<Token>(hash % 1000);
 }
 
+bool is_end(Token token) {
+  return token % 37 == 0;
+}
+
 struct Expected {
   std::vector<Token> prompt;
   std::int32_t tokens_max = 0;
   std::vector<Token> answer;
+  std::size_t spoken = 0;  // tokens of the answer that were there before: it was resumed
   bool credited = false;
   bool started = false;
 };
@@ -61,26 +66,46 @@ class Simulation {
   void act() {
     now_ += std::chrono::milliseconds(pick(0, 20));
     const std::int32_t dice = pick(0, 99);
-    if (dice < 35) submit();
+    if (dice < 35) submit(pick(0, 3) == 0 && !broken_.empty());
     if (dice >= 35 && dice < 42 && !live_.empty()) cancel();
     for (auto& [id, expected] : live_) {
       if (expected.credited && pick(0, 3) == 0) scheduler_.add_credit(id, pick(1, 5));
     }
   }
 
-  void submit() {
+  // An answer that was cut off, to go on behind what it had said.
+  Expected take_broken() {
+    Expected expected = std::move(broken_.back());
+    broken_.pop_back();
+    expected.spoken = expected.answer.size();
+    expected.started = false;
+    return expected;
+  }
+
+  Expected make_fresh() {
+    Expected expected;
+    expected.prompt.resize(static_cast<std::size_t>(pick(1, options_.context_max + 10)));
+    for (Token& token : expected.prompt) token = pick(0, 999);
+    expected.tokens_max = pick(0, 40);
+    return expected;
+  }
+
+  void submit(bool resumed) {
+    Expected expected = resumed ? take_broken() : make_fresh();
     SequenceSpec spec;
     spec.id = ++ids_;
-    spec.prompt.resize(static_cast<std::size_t>(pick(1, options_.context_max + 10)));
-    for (Token& token : spec.prompt) token = pick(0, 999);
-    spec.tokens_max = pick(0, 40);
+    spec.prompt = expected.prompt;
+    spec.prompt.insert(spec.prompt.end(), expected.answer.begin(), expected.answer.end());
+    spec.tokens_max = expected.tokens_max;
+    if (spec.tokens_max > 0) spec.tokens_max -= static_cast<std::int32_t>(expected.spoken);
     spec.priority = pick(0, 2);
     spec.arrival = now_;
     if (pick(0, 3) == 0) spec.credits = pick(1, 4);
     if (pick(0, 5) == 0) spec.deadline = now_ + std::chrono::milliseconds(pick(0, 300));
-    Expected expected{spec.prompt, spec.tokens_max, {}, spec.credits > 0, false};
+    expected.credited = spec.credits > 0;
     const SequenceId id = spec.id;
     const bool fits = spec.prompt.size() < static_cast<std::size_t>(options_.context_max);
+    check(fits || !resumed, "a live answer had filled the context");
     const base::Result<void> taken = scheduler_.submit(std::move(spec), now_);
     if (taken.has_value()) {
       check(fits, "took a prompt that cannot fit");
@@ -97,6 +122,7 @@ class Simulation {
     std::advance(victim, pick(0, static_cast<std::int32_t>(live_.size()) - 1));
     check(scheduler_.cancel(victim->first), "a live sequence was not known");
     check(!scheduler_.cancel(victim->first), "a sequence was cancelled twice");
+    broken_.push_back(std::move(victim->second));
     live_.erase(victim);
   }
 
@@ -145,7 +171,7 @@ class Simulation {
       cells_[slice.slot] = slice.end;
       if (!slice.wants_logits) continue;
       const Token token = next_token(scheduler_.tokens(slice.id));
-      sampled.push_back({slice.id, token, token % 37 == 0, token % 3 != 0});
+      sampled.push_back({slice.id, token, is_end(token), token % 3 != 0});
       live_.at(slice.id).answer.push_back(token);
     }
     for (const Ended& ended :
@@ -158,15 +184,29 @@ class Simulation {
     check(live_.contains(ended.id), "ended twice");
     if (!failure_.empty()) return;
     const Expected& expected = live_.at(ended.id);
-    std::vector<Token> tokens = expected.prompt;
-    for (const Token token : expected.answer) {
-      check(token == next_token(tokens), "the text changed after a preemption");
-      tokens.push_back(token);
-    }
-    check(ended.facts.completion_tokens == static_cast<std::int64_t>(expected.answer.size()),
-          "wrong count of tokens");
-    check(tokens.size() <= static_cast<std::size_t>(options_.context_max), "over the context");
+    check(expected.answer == whole_answer(expected),
+          "the text is not the one of an undisturbed answer");
+    const auto count = static_cast<std::int64_t>(expected.answer.size() - expected.spoken);
+    check(ended.facts.completion_tokens == count, "wrong count of tokens");
+    check(expected.prompt.size() + expected.answer.size() <=
+              static_cast<std::size_t>(options_.context_max),
+          "over the context");
     live_.erase(ended.id);
+  }
+
+  // What comes out if nothing is ever preempted, interrupted or resumed.
+  std::vector<Token> whole_answer(const Expected& expected) const {
+    std::vector<Token> tokens = expected.prompt;
+    std::size_t limit = static_cast<std::size_t>(options_.context_max) - tokens.size();
+    if (expected.tokens_max > 0) {
+      limit = std::min(limit, static_cast<std::size_t>(expected.tokens_max));
+    }
+    std::vector<Token> answer;
+    while (answer.size() < limit && (answer.empty() || !is_end(answer.back()))) {
+      answer.push_back(next_token(tokens));
+      tokens.push_back(answer.back());
+    }
+    return answer;
   }
 
   void interrupt(const StepPlan& plan) {
@@ -205,6 +245,7 @@ class Simulation {
   base::TimePoint now_{std::chrono::hours(1)};
   SequenceId ids_ = 0;
   std::map<SequenceId, Expected> live_;
+  std::vector<Expected> broken_;                // cancelled; some of them are resumed
   std::map<std::int32_t, std::int32_t> cells_;  // slot → positions in the cache
   std::string failure_;
 };

@@ -1,7 +1,8 @@
 // A seeded simulation of the engine's scheduler against a model of the machine.
 //
-// Pure: one call runs thousands of random submits, cancels, credits, interrupted steps and missing
-// room, with a made-up clock, and checks the scheduler's promises after every step.
+// Pure: one call runs thousands of random submits, cancels, resumed answers, credits, interrupted
+// steps and missing room, with a made-up clock, and checks the scheduler's promises after every
+// step.
 #pragma once
 
 #include <cstdint>

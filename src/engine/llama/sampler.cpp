@@ -27,6 +27,7 @@ struct Settings {
 class Greedy final : public TokenSampler {
  public:
   Token sample(std::span<const float> logits) override { return argmax(logits); }
+  void replay(std::span<const Token>) override {}
 };
 
 class Chain final : public TokenSampler {
@@ -41,6 +42,10 @@ class Chain final : public TokenSampler {
   Chain& operator=(const Chain&) = delete;
 
   void add(llama_sampler* sampler) { llama_sampler_chain_add(chain_, sampler); }
+  void add_random(std::uint32_t seed) {
+    random_ = llama_sampler_init_dist(seed);
+    add(random_);
+  }
 
   Token sample(std::span<const float> logits) override {
     for (std::size_t index = 0; index < candidates_.size(); ++index) {
@@ -54,8 +59,19 @@ class Chain final : public TokenSampler {
     return token;
   }
 
+  // llama.cpp draws one random number for each token, also where there is no choice.
+  void replay(std::span<const Token> tokens) override {
+    for (const Token token : tokens) {
+      llama_token_data only{token, 0, 0};
+      llama_token_data_array array{&only, 1, -1, true};
+      if (random_ != nullptr) llama_sampler_apply(random_, &array);
+      llama_sampler_accept(chain_, token);
+    }
+  }
+
  private:
   llama_sampler* chain_;
+  llama_sampler* random_ = nullptr;  // the last of the chain, where the choice is random
   std::vector<llama_token_data> candidates_;
 };
 
@@ -171,7 +187,7 @@ base::Result<std::unique_ptr<TokenSampler>> make_sampler(const Model& model,
   if (settings.top_p < 1) chain->add(llama_sampler_init_top_p(settings.top_p, 1));
   if (settings.min_p > 0) chain->add(llama_sampler_init_min_p(settings.min_p, 1));
   if (settings.temperature != 1) chain->add(llama_sampler_init_temp(settings.temperature));
-  chain->add(llama_sampler_init_dist(seed_of(sampling)));
+  chain->add_random(seed_of(sampling));
   return std::unique_ptr<TokenSampler>(std::move(chain));
 }
 

@@ -25,21 +25,6 @@ bool valid_role(std::string_view role) {
   });
 }
 
-// Text that only begins with `close_tag` once thinking is over needs it when it is continued.
-std::string continuation(const common_chat_msg& message, bool thinking, const ReasoningTags& tags) {
-  std::string text;
-  if (thinking && !tags.close.empty()) {
-    text += message.reasoning_content;
-    if (!message.content.empty()) text += tags.close + "\n\n";
-  }
-  return text + message.content;
-}
-
-bool ends_with_tag(std::string_view text, std::string_view tag) {
-  const std::size_t end = text.find_last_not_of(" \t\r\n");
-  return !tag.empty() && end != std::string_view::npos && text.substr(0, end + 1).ends_with(tag);
-}
-
 std::string piece_of(const llama_vocab* vocabulary, Token token, bool special) {
   std::string piece(64, '\0');
   auto length = llama_token_to_piece(vocabulary, token, piece.data(),
@@ -121,7 +106,8 @@ void Text::read_reasoning() {
   }
 }
 
-base::Result<std::string> Text::apply(const wire::Chat& chat, std::string_view nonce) const {
+// The text of it still holds the marks of `nonce`, and no tokens.
+base::Result<RenderedPrompt> Text::apply(const wire::Chat& chat, std::string_view nonce) const {
   common_chat_templates_inputs inputs;
   inputs.enable_thinking = chat.enable_thinking();
   inputs.add_generation_prompt = true;
@@ -147,10 +133,13 @@ base::Result<std::string> Text::apply(const wire::Chat& chat, std::string_view n
     inputs.messages.pop_back();
   }
   try {
-    std::string prompt = common_chat_templates_apply(template_->templates.get(), inputs).prompt;
+    RenderedPrompt prompt;
+    prompt.text = common_chat_templates_apply(template_->templates.get(), inputs).prompt;
     if (continued) {
-      const bool thinking = ends_with_tag(prompt, tags_.open);
-      prompt += continuation(*continued, thinking, tags_);
+      const JoinedAnswer answer =
+          join_answer(prompt.text, tags_, continued->reasoning_content, continued->content);
+      prompt.text += answer.text;
+      prompt.place = answer.place;
     }
     return prompt;
   } catch (const std::exception& exception) {
@@ -166,11 +155,12 @@ base::Result<RenderedPrompt> Text::render(const wire::Chat& chat) const {
     return base::make_error(base::ErrorCode::invalid_request, "There are no messages.", "messages");
   }
   const std::string nonce = base::random_id("", 16);
-  base::Result<std::string> rendered = apply(chat, nonce);
+  base::Result<RenderedPrompt> rendered = apply(chat, nonce);
   if (rendered.has_error()) return rendered.error();
-  const base::Result<std::vector<PromptPiece>> pieces = SpecialText::cut(*rendered, nonce);
+  const base::Result<std::vector<PromptPiece>> pieces = SpecialText::cut(rendered->text, nonce);
   if (pieces.has_error()) return pieces.error();
   RenderedPrompt prompt;
+  prompt.place = rendered->place;
   bool first = true;
   for (const PromptPiece& piece : *pieces) {
     const base::Result<std::vector<Token>> tokens = tokens_of(piece.text, first, !piece.plain);
@@ -179,7 +169,8 @@ base::Result<RenderedPrompt> Text::render(const wire::Chat& chat) const {
     prompt.text += piece.text;
     first = false;
   }
-  prompt.starts_in_reasoning = ends_with_tag(prompt.text, tags_.open);
+  // The template has opened the tag, or a client that begins the answer itself.
+  if (ends_with_tag(prompt.text, tags_.open)) prompt.place = AnswerPlace::inside;
   return prompt;
 }
 

@@ -34,7 +34,7 @@ class Text final : public TextModel {
   Text(const Model& model, std::unique_ptr<Template> chat_template);
   void read_vocabulary();
   void read_reasoning();
-  base::Result<std::string> apply(const wire::Chat& chat, std::string_view nonce) const;
+  base::Result<RenderedPrompt> apply(const wire::Chat& chat, std::string_view nonce) const;
   base::Result<std::vector<Token>> tokens_of(std::string_view text, bool add_special,
                                              bool parse_special) const;
 

@@ -1,0 +1,156 @@
+// For the tests with the real model: the model, loaded once, and an engine's loop on a thread of
+// its own with what it told so far.
+//
+// The file comes from DEEPSEEK_TEST_MODEL, or from the folder where the build puts it. Not linked
+// into any program.
+#pragma once
+
+#include "engine/engine_loop.hpp"
+#include "engine/job_builder.hpp"
+#include "engine/llama/context.hpp"
+#include "engine/llama/log_bridge.hpp"
+#include "engine/llama/text.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+namespace deepseek::engine::llama {
+
+inline std::string model_path() {
+  const char* given = std::getenv("DEEPSEEK_TEST_MODEL");
+  if (given != nullptr) return given;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+  const std::filesystem::path build = program.parent_path().parent_path();
+  for (const auto& entry : std::filesystem::directory_iterator(build / "share/models")) {
+    if (entry.path().extension() == ".gguf") return entry.path();
+  }
+  throw std::runtime_error("no model: set DEEPSEEK_TEST_MODEL to a GGUF file");
+}
+
+// The model is loaded once for all tests.
+struct Loaded {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Text> text;
+};
+inline const Loaded& loaded() {
+  static const Loaded instance = [] {
+    bridge_log(base::Logger());
+    load_backends();
+    Loaded made;
+    made.model = std::move(Model::load({model_path(), -1}, {}).value());
+    made.text = std::move(Text::make(*made.model).value());
+    return made;
+  }();
+  return instance;
+}
+
+// An engine's loop on its own thread, with what it told so far.
+class Engine {
+ public:
+  explicit Engine(std::int32_t cells = 2048, std::int32_t context_max = 1024) {
+    ContextOptions options;
+    options.cells = std::max(cells, 256);
+    // One thread: others that are busy on this machine then slow the test down least.
+    options.threads = options.threads_prefill = 1;
+    context_ = std::move(Context::make(*loaded().model, options).value());
+    EngineLoop::Options loop;
+    loop.scheduler.cells = cells;
+    loop.scheduler.context_max = limits_.context_max = context_max;
+    loop_ = std::make_unique<EngineLoop>(
+        loop, *loaded().text, *context_, nullptr,
+        [this](const wire::FromEngine& message) { take(message); }, base::Logger());
+    thread_ = std::thread([this] { loop_->run(); });
+  }
+  ~Engine() {
+    loop_->post(ShutdownJob{});
+    thread_.join();
+  }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  base::Result<void> submit(const wire::Submit& submit) {
+    base::Result<SubmitJob> job = build_job(submit, *loaded().text, limits_, base::now());
+    if (job.has_error()) return job.error();
+    loop_->post(std::move(*job));
+    return {};
+  }
+  EngineLoop& loop() { return *loop_; }
+
+  struct Answer {
+    std::string text;
+    std::vector<Token> tokens;
+    struct Cut {
+      std::string text;
+      std::vector<Token> tokens;
+    };
+    std::vector<Cut> cuts;  // all of it so far, after each delta
+    std::vector<wire::TokenLogprob> logprobs;
+    std::optional<wire::Finished> finished;
+    std::optional<wire::Failed> failed;
+    bool started = false;
+  };
+  Answer wait(SequenceId id) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return answers_[id].finished || answers_[id].failed; });
+    return answers_[id];
+  }
+  void wait_started(SequenceId id) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return answers_[id].started; });
+  }
+  // Of the last step; the loop has ended or is idle.
+  std::uint64_t preemptions() {
+    const std::lock_guard lock(mutex_);
+    return load_.preemptions();
+  }
+
+ private:
+  void take(const wire::FromEngine& message) {
+    const std::lock_guard lock(mutex_);
+    load_ = message.step().load();
+    for (const wire::SequenceEvent& event : message.step().events()) {
+      Answer& answer = answers_[event.request()];
+      if (event.has_started()) answer.started = true;
+      if (event.has_delta()) {
+        answer.text += event.delta().content();
+        answer.tokens.insert(answer.tokens.end(), event.delta().token_ids().begin(),
+                             event.delta().token_ids().end());
+        answer.cuts.push_back({answer.text, answer.tokens});
+      }
+      answer.logprobs.insert(answer.logprobs.end(), event.delta().logprobs().begin(),
+                             event.delta().logprobs().end());
+      if (event.has_finished()) answer.finished = event.finished();
+      if (event.has_failed()) answer.failed = event.failed();
+    }
+    changed_.notify_all();
+  }
+
+  JobLimits limits_;
+  std::unique_ptr<Context> context_;
+  std::unique_ptr<EngineLoop> loop_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<SequenceId, Answer> answers_;
+  wire::EngineLoad load_;
+};
+
+inline wire::Submit greedy(SequenceId id, const std::string& question, std::int32_t tokens_max) {
+  wire::Submit submit;
+  submit.set_request(id);
+  wire::ChatMessage* message = submit.mutable_chat()->add_messages();
+  message->set_role("user");
+  message->set_content(question);
+  submit.mutable_sampling()->set_temperature(0);
+  submit.set_tokens_max(tokens_max);
+  submit.set_count_prompt(true);
+  return submit;
+}
+
+}  // namespace deepseek::engine::llama
