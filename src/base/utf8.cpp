@@ -1,6 +1,7 @@
 #include "base/utf8.hpp"
 
 #include <cstdint>
+#include <cstring>
 
 namespace deepseek::base {
 namespace {
@@ -34,10 +35,24 @@ Scan scan_one(std::string_view text) {
   return {length, Scan::Kind::complete};
 }
 
+// How many whole words of eight bytes at the start are ASCII, in bytes. Most text is, and JSON
+// nearly always.
+std::size_t ascii_prefix(std::string_view text) {
+  std::size_t size = 0;
+  for (; text.size() - size >= 8; size += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, text.data() + size, sizeof word);
+    if ((word & 0x8080808080808080U) != 0) break;
+  }
+  return size;
+}
+
 }  // namespace
 
 bool is_valid_utf8(std::string_view text) {
   while (!text.empty()) {
+    text.remove_prefix(ascii_prefix(text));
+    if (text.empty()) break;
     const Scan scan = scan_one(text);
     if (scan.kind != Scan::Kind::complete) return false;
     text.remove_prefix(scan.length);

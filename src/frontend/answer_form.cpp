@@ -62,7 +62,7 @@ std::unique_ptr<protocol::StreamEncoder> make_stream_encoder(Endpoint endpoint,
     case Endpoint::infer:
       return protocol::make_infer_stream(head, request);
     case Endpoint::generate:
-      return protocol::make_generate_stream(request);
+      return protocol::make_generate_stream(head, request);
     default:
       return protocol::make_chat_stream(head, request);
   }

@@ -14,13 +14,14 @@ std::int64_t characters(std::string_view text) {
 class CompletionsStream final : public StreamEncoder {
  public:
   CompletionsStream(const AnswerHead& head, const Request& request)
-      : prefix_("data: " + answer_prefix(head, "text_completion") + ",\"choices\":["),
+      : StreamEncoder(head.usage_before),
+        prefix_("data: " + answer_prefix(head, "text_completion") + ",\"choices\":["),
         suffix_(request.stream_usage ? "],\"usage\":null}\n\n" : "]}\n\n"),
         with_usage_(request.stream_usage),
         is_chat_(request.operation == Operation::chat),
         sequences_(request.sequence_count()) {
     for (std::size_t i = 0; i < sequences_.size(); ++i) {
-      sequences_[i].echo = echoed_prompt(request, i);
+      if (!head.resumed) sequences_[i].echo = echoed_prompt(request, i);
       sequences_[i].text_offset = characters(sequences_[i].echo);
     }
   }

@@ -24,6 +24,10 @@ struct AnswerHead {
   std::int64_t created = 0;  // seconds since 1970
   std::string model;         // the model's own id
   std::string system_fingerprint = {};
+  // The client already has the beginning of this stream: no role, no echo, and `usage_before`, of
+  // what came before, is part of the usage at the end.
+  bool resumed = false;
+  Usage usage_before = {};
 };
 
 class StreamEncoder {
@@ -41,10 +45,12 @@ class StreamEncoder {
   // In place of finish(), when the stream broke: an error frame, after which the connection closes.
   virtual void fail(const base::Error& error, std::vector<std::string>& frames);
 
-  // The sum over all sequences that have finished.
+  // The sum over all sequences that have finished, and AnswerHead::usage_before.
   const Usage& usage() const { return usage_; }
 
  protected:
+  explicit StreamEncoder(const Usage& usage_before) : usage_(usage_before) {}
+
   Usage usage_;
 };
 
@@ -64,7 +70,7 @@ std::unique_ptr<StreamEncoder> make_infer_stream(const AnswerHead& head, const R
 std::string infer_body(const AnswerHead& head, const Answer& answer);
 
 // POST /generate: a JSON string; streamed: frames with JSON strings, then [DONE].
-std::unique_ptr<StreamEncoder> make_generate_stream(const Request& request);
+std::unique_ptr<StreamEncoder> make_generate_stream(const AnswerHead& head, const Request& request);
 std::string generate_body(const Request& request, const Answer& answer);
 
 // GET /v1/models and /v1/models/{id}

@@ -198,9 +198,37 @@ TEST(Generate, is_a_json_string) {
   EXPECT_EQ(generate_body(request, answer), R"("a\"b")");
   request.echo = true;
   EXPECT_EQ(generate_body(request, answer), R"("p a\"b")");
-  const auto encoder = make_generate_stream(request);
+  const auto encoder = make_generate_stream(head, request);
   EXPECT_EQ(joined(*encoder, {delta("x"), delta("y"), finished()}),
             "data: \"p x\"\n\ndata: \"y\"\n\ndata: [DONE]\n\n");
+}
+
+TEST(Resumed, a_second_leg_goes_on_under_the_first_ones_name) {
+  AnswerHead second = head;
+  second.resumed = true;
+  second.usage_before = {5, 3, 0, 0};
+  Request request;
+  request.stream_usage = true;
+  const auto chat = make_chat_stream(second, request);
+  const std::string frames = joined(*chat, {Started(), delta("lo"), finished()});
+  EXPECT_EQ(frames.find("role"), std::string::npos);
+  EXPECT_TRUE(frames.starts_with(chunk(R"({"index":0,"delta":{"content":"lo"},"logprobs":null,)"
+                                       R"("finish_reason":null}],"usage":null)")))
+      << frames;
+  EXPECT_NE(frames.find(R"("prompt_tokens":10,"completion_tokens":5,"total_tokens":15)"),
+            std::string::npos)
+      << frames;
+  EXPECT_EQ(chat->usage(), (Usage{10, 5, 3, 1}));
+
+  request.operation = Operation::completion;
+  request.prompts = {"p "};
+  request.echo = true;
+  const auto completion = make_completions_stream(second, request);
+  EXPECT_EQ(joined(*completion, {delta("lo")}).find("p "), std::string::npos);
+  EXPECT_EQ(joined(*make_generate_stream(second, request), {delta("lo"), finished()}),
+            "data: \"lo\"\n\ndata: [DONE]\n\n");
+  EXPECT_NE(joined(*make_infer_stream(second, request), {finished()}).find("\"total_tokens\":15"),
+            std::string::npos);
 }
 
 TEST(Bodies, models_and_embeddings) {

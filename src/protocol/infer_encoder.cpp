@@ -26,7 +26,8 @@ void append_infer_end(std::string& out, FinishReason reason, const Usage& usage,
 
 class InferStream final : public StreamEncoder {
  public:
-  explicit InferStream(const AnswerHead& head) : prefix_(infer_prefix(head)) {}
+  explicit InferStream(const AnswerHead& head)
+      : StreamEncoder(head.usage_before), prefix_(infer_prefix(head)) {}
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
     if (const auto* delta = std::get_if<Delta>(&event)) {
@@ -54,7 +55,8 @@ class InferStream final : public StreamEncoder {
 
 class GenerateStream final : public StreamEncoder {
  public:
-  explicit GenerateStream(const Request& request) : echo_(echoed_prompt(request, 0)) {}
+  GenerateStream(const AnswerHead& head, const Request& request)
+      : StreamEncoder(head.usage_before), echo_(head.resumed ? "" : echoed_prompt(request, 0)) {}
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
     if (const auto* end = std::get_if<Finished>(&event)) usage_ += end->usage;
@@ -92,8 +94,9 @@ std::string infer_body(const AnswerHead& head, const Answer& answer) {
   return out;
 }
 
-std::unique_ptr<StreamEncoder> make_generate_stream(const Request& request) {
-  return std::make_unique<GenerateStream>(request);
+std::unique_ptr<StreamEncoder> make_generate_stream(const AnswerHead& head,
+                                                    const Request& request) {
+  return std::make_unique<GenerateStream>(head, request);
 }
 
 std::string generate_body(const Request& request, const Answer& answer) {

@@ -7,10 +7,11 @@ namespace {
 class ChatStream final : public StreamEncoder {
  public:
   ChatStream(const AnswerHead& head, const Request& request)
-      : prefix_("data: " + answer_prefix(head, "chat.completion.chunk") + ",\"choices\":["),
+      : StreamEncoder(head.usage_before),
+        prefix_("data: " + answer_prefix(head, "chat.completion.chunk") + ",\"choices\":["),
         suffix_(request.stream_usage ? "],\"usage\":null}\n\n" : "]}\n\n"),
         with_usage_(request.stream_usage),
-        begun_(request.sequence_count()) {}
+        begun_(request.sequence_count(), head.resumed) {}
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
     const std::int32_t sequence = std::visit([](const auto& e) { return e.sequence; }, event);
