@@ -99,6 +99,51 @@ bool lower_token_limits(BodySplice& splice, const Request& request, const BodyOu
 
 }  // namespace
 
+void AnswerSoFar::add(const UpstreamChunk& chunk, std::size_t bytes_max) {
+  for (const UpstreamChoice& choice : chunk.choices) {
+    if (choice.index != 0) continue;
+    tool_call = tool_call || !choice.tool_calls.empty();
+    other = other || choice.other;
+    if (choice.finish_reason) finish_reason = choice.finish_reason;
+    if (choice.content.empty() && choice.reasoning.empty()) continue;
+    choice.content.append_to(content);
+    choice.reasoning.append_to(reasoning);
+    estimate_.add(choice.content);
+    estimate_.add(choice.reasoning);
+    ++pieces_;
+    settle(bytes_max);
+  }
+}
+
+void AnswerSoFar::add(const Event& event, std::size_t bytes_max) {
+  if (const auto* delta = std::get_if<Delta>(&event); delta != nullptr && delta->sequence == 0) {
+    content += delta->content;
+    reasoning += delta->reasoning;
+    if (delta->token_ids.empty()) {
+      estimate_.add(delta->content);
+      estimate_.add(delta->reasoning);
+      ++pieces_;
+    } else {
+      exact_ += static_cast<std::int64_t>(delta->token_ids.size());
+    }
+    settle(bytes_max);
+  } else if (std::holds_alternative<ToolCallDelta>(event)) {
+    tool_call = true;
+  } else if (const auto* end = std::get_if<Finished>(&event); end != nullptr) {
+    finish_reason = end->reason;
+  }
+}
+
+void AnswerSoFar::settle(std::size_t bytes_max) {
+  constexpr std::int64_t token_bytes_max = 16;  // on average; longer pieces hold several tokens
+  const bool single = static_cast<std::int64_t>(estimate_.bytes()) <= token_bytes_max * pieces_;
+  tokens = exact_ + (single ? pieces_ : std::max(pieces_, estimate_.tokens()));
+  cut = cut || content.size() + reasoning.size() > bytes_max;
+  if (!cut) return;
+  content = {};
+  reasoning = {};
+}
+
 std::string_view why_not_continued(const Request& request, const AnswerSoFar& so_far,
                                    Continuation kind) {
   if (const std::string_view why = why_not_for_answer(so_far); !why.empty()) return why;

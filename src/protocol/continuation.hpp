@@ -5,7 +5,10 @@
 
 #include "protocol/event.hpp"
 #include "protocol/upstream_body.hpp"
+#include "protocol/upstream_chunk.hpp"
+#include "protocol/usage_check.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,15 +17,29 @@ namespace deepseek::protocol {
 
 // What the client has got of an answer of one choice.
 struct AnswerSoFar {
+  // Adds what a frame or event brought. Of more than `bytes_max` of text nothing is kept: the
+  // answer is then `cut`.
+  void add(const UpstreamChunk& chunk, std::size_t bytes_max);
+  void add(const Event& event, std::size_t bytes_max);
+
   std::string content;
   std::string reasoning;
-  std::int64_t tokens = 0;  // made so far, reasoning included; counted or estimated
-  bool cut = false;         // there was more text than the caller keeps
-  bool tool_call = false;   // a tool call has begun
-  bool other = false;       // a refusal, audio or anything else that cannot be given back
+  // Made so far, reasoning included. Backends that tell token ids are believed; where pieces are as
+  // short as tokens, each counts as one; longer ones are estimated.
+  std::int64_t tokens = 0;
+  bool cut = false;        // there was more text than the caller keeps
+  bool tool_call = false;  // a tool call has begun
+  bool other = false;      // a refusal, audio or anything else that cannot be given back
   std::optional<FinishReason> finish_reason = {};
 
   bool empty() const { return content.empty() && reasoning.empty(); }
+
+ private:
+  void settle(std::size_t bytes_max);
+
+  TokenEstimate estimate_;
+  std::int64_t pieces_ = 0;
+  std::int64_t exact_ = 0;
 };
 
 // Why an upstream of this kind cannot go on where the answer broke, in words for the client and the

@@ -40,6 +40,63 @@ ContinuationBody continued(const Request& request, const AnswerSoFar& so_far, Co
   return continuation_body(request, outline, form, so_far);
 }
 
+UpstreamChunk chunk(std::string_view json) {
+  UpstreamChunk read;
+  EXPECT_TRUE(read_upstream_chunk(json, read)) << json;
+  return read;
+}
+
+TEST(AnswerSoFar, gathers_frames) {
+  AnswerSoFar so_far;
+  so_far.add(chunk(R"({"choices":[{"delta":{"role":"assistant","content":""}}]})"), 100);
+  EXPECT_TRUE(so_far.empty());
+  EXPECT_EQ(so_far.tokens, 0);
+  so_far.add(chunk(R"({"choices":[{"delta":{"reasoning_content":"hm"}}]})"), 100);
+  so_far.add(chunk(R"({"choices":[{"delta":{"content":"\u4e00"}}]})"), 100);
+  so_far.add(chunk(R"({"choices":[{"delta":{"content":" b"}}]})"), 100);
+  EXPECT_EQ(so_far.content, "一 b");
+  EXPECT_EQ(so_far.reasoning, "hm");
+  EXPECT_EQ(so_far.tokens, 3);
+  EXPECT_FALSE(so_far.tool_call || so_far.other || so_far.cut || so_far.finish_reason);
+  so_far.add(chunk(R"({"choices":[{"delta":{"tool_calls":[{}],"refusal":"no"},
+                     "finish_reason":"content_filter"}]})"),
+             100);
+  EXPECT_TRUE(so_far.tool_call && so_far.other);
+  EXPECT_EQ(so_far.finish_reason, FinishReason::content_filter);
+}
+
+TEST(AnswerSoFar, counts_long_pieces_by_their_text) {
+  AnswerSoFar so_far;
+  so_far.add(chunk("{\"choices\":[{\"text\":\"" + std::string(100, 'a') + "\"}]}"), 1000);
+  EXPECT_EQ(so_far.tokens, 30);
+}
+
+TEST(AnswerSoFar, gathers_events) {
+  AnswerSoFar so_far;
+  so_far.add(Started(), 100);
+  so_far.add(Delta{0, "a", "r", {1, 2, 3}, {}}, 100);
+  so_far.add(Delta{0, "b", "", {}, {}}, 100);
+  so_far.add(Delta{1, "other choice", "", {}, {}}, 100);
+  EXPECT_EQ(so_far.content, "ab");
+  EXPECT_EQ(so_far.tokens, 4);
+  so_far.add(ToolCallDelta(), 100);
+  EXPECT_TRUE(so_far.tool_call);
+  so_far.add(Finished(), 100);
+  EXPECT_EQ(so_far.finish_reason, FinishReason::stop);
+}
+
+TEST(AnswerSoFar, keeps_no_more_than_it_may) {
+  AnswerSoFar so_far;
+  const std::string text(60, 'a');
+  so_far.add(Delta{0, text, "", {}, {}}, 100);
+  EXPECT_FALSE(so_far.cut);
+  so_far.add(Delta{0, "", text, {}, {}}, 100);
+  EXPECT_TRUE(so_far.cut);
+  EXPECT_TRUE(so_far.empty());
+  so_far.add(Delta{0, "b", "", {}, {}}, 100);
+  EXPECT_TRUE(so_far.empty());
+}
+
 TEST(Continuation, hands_over_the_text_so_far) {
   const Request request = read_chat("{\"model\":\"m\",\"messages\":[" + question + " ] }");
   const std::string start = "{\"model\":\"m\",\"messages\":[" + question;

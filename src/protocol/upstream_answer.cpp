@@ -6,14 +6,6 @@
 
 namespace deepseek::protocol {
 
-std::size_t UpstreamAnswer::text_bytes() const {
-  std::size_t bytes = 0;
-  for (const UpstreamChoice& choice : chunk.choices) {
-    bytes += choice.content.raw.size() + choice.reasoning.raw.size() + choice.tool_calls.size();
-  }
-  return bytes;
-}
-
 base::Result<UpstreamAnswer> parse_upstream_answer(std::string_view body, std::string_view key) {
   constexpr auto failed = base::ErrorCode::upstream_failed;
   UpstreamAnswer answer;

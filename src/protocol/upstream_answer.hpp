@@ -14,9 +14,6 @@ namespace deepseek::protocol {
 
 struct UpstreamAnswer {
   UpstreamChunk chunk;  // choices with their texts, usage (unchecked), id and model
-
-  // Bytes of text in all choices, as the JSON has them: a bound for the tokens they can be.
-  std::size_t text_bytes() const;
 };
 
 // upstream_failed if the body is no answer: no JSON object, no UTF-8, no choices, or one that the

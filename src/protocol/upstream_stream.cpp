@@ -46,8 +46,7 @@ base::Error bad_stream(std::string what) {
 }  // namespace
 
 // Behind the blank line that ends the frame whose next bytes are at the front of `bytes`; npos if
-// it is not there yet. Blank lines that follow each other are one frame, so that a flood of them
-// makes no flood of frames.
+// it is not there yet.
 std::size_t UpstreamStreamReader::find_frame_end(std::string_view bytes) {
   std::size_t at = 0;
   if (after_cr_ && !bytes.empty() && bytes[0] == '\n') at = 1;
@@ -60,8 +59,7 @@ std::size_t UpstreamStreamReader::find_frame_end(std::string_view bytes) {
       return end;
     }
     const bool blank = at_line_start_ && end == at;
-    const bool alone = blank && end <= 1 && pending_.empty();
-    at = alone ? std::min(bytes.find_first_not_of("\r\n", end), bytes.size()) : lines.behind(end);
+    at = lines.behind(end);
     at_line_start_ = true;
     after_cr_ = at == bytes.size() && bytes.back() == '\r';
     if (blank) return at;
@@ -100,6 +98,16 @@ std::string_view UpstreamStreamReader::read_data(std::string_view raw, bool& has
   return data;
 }
 
+// Blank lines between frames, all that follow each other as one frame, so that a flood of them is
+// no flood of frames. Returns how many bytes that are.
+std::size_t UpstreamStreamReader::take_blank_lines(std::string_view bytes,
+                                                   std::vector<UpstreamFrame>& frames) {
+  if (!pending_.empty()) return 0;
+  const std::size_t size = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
+  if (size > 0) frames.emplace_back().raw = bytes.substr(0, size);
+  return size;
+}
+
 // False for a frame that cannot be passed on.
 bool UpstreamStreamReader::take_frame(std::string_view raw, std::vector<UpstreamFrame>& frames) {
   if (!base::is_valid_utf8(raw)) return false;
@@ -136,6 +144,10 @@ base::Result<void> UpstreamStreamReader::push(std::string_view bytes,
   joined_.clear();
   completed_.clear();
   while (!bytes.empty() && !done_) {
+    if (const std::size_t blank = take_blank_lines(bytes, frames); blank > 0) {
+      bytes.remove_prefix(blank);
+      continue;
+    }
     const std::size_t end = find_frame_end(bytes);
     const std::string_view piece = bytes.substr(0, end);
     if (pending_.size() + piece.size() > frame_bytes_max_) {

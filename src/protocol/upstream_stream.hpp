@@ -56,6 +56,7 @@ class UpstreamStreamReader {
 
  private:
   std::size_t find_frame_end(std::string_view bytes);
+  std::size_t take_blank_lines(std::string_view bytes, std::vector<UpstreamFrame>& frames);
   bool take_frame(std::string_view raw, std::vector<UpstreamFrame>& frames);
   std::string_view read_data(std::string_view raw, bool& has_data, bool& is_error);
 

@@ -21,6 +21,27 @@ constexpr std::int64_t completion_slack = 64;        // per answer
 constexpr std::int64_t hidden_tokens_max = 1 << 20;  // of reasoning that the client does not see
 constexpr std::int64_t best_of_max = 128;
 
+// Names and arguments; what the JSON has around them is not the model's.
+void add_tool_calls(std::string_view tool_calls, TokenEstimate& estimate) {
+  JsonScanner scanner(tool_calls);
+  JsonText key, text;
+  if (!scanner.enter_array()) return;
+  while (scanner.next_entry()) {
+    const BodyOutline call = outline_body(scanner.value());
+    const BodyField* function = call.find("function");
+    if (function == nullptr || function->kind != BodyField::Kind::object) continue;
+    JsonScanner fields(function->value);
+    fields.enter_object();
+    while (fields.next_key(key)) {
+      if (fields.peek() != '"') {
+        fields.value();
+      } else if (fields.string(text)) {
+        estimate.add(text);
+      }
+    }
+  }
+}
+
 bool is_continuation_byte(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
 }
@@ -99,6 +120,27 @@ void TokenEstimate::add(const JsonText& text) {
     tenths_ += unicode ? other_tenths : ascii_tenths;
     bytes_ += unicode ? 3 : 1;  // the most that the character has as UTF-8
     rest.remove_prefix(escape + size);
+  }
+}
+
+void DeliveredAnswer::add(const UpstreamChunk& chunk) {
+  for (const UpstreamChoice& choice : chunk.choices) {
+    text.add(choice.content);
+    text.add(choice.reasoning);
+    reasoning = reasoning || !choice.reasoning.empty();
+    other = other || choice.other;
+    if (!choice.tool_calls.empty()) add_tool_calls(choice.tool_calls, text);
+  }
+}
+
+void DeliveredAnswer::add(const Event& event) {
+  if (const auto* delta = std::get_if<Delta>(&event)) {
+    text.add(delta->content);
+    text.add(delta->reasoning);
+    reasoning = reasoning || !delta->reasoning.empty();
+  } else if (const auto* call = std::get_if<ToolCallDelta>(&event)) {
+    text.add(call->name);
+    text.add(call->arguments);
   }
 }
 

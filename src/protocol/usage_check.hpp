@@ -8,6 +8,7 @@
 #include "protocol/event.hpp"
 #include "protocol/json_scanner.hpp"
 #include "protocol/request.hpp"
+#include "protocol/upstream_chunk.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +37,9 @@ std::int64_t estimate_prompt_tokens(const Request& request);
 
 // What is known about an answer without trusting the upstream.
 struct DeliveredAnswer {
+  void add(const UpstreamChunk& chunk);
+  void add(const Event& event);
+
   TokenEstimate text;      // content, reasoning and tool calls of all choices, as delivered
   bool reasoning = false;  // reasoning was among it; otherwise there may be some that is hidden
   bool other = false;      // something that is no text was, so that bytes are no bound

@@ -54,6 +54,29 @@ TEST(TokenEstimate, counts_all_parts_of_a_prompt) {
   EXPECT_EQ(estimate_prompt_tokens(*ids), 3);
 }
 
+TEST(DeliveredAnswer, counts_text_alone) {
+  DeliveredAnswer answer;
+  UpstreamChunk chunk;
+  ASSERT_TRUE(read_upstream_chunk(
+      R"({"choices":[{"delta":{"content":"01\n","reasoning_content":"345"}},{"delta":{"tool_calls":[
+          {"index":0,"id":"call_1","function":{"name":"f","arguments":"{\"a\"","x":[1]}},7,{}]}}]})",
+      chunk));
+  answer.add(chunk);
+  EXPECT_EQ(answer.text.bytes(), 3U + 3U + 1U + 4U);
+  EXPECT_TRUE(answer.reasoning);
+  EXPECT_FALSE(answer.other);
+  DeliveredAnswer events;
+  events.add(Delta{0, "01\n", "345", {}, {}});
+  events.add(ToolCallDelta{0, 0, "call_1", "f", "{\"a\""});
+  EXPECT_EQ(events.text.bytes(), answer.text.bytes());
+  EXPECT_EQ(events.text.tokens(), answer.text.tokens());
+  EXPECT_TRUE(events.reasoning);
+  UpstreamChunk refusal;
+  ASSERT_TRUE(read_upstream_chunk(R"({"choices":[{"delta":{"refusal":"no"}}]})", refusal));
+  answer.add(refusal);
+  EXPECT_TRUE(answer.other);
+}
+
 TEST(UsageCheck, believes_what_can_be_true) {
   const Usage usage{12, 3, 8, 1};
   const CheckedUsage checked = check_usage(usage, simple(), delivered("Hello world"));
