@@ -162,7 +162,8 @@ void AnswerSession::take(const protocol::Event& event, std::string& piece) {
   }
   if (verbatim_) return;
   if (!encoder_) {
-    encoder_ = make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
+    encoder_ =
+        make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
   }
   frames_.clear();
   encoder_->on_event(event, frames_);
@@ -174,7 +175,8 @@ std::string AnswerSession::stream_end() {
   std::string piece;
   if (verbatim_) return piece;
   if (!encoder_) {
-    encoder_ = make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
+    encoder_ =
+        make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
   }
   frames_.clear();
   encoder_->finish(frames_);

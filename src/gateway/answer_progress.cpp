@@ -36,9 +36,7 @@ std::optional<protocol::Resumed> read_head(std::string_view frames) {
 }  // namespace
 
 AnswerProgress::AnswerProgress(const protocol::Request& request, std::size_t continuation_bytes_max)
-    : request_(request),
-      bytes_max_(continuation_bytes_max),
-      unfinished_(request.sequence_count()) {
+    : request_(request), bytes_max_(continuation_bytes_max), unfinished_(request.sequence_count()) {
   if (request.sequence_count() != 1) decline("it has several choices");
   if (request.logprobs) decline("logprobs were asked for");
   for (const protocol::FeatureUse& use : request.features) {

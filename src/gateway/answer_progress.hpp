@@ -38,7 +38,7 @@ class AnswerProgress {
   bool finished() const { return unfinished_ == 0; }
   // What the current leg has told of its cost, and said.
   struct Leg {
-    protocol::Usage usage;       // of the sequences that have finished
+    protocol::Usage usage;           // of the sequences that have finished
     std::int64_t prompt_tokens = 0;  // told at its start
     std::int64_t token_ids = 0;
     protocol::DeliveredAnswer delivered;
@@ -61,9 +61,9 @@ class AnswerProgress {
   std::size_t legs_ = 0;
   std::string_view cannot_continue_;
   std::optional<protocol::Resumed> head_;  // of a verbatim first leg
-  bool verbatim_ = false;   // frames were passed as they are
-  bool resumed_ = false;    // and the client's encoder has the head of them
-  bool restarted_ = false;  // the next events begin anew
+  bool verbatim_ = false;                  // frames were passed as they are
+  bool resumed_ = false;                   // and the client's encoder has the head of them
+  bool restarted_ = false;                 // the next events begin anew
   bool begun_ = false;
 };
 

@@ -33,7 +33,8 @@ Event finished(std::int64_t prompt, std::int64_t completion) {
 
 Event frames(std::string text) {
   Verbatim verbatim;
-  verbatim.bytes = "data: {\"id\":\"chatcmpl-1\",\"model\":\"m-2\",\"created\":7,\"choices\":[]}\n\n";
+  verbatim.bytes =
+      "data: {\"id\":\"chatcmpl-1\",\"model\":\"m-2\",\"created\":7,\"choices\":[]}\n\n";
   verbatim.content = std::move(text);
   verbatim.deltas = 1;
   return verbatim;

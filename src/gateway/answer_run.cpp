@@ -135,16 +135,15 @@ asio::awaitable<void> AnswerRun::wait_in_line(CandidateSet excluded) {
   const TimePoint began = base::now();
   const TimePoint until = std::min(end_by_, began + group.options().queue_timeout);
   alarm_->called = false;
-  const auto ticket = group.wait_in_line(
-      {context_.tenant, context_.weight, context_.priority},
-      [executor = executor_, weak = std::weak_ptr(alarm_)] {
-        asio::post(executor, [weak] {
-          const auto alarm = weak.lock();
-          if (!alarm) return;
-          alarm->called = true;
-          alarm->timer.cancel();
-        });
-      });
+  const auto ticket = group.wait_in_line({context_.tenant, context_.weight, context_.priority},
+                                         [executor = executor_, weak = std::weak_ptr(alarm_)] {
+                                           asio::post(executor, [weak] {
+                                             const auto alarm = weak.lock();
+                                             if (!alarm) return;
+                                             alarm->called = true;
+                                             alarm->timer.cancel();
+                                           });
+                                         });
   if (!ticket) {
     auto error = base::make_error(ErrorCode::queue_full,
                                   "All backends are busy and the line of waiting requests is full "
@@ -162,11 +161,10 @@ asio::awaitable<void> AnswerRun::wait_in_line(CandidateSet excluded) {
   if (!leg_) group.room().pass_on(*ticket);
   group.leave_line(*ticket);
   if (leg_ || cancelled_ || base::now() >= end_by_) co_return;
-  auto error = base::make_error(
-      ErrorCode::rate_limited,
-      "All backends were busy for " +
-          std::to_string(group.options().queue_timeout.count()) +
-          " ms (queue.timeout). Try again later.");
+  auto error = base::make_error(ErrorCode::rate_limited,
+                                "All backends were busy for " +
+                                    std::to_string(group.options().queue_timeout.count()) +
+                                    " ms (queue.timeout). Try again later.");
   error.retry_after = group.options().queue_timeout;
   plan_.refused(std::move(error));
 }
@@ -182,7 +180,8 @@ CandidateSet AnswerRun::mute_candidates() const {
 }
 
 AnswerRun::Started AnswerRun::try_start(CandidateSet excluded, bool called, TimePoint now) {
-  auto selected = context_.group.select(excluded, context_.traits, base::random_bits(), now, called);
+  auto selected =
+      context_.group.select(excluded, context_.traits, base::random_bits(), now, called);
   if (auto* chosen = std::get_if<RouteGroup::Selected>(&selected)) {
     start(std::move(*chosen), now);
     return Started::yes;
@@ -305,9 +304,8 @@ void AnswerRun::leg_failed(const base::Error& error) {
   failed.error = error;
   failed.spoken = progress_.spoken();
   failed.cannot_continue = progress_.cannot_continue();
-  const CandidateSet all = context_.group.size() >= candidates_max
-                               ? ~CandidateSet{0}
-                               : bit(context_.group.size()) - 1;
+  const CandidateSet all =
+      context_.group.size() >= candidates_max ? ~CandidateSet{0} : bit(context_.group.size()) - 1;
   if (failed.spoken && (all & ~(mute_candidates() | unable_)) == 0) {
     failed.cannot_continue = "no backend of this route can continue a text";
   }

@@ -14,11 +14,11 @@ namespace {
 namespace asio = boost::asio;
 using base::ErrorCode;
 using base::Milliseconds;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using testing::Act;
+using ::testing::ElementsAre;
 using testing::Fails;
 using testing::Hangs;
+using ::testing::HasSubstr;
 using testing::ScriptedBackend;
 using Events = std::vector<protocol::Event>;
 

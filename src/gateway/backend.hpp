@@ -22,8 +22,8 @@ namespace deepseek::gateway {
 // One try at a request. The request and what was spoken outlive the stream.
 struct Attempt {
   const protocol::Request& request;
-  boost::asio::any_io_executor executor;         // of the coroutine that will read
-  const protocol::Spoken* spoken = nullptr;      // the answer goes on behind it; null: a new one
+  boost::asio::any_io_executor executor;     // of the coroutine that will read
+  const protocol::Spoken* spoken = nullptr;  // the answer goes on behind it; null: a new one
   base::TimePoint first_token_by = base::TimePoint::max();
   base::TimePoint end_by = base::TimePoint::max();
   bool verbatim = false;  // the client takes the OpenAI form: Verbatim events are welcome

@@ -1,8 +1,8 @@
 #include "gateway/gateway.hpp"
 
+#include "base/random.hpp"
 #include "gateway/balance/prefix_blocks.hpp"
 #include "gateway/balance/stable_hash.hpp"
-#include "base/random.hpp"
 #include "gateway/route/request_facts.hpp"
 
 #include <algorithm>
@@ -159,8 +159,8 @@ RequestTraits Gateway::traits_of(const protocol::Request& request, const RouteGr
   RequestTraits traits;
   if (counts_tokens(group.options())) {
     traits.prompt_tokens = gateway::estimate_prompt_tokens(request);
-    traits.total_tokens = traits.prompt_tokens +
-                          request.tokens_max.value_or(static_cast<int>(output_tokens_guess));
+    traits.total_tokens =
+        traits.prompt_tokens + request.tokens_max.value_or(static_cast<int>(output_tokens_guess));
   }
   if (group.options().strategy == StrategyKind::consistent_hash) {
     // A user's requests stay together; without one, those with the same beginning.

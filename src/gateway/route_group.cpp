@@ -71,8 +71,7 @@ bool RouteGroup::allowed(Pass pass, const Target& target, const Usable& usable,
   if (!usable) return false;
   if (pass == Pass::late_too || options_.first_token_goal.count() == 0) return true;
   // Burst out: who would answer too late is asked only when nobody else can be.
-  return target.backend().expected_first_token(traits.prompt_tokens) <=
-         options_.first_token_goal;
+  return target.backend().expected_first_token(traits.prompt_tokens) <= options_.first_token_goal;
 }
 
 // A percentage split is drawn first; who is out of order leaves his share to the strategy.

@@ -70,8 +70,7 @@ class RouteGroup {
 
   // A place in the line for a backend that is busy; nothing when the line is full. The waker is
   // called when it is time to select() again, perhaps before this returns.
-  std::optional<WaitRoom::Ticket> wait_in_line(const WaitRoom::Guest& guest,
-                                               WaitRoom::Waker waker);
+  std::optional<WaitRoom::Ticket> wait_in_line(const WaitRoom::Guest& guest, WaitRoom::Waker waker);
   WaitRoom& room() { return room_; }
 
   // Candidates that cannot serve the model at all.

@@ -11,8 +11,7 @@ struct WaitRoomTest : testing::Test {
   std::string called;
 
   WaitRoom::Ticket enter(char name, std::int32_t priority = 0) {
-    const auto ticket =
-        room.enter({"t", 1, priority}, [this, name] { called += name; });
+    const auto ticket = room.enter({"t", 1, priority}, [this, name] { called += name; });
     EXPECT_TRUE(ticket);
     return ticket.value_or(0);
   }

@@ -272,7 +272,8 @@ asio::awaitable<Result<std::unique_ptr<HttpClient>>> HttpClient::connect(
     stop->arm({});
     state->connection->clear_deadline();
     if (status != InputStatus::data) {
-      if (stop->pulled()) co_return state->fail(ErrorCode::cancelled, "connecting", " was cancelled");
+      if (stop->pulled())
+        co_return state->fail(ErrorCode::cancelled, "connecting", " was cancelled");
       if (status == InputStatus::timed_out) co_return state->fail(status, "the TLS handshake");
       co_return state->fail(ErrorCode::upstream_failed, "the TLS handshake",
                             " failed: " + state->connection->transport_problem());

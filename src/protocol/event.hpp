@@ -82,7 +82,7 @@ struct Verbatim {
   std::string bytes;
   std::string content;
   std::string reasoning;
-  std::int64_t deltas = 0;  // frames with text: about as many tokens
+  std::int64_t deltas = 0;     // frames with text: about as many tokens
   bool whole = false;          // a JSON body
   bool uncontinuable = false;  // a tool call or something else that cannot be gone on with
 };
@@ -98,8 +98,7 @@ struct Resumed {
 // What was said so far is void; the answer begins anew. Only while nothing of it was sent.
 struct Restarted {};
 
-using Event =
-    std::variant<Started, Delta, ToolCallDelta, Finished, Verbatim, Resumed, Restarted>;
+using Event = std::variant<Started, Delta, ToolCallDelta, Finished, Verbatim, Resumed, Restarted>;
 
 // The sequence that an event belongs to; -1 for those that belong to none.
 std::int32_t sequence_of(const Event& event);

@@ -49,8 +49,8 @@ base::Result<void> BackendSet::make_relays(const Configuration& configuration) {
     auto relay = gateway::OpenAiBackend::make(std::move(*options), executors);
     if (relay.has_error()) return relay.error();
     relays_.push_back(std::move(*relay));
-    targets_.push_back(std::make_unique<gateway::Target>(relay_target(configuration, backend),
-                                                         *relays_.back()));
+    targets_.push_back(
+        std::make_unique<gateway::Target>(relay_target(configuration, backend), *relays_.back()));
   }
   return {};
 }

@@ -37,7 +37,7 @@ base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration& c
                                                           const Configuration::Backend& backend);
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);
 gateway::TargetOptions relay_target(const Configuration& configuration,
-                                     const Configuration::Backend& backend);
+                                    const Configuration::Backend& backend);
 
 // Keys, routes, limits: what requests see of the configuration, made anew for a reload. The error
 // names the setting.

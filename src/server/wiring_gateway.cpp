@@ -225,7 +225,7 @@ gateway::TargetOptions engine_target(const Configuration& configuration, const s
 }
 
 gateway::TargetOptions relay_target(const Configuration& configuration,
-                                     const Configuration::Backend& backend) {
+                                    const Configuration::Backend& backend) {
   gateway::TargetOptions target;
   target.name = backend.name;
   target.zone = backend.zone;

@@ -71,8 +71,7 @@ base::Error RelayExchange::refuse(FailureKind kind, std::string what) {
 }
 
 asio::awaitable<Result<void>> RelayExchange::connect() {
-  const TimePoint by =
-      std::min(after(base::now(), backend_.options().connect_timeout), next_by());
+  const TimePoint by = std::min(after(base::now(), backend_.options().connect_timeout), next_by());
   auto connected = co_await pool().connect(by, stop_);
   if (!connected.has_error()) {
     client_ = std::move(*connected);
@@ -161,9 +160,9 @@ asio::awaitable<Result<std::string>> RelayExchange::read_error_body() {
 base::Error RelayExchange::word_status(const io::HttpClientHead& head, std::string body) {
   failure_.status = head.status;
   failure_.kind = failure_of_status(head.status);
-  failure_.retry_after = parse_retry_after(head.fields.find("retry-after").value_or(""),
-                                           head.fields.find("retry-after-ms").value_or(""),
-                                           base::unix_seconds());
+  failure_.retry_after =
+      parse_retry_after(head.fields.find("retry-after").value_or(""),
+                        head.fields.find("retry-after-ms").value_or(""), base::unix_seconds());
   // A spent quota is no limit that passes.
   if (failure_.kind == FailureKind::status_429 &&
       body.find("insufficient_quota") != std::string::npos) {

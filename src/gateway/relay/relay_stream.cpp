@@ -89,8 +89,8 @@ asio::awaitable<Result<void>> RelayStream::begin() {
   const Result<void> made = make_body();
   if (made.has_error()) co_return made.error();
   if (complete_) co_return Result<void>{};
-  auto begun = co_await exchange_.begin(path_of(attempt_.request), model_, attempt_.request.id,
-                                        body_);
+  auto begun =
+      co_await exchange_.begin(path_of(attempt_.request), model_, attempt_.request.id, body_);
   if (begun.has_error()) co_return begun.error();
   events_stream_ = is_event_stream(exchange_.content_type());
   co_return Result<void>{};

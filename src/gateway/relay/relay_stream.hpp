@@ -41,9 +41,9 @@ class RelayStream final : public EventStream {
   OpenAiBackend& backend_;
   const Attempt attempt_;
   RelayExchange exchange_;
-  std::string model_;       // the upstream's name
-  std::string text_;        // the body, if it is not the client's own
-  std::string_view body_;   // what is sent
+  std::string model_;      // the upstream's name
+  std::string text_;       // the body, if it is not the client's own
+  std::string_view body_;  // what is sent
   protocol::UpstreamStreamReader reader_;
   std::vector<protocol::UpstreamFrame> frames_;  // of one piece, between reads
   protocol::UpstreamEvents told_;
@@ -53,7 +53,7 @@ class RelayStream final : public EventStream {
   bool hide_usage_ = false;
   bool complete_ = false;  // everything was said before this attempt
   bool begun_ = false;
-  bool events_stream_ = true;  // the upstream answers with frames
+  bool events_stream_ = true;           // the upstream answers with frames
   std::optional<base::Error> pending_;  // told when the events before it were taken
   bool over_ = false;
 };
