@@ -41,7 +41,9 @@ base::Result<void> Server::prepare() {
   threads_ = std::make_unique<io::IoThreads>(io_thread_count(configuration_));
   auto made = backends_.emplace(*threads_, sink_).make(configuration_, paths_);
   if (made.has_error()) return made.error();
-  auto snapshot = make_snapshot(configuration_, *backends_, nullptr);
+  auto opened = open_ledger();
+  if (opened.has_error()) return opened.error();
+  auto snapshot = make_snapshot(configuration_, *backends_, usage_.get());
   if (snapshot.has_error()) return snapshot.error();
   frontend::Frontend::Options options;
   options.version = base::version();
@@ -50,6 +52,22 @@ base::Result<void> Server::prepare() {
   frontend_.emplace(std::move(options), std::move(*snapshot));
   watch_metrics();
   return open_ports();
+}
+
+// A folder that somebody named must work. The usual one is a convenience: without it the server
+// still answers, and says that it keeps no accounts.
+base::Result<void> Server::open_ledger() {
+  auto made = make_usage_recorder(configuration_, base::Logger(sink_, "ledger"));
+  if (!made.has_error()) {
+    usage_ = std::move(*made);
+    return {};
+  }
+  if (!configuration_.data_dir.empty()) return made.error();
+  logger_.warning(
+      "usage is not recorded: set data_dir to a folder that can be written, or "
+      "ledger.enabled to false",
+      {{"reason", made.error().message}});
+  return {};
 }
 
 base::Result<void> Server::open_ports() {
@@ -110,6 +128,7 @@ int Server::run() {
   context_.run();
   threads_->stop();
   threads_->join();
+  if (usage_) usage_->stop();
   logger_.info("stopped");
   return 0;
 }
@@ -231,7 +250,7 @@ void Server::reload() {
 void Server::apply(const Configuration& wanted) {
   configuration_ = wanted;
   sink_.set_level(configuration_.log.level);
-  auto snapshot = make_snapshot(configuration_, *backends_, nullptr);
+  auto snapshot = make_snapshot(configuration_, *backends_, usage_.get());
   if (snapshot.has_error()) {
     logger_.warning("routes and keys stay as they were", {{"reason", snapshot.error().message}});
   } else {

@@ -20,6 +20,7 @@
 #include "server/command_line.hpp"
 #include "server/configuration.hpp"
 #include "server/program_paths.hpp"
+#include "server/usage_recorder.hpp"
 #include "server/wiring.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -46,6 +47,7 @@ class Server {
   int run();
 
  private:
+  base::Result<void> open_ledger();
   base::Result<void> open_ports();
   void watch_metrics();
   void announce() const;
@@ -72,6 +74,7 @@ class Server {
   std::optional<io::Signals> signals_;  // from run() on; before, a signal ends the process
   io::TaskGroup tasks_;
   std::unique_ptr<io::IoThreads> threads_;
+  std::unique_ptr<UsageRecorder> usage_;  // null: nothing is recorded
   std::optional<BackendSet> backends_;
   std::optional<frontend::Frontend> frontend_;
   std::optional<io::HttpServer> api_;

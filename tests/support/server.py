@@ -3,12 +3,15 @@
 Nothing is left behind: the server dies with the test process, and the engine with the server.
 """
 
+import atexit
 import ctypes
+import functools
 import json
 import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import threading
 
 from support import http
@@ -38,7 +41,16 @@ def environment(extra=None):
     for key in ("DEEPSEEK_CACHE", "DEEPSEEK_MODEL__PATH"):
         if key in os.environ:
             kept[key] = os.environ[key]
+    kept["XDG_STATE_HOME"] = state_folder()
     return {**kept, **(extra or {})}
+
+
+@functools.cache
+def state_folder():
+    """Where the servers of this run keep their files; gone at its end."""
+    folder = tempfile.TemporaryDirectory(prefix="deepseek-state-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def run(arguments, extra_environment=None, folder=None, program="deepseek-server", cwd=ROOT):

@@ -1,0 +1,109 @@
+#include "server/usage_recorder.hpp"
+
+#include "base/clock.hpp"
+
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+namespace deepseek::server {
+namespace {
+
+using std::chrono::milliseconds;
+
+ledger::AttemptOutcome to_outcome(gateway::AttemptOutcome outcome) {
+  switch (outcome) {
+    case gateway::AttemptOutcome::answered:
+      return ledger::AttemptOutcome::ok;
+    case gateway::AttemptOutcome::continued:
+      return ledger::AttemptOutcome::continued;
+    case gateway::AttemptOutcome::failed:
+      return ledger::AttemptOutcome::failed;
+    case gateway::AttemptOutcome::cancelled:
+      return ledger::AttemptOutcome::cancelled;
+    case gateway::AttemptOutcome::hedge_lost:
+      return ledger::AttemptOutcome::hedge_lost;
+    case gateway::AttemptOutcome::shadow:
+      return ledger::AttemptOutcome::shadow;
+  }
+  return ledger::AttemptOutcome::failed;
+}
+
+std::int64_t whole_milliseconds(base::TimePoint from, base::TimePoint to) {
+  return std::chrono::duration_cast<milliseconds>(to - from).count();
+}
+
+// In thousand-millionths of the currency; prices are for a million tokens.
+std::int64_t cost_of(const Configuration::Backend& backend, const protocol::Usage& usage,
+                     std::int64_t unix_seconds) {
+  const auto minute = static_cast<std::uint32_t>(unix_seconds / 60 % (24 * 60));
+  const bool cheap = !backend.off_peak.empty() && backend.off_peak.contains(minute);
+  const double cached_price =
+      backend.price_input_cached > 0 ? backend.price_input_cached : backend.price_input;
+  const double price = static_cast<double>(usage.prompt_cache_miss_tokens()) * backend.price_input +
+                       static_cast<double>(usage.prompt_cache_hit_tokens) * cached_price +
+                       static_cast<double>(usage.completion_tokens) * backend.price_output;
+  return std::llround(price * (cheap ? backend.off_peak_factor : 1) * 1000);
+}
+
+}  // namespace
+
+UsageRecorder::UsageRecorder(std::unique_ptr<ledger::UsageLedger> ledger,
+                             const Configuration& configuration)
+    : ledger_(std::move(ledger)) {
+  for (const Configuration::Backend& backend : configuration.backends) {
+    if (backend.price_input > 0 || backend.price_output > 0) backends_[backend.name] = backend;
+  }
+}
+
+void UsageRecorder::on_attempt(const gateway::AttemptRecord& record) {
+  ledger::UsageEntry entry;
+  entry.request_id = record.request_id;
+  entry.attempt = static_cast<std::int32_t>(record.number);
+  entry.tenant = record.tenant;
+  entry.backend = record.backend;
+  entry.model_asked = record.model;
+  entry.time_ms = base::unix_milliseconds();
+  entry.usage = record.usage;
+  entry.counted_by = record.counted_by == gateway::CountedBy::backend ? ledger::CountedBy::upstream
+                                                                      : ledger::CountedBy::counted;
+  entry.outcome = to_outcome(record.outcome);
+  entry.http_status = record.failure ? record.status : 200;
+  entry.duration_ms = whole_milliseconds(record.began, record.ended);
+  if (record.first_token) {
+    entry.first_token_ms = whole_milliseconds(record.began, *record.first_token);
+  }
+  const auto priced = backends_.find(record.backend);
+  if (priced != backends_.end()) {
+    entry.cost_nano = cost_of(priced->second, record.usage, entry.time_ms / 1000);
+    entry.currency = priced->second.price_currency;
+  }
+  ledger_->record(std::move(entry));
+}
+
+std::string data_directory(const Configuration& configuration) {
+  if (!configuration.data_dir.empty()) return configuration.data_dir;
+  // systemd's own, from StateDirectory=.
+  const char* const given = std::getenv("STATE_DIRECTORY");
+  if (given != nullptr && *given == '/') return given;
+  const char* const state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && *state == '/') return std::string(state) + "/deepseek-server";
+  const char* const home = std::getenv("HOME");
+  const bool known = home != nullptr && *home == '/';
+  return (known ? std::string(home) + "/.local/state" : std::string("/var/lib")) +
+         "/deepseek-server";
+}
+
+base::Result<std::unique_ptr<UsageRecorder>> make_usage_recorder(const Configuration& configuration,
+                                                                 base::Logger logger) {
+  if (!configuration.ledger.enabled) return std::unique_ptr<UsageRecorder>{};
+  ledger::LedgerOptions options;
+  options.database.file = data_directory(configuration) + "/usage.db";
+  options.queue_max = configuration.ledger.queue_max;
+  options.flush = configuration.ledger.flush_ms;
+  auto opened = ledger::UsageLedger::open(options, logger);
+  if (opened.has_error()) return opened.error();
+  return std::make_unique<UsageRecorder>(std::move(*opened), configuration);
+}
+
+}  // namespace deepseek::server

@@ -1,0 +1,36 @@
+// Puts what every attempt used and cost into the ledger.
+//
+// Owned by Server, called on I/O threads; never waits. What a token costs is fixed at the start.
+#pragma once
+
+#include "gateway/attempt_record.hpp"
+#include "ledger/usage_ledger.hpp"
+#include "server/configuration.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace deepseek::server {
+
+class UsageRecorder final : public gateway::AttemptObserver {
+ public:
+  UsageRecorder(std::unique_ptr<ledger::UsageLedger> ledger, const Configuration& configuration);
+  void on_attempt(const gateway::AttemptRecord& record) override;
+  // Writes what waits; nothing is recorded afterwards.
+  void stop() { ledger_->stop(); }
+
+ private:
+  std::unique_ptr<ledger::UsageLedger> ledger_;
+  std::map<std::string, Configuration::Backend, std::less<>> backends_;  // those with prices
+};
+
+// Opens the ledger in the data directory; null when ledger.enabled is false. The error names the
+// file.
+base::Result<std::unique_ptr<UsageRecorder>> make_usage_recorder(const Configuration& configuration,
+                                                                 base::Logger logger);
+
+// Where the server keeps its files: data_dir, or the usual place of this user.
+std::string data_directory(const Configuration& configuration);
+
+}  // namespace deepseek::server
