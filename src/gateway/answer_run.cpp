@@ -284,6 +284,12 @@ void AnswerRun::leg_ended() {
 void AnswerRun::leg_failed(const base::Error& error) {
   failure_ = leg_->stream->failure();
   if (cancelled_) failure_.kind = FailureKind::client_cancelled;
+  // An engine that is still loading has waited for itself already; one that died under this request
+  // is waited for again.
+  if (failure_.kind == FailureKind::connect && leg_->number == 1 &&
+      leg_->use.target()->options().local) {
+    failure_.kind = FailureKind::status_4xx_there;
+  }
   CountedBy counted_by{};
   const protocol::Usage cost = leg_cost(counted_by);
   const bool cancelled = failure_.kind == FailureKind::client_cancelled;

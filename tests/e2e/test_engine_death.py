@@ -12,34 +12,73 @@ BACK_SECONDS_MAX = 2.0
 HELLO = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 2}
 
 
-def test_killed_in_the_middle_of_answers(start_server):
+def text_of(frames):
+    """The text of a stream's frames; each must be a chunk of one and the same answer."""
+    chunks = [frame for frame in frames if frame != "[DONE]"]
+    assert all("error" not in chunk for chunk in chunks), chunks[-1]
+    assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in chunks}) == 1
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
+    assert sum("role" in delta for delta in deltas) == 1
+    return "".join(delta.get("content") or "" for delta in deltas)
+
+
+def test_killed_in_the_middle_of_a_stream(start_server):
+    """The stream goes on from the engine's restart, token by token as if nothing had happened."""
     server = start_server()
     pid, engine = server.pid, server.engine_pid()
-    stream = server.chat_stream(tokens_max=4000, ignore_eos=True)
-    frames = stream.frames()
-    next(frames)
-    whole = server.stream("/v1/chat/completions", {**HELLO, "max_tokens": 4000, "ignore_eos": True})
-    server.wait_metric("deepseek_running_sequences", 2)
+    greedy = {"temperature": 0, "ignore_eos": True, "tokens_max": 60}
+    with server.chat_stream(**greedy) as undisturbed:
+        expected = list(undisturbed.frames())
+    with server.chat_stream(**greedy, stream_options={"include_usage": True}) as stream:
+        frames = stream.frames()
+        first = [next(frames) for _ in range(10)]
+        os.kill(engine, signal.SIGKILL)
+        got = first + list(frames)
+    assert got[-1] == "[DONE]"
+    assert text_of(got) == text_of(expected)
+    ends = [chunk["choices"][0]["finish_reason"] for chunk in got[:-1] if chunk["choices"]]
+    assert [end for end in ends if end] == ["length"]
+    assert got[-2]["usage"]["completion_tokens"] == 60
+    assert server.pid == pid and server.process.poll() is None
+    assert server.engine_pid() != engine
+    assert server.stop() == 0
 
-    os.kill(engine, signal.SIGKILL)
-    rest = list(frames)
+
+def test_killed_in_the_middle_of_whole_answers(start_server):
+    """One that can go on does; one that cannot (two choices) begins anew: nobody sees an error."""
+    server = start_server()
+    body = {**HELLO, "max_tokens": 300, "ignore_eos": True, "temperature": 0}
+    one = server.stream("/v1/chat/completions", body)
+    two = server.stream("/v1/chat/completions", {**body, "n": 2})
+    server.wait_metric("deepseek_running_sequences", 3)
+    os.kill(server.engine_pid(), signal.SIGKILL)
+    for answer, choices in ((one, 1), (two, 2)):
+        response = answer.read()
+        assert response.status == 200, response.body
+        assert len(response.json()["choices"]) == choices
+        assert all(
+            choice["finish_reason"] == "length" and choice["message"]["content"]
+            for choice in response.json()["choices"]
+        )
+        answer.close()
+    assert server.get("/ready").status == 200
+
+
+def test_what_cannot_go_on_ends_with_an_honest_error(start_server):
+    server = start_server()
+    with server.chat_stream(tokens_max=4000, ignore_eos=True, n=2) as stream:
+        frames = stream.frames()
+        next(frames)
+        os.kill(server.engine_pid(), signal.SIGKILL)
+        rest = list(frames)
     assert rest[-1] != "[DONE]" and rest[-1]["error"]["type"] == "server_error", rest[-1]
-    refusal = whole.read()
-    assert refusal.status in (502, 503), refusal.body
-    assert refusal.json()["error"]["message"]
-    stream.close()
-    whole.close()
-
+    assert "several choices" in rest[-1]["error"]["message"]
     killed_at = time.monotonic()
     wait_until(
         lambda: server.post("/v1/chat/completions", HELLO).status == 200,
         "new requests are answered",
     )
     assert time.monotonic() - killed_at <= BACK_SECONDS_MAX
-    assert server.pid == pid and server.process.poll() is None
-    assert server.engine_pid() != engine
-    assert server.get("/ready").status == 200
-    assert server.stop() == 0
 
 
 def test_the_log_says_how_it_ended(start_server):

@@ -127,7 +127,7 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_whole() {
     exchange_.set_failure(FailureKind::bad_answer);
     co_return answer.error();
   }
-  note_delivered(answer->chunk);
+  delivered_.add(answer->chunk);
   const protocol::Usage usage =
       protocol::check_usage(answer->chunk.usage, attempt_.request, delivered_).usage;
   Events events;
@@ -143,16 +143,6 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_whole() {
   whole.bytes = std::move(*body);
   events.insert(events.begin(), std::move(whole));
   co_return events;
-}
-
-void RelayStream::note_delivered(const protocol::UpstreamChunk& chunk) {
-  for (const protocol::UpstreamChoice& choice : chunk.choices) {
-    delivered_.text.add(choice.content);
-    delivered_.text.add(choice.reasoning);
-    delivered_.text.add(choice.tool_calls);
-    delivered_.reasoning = delivered_.reasoning || !choice.reasoning.empty();
-    delivered_.other = delivered_.other || choice.other;
-  }
 }
 
 asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
@@ -223,7 +213,7 @@ protocol::Verbatim& RelayStream::verbatim(Events& events) const {
 void RelayStream::take_chunk(const protocol::UpstreamFrame& frame, Events& events) {
   const protocol::UpstreamChunk& chunk = frame.chunk;
   if (chunk.usage) usage_ = chunk.usage;
-  note_delivered(chunk);
+  delivered_.add(chunk);
   if (frame.has_content()) exchange_.progressed(base::now());
   if (!attempt_.verbatim) return told_.add(chunk, events);
   scratch_.clear();

@@ -35,7 +35,6 @@ class RelayStream final : public EventStream {
   void take_frames(Events& events);
   void take_chunk(const protocol::UpstreamFrame& frame, Events& events);
   void finish_stream(Events& events);
-  void note_delivered(const protocol::UpstreamChunk& chunk);
   protocol::Verbatim& verbatim(Events& events) const;
 
   OpenAiBackend& backend_;
