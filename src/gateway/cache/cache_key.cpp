@@ -164,8 +164,10 @@ bool add_canonical(std::string_view body, std::span<const std::string_view> left
   std::erase_if(fields, [&](const Field& field) {
     return std::ranges::find(left_out, field.name) != left_out.end();
   });
-  // Stable, so that two fields of one name, which the decoder refuses, still count in their order.
-  std::ranges::stable_sort(fields, {}, &Field::name);
+  // Two fields of one name, which the decoder refuses, still count in their order in the body.
+  std::ranges::sort(fields, [](const Field& a, const Field& b) {
+    return a.name != b.name ? a.name < b.name : a.value.data() < b.value.data();
+  });
   std::string_view mark = "{\"";
   for (const Field& field : fields) {
     sink.add(mark);

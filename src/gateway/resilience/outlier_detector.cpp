@@ -109,8 +109,9 @@ std::vector<Ejection> OutlierDetector::evaluate(std::span<const OutlierSample> s
       candidates.push_back({i, verdict});
     }
   }
-  std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-    return a.verdict.badness > b.verdict.badness;
+  std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
+    return a.verdict.badness != b.verdict.badness ? a.verdict.badness > b.verdict.badness
+                                                  : a.index < b.index;
   });
   const auto most = static_cast<std::size_t>(static_cast<double>(states_.size()) *
                                              options_.ejected_percent_max / 100);
