@@ -1,6 +1,7 @@
 #include "protocol/json.hpp"
 
 #include "base/utf8.hpp"
+#include "protocol/json_quick.hpp"
 #include "protocol/quote.hpp"
 
 #include <algorithm>
@@ -325,6 +326,11 @@ base::Error bad_json(std::string_view text, const Failure& failure) {
 }  // namespace
 
 base::Result<json::value> parse_json(std::string_view text, const RequestLimits& limits) {
+  if (auto value = parse_json_quickly(text, limits)) return std::move(*value);
+  return parse_json_carefully(text, limits);
+}
+
+base::Result<json::value> parse_json_carefully(std::string_view text, const RequestLimits& limits) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
     return base::make_error(base::ErrorCode::invalid_request,
                             "the body is empty; a JSON value is expected");

@@ -1,5 +1,6 @@
 #include "protocol/json_scanner.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -34,9 +35,22 @@ const char* find_special(const char* next, const char* end) {
   return next;
 }
 
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+// Copies `text` up to its first backslash; returns how much that is. `out` has room for all of it.
+std::size_t copy_plain(char* out, std::string_view text) {
+  std::size_t size = 0;
+  if constexpr (std::endian::native == std::endian::little) {
+    for (; text.size() - size >= 8; size += 8) {
+      std::uint64_t word;
+      std::memcpy(&word, text.data() + size, sizeof word);
+      std::memcpy(out + size, &word, sizeof word);
+      const std::uint64_t found = zero_bytes(word ^ every_byte('\\'));
+      if (found != 0) return size + static_cast<std::size_t>(std::countr_zero(found)) / 8;
+    }
+  }
+  for (; size < text.size() && text[size] != '\\'; ++size) out[size] = text[size];
+  return size;
 }
+
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -57,41 +71,43 @@ std::uint32_t code_unit(std::string_view raw, std::size_t at) {
   return unit;
 }
 
-void append_character(std::string& out, std::uint32_t c) {
+// Writes `c` as UTF-8; returns behind it. The escape that it comes from is longer.
+char* write_character(char* out, std::uint32_t c) {
+  const auto put = [&](std::uint32_t byte) { *out++ = static_cast<char>(byte); };
   if (c < 0x80) {
-    out += static_cast<char>(c);
+    put(c);
   } else if (c < 0x800) {
-    out += static_cast<char>(0xC0 | c >> 6);
-    out += static_cast<char>(0x80 | (c & 63));
+    put(0xC0 | c >> 6);
+    put(0x80 | (c & 63));
   } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | c >> 12);
-    out += static_cast<char>(0x80 | (c >> 6 & 63));
-    out += static_cast<char>(0x80 | (c & 63));
+    put(0xE0 | c >> 12);
+    put(0x80 | (c >> 6 & 63));
+    put(0x80 | (c & 63));
   } else {
-    out += static_cast<char>(0xF0 | c >> 18);
-    out += static_cast<char>(0x80 | (c >> 12 & 63));
-    out += static_cast<char>(0x80 | (c >> 6 & 63));
-    out += static_cast<char>(0x80 | (c & 63));
+    put(0xF0 | c >> 18);
+    put(0x80 | (c >> 12 & 63));
+    put(0x80 | (c >> 6 & 63));
+    put(0x80 | (c & 63));
   }
+  return out;
 }
 
-// Appends what the \u escape at `at` (after the 'u') means; returns where it ends.
-std::size_t append_unicode(std::string& out, std::string_view raw, std::size_t at) {
+// Writes what the \u escape at `at` (after the 'u') means, and moves `at` behind it.
+char* write_unicode(char* out, std::string_view raw, std::size_t& at) {
   constexpr std::uint32_t replacement = 0xFFFD;
   const std::uint32_t high = code_unit(raw, at);
-  at += 4;
-  if (high < 0xD800 || high > 0xDFFF) {
-    append_character(out, high);
-    return at;
-  }
+  at = std::min(at + 4, raw.size());
+  if (high < 0xD800 || high > 0xDFFF) return write_character(out, high);
   const bool pair = high < 0xDC00 && raw.substr(at, 2) == "\\u";
   const std::uint32_t low = pair ? code_unit(raw, at + 2) : 0;
-  if (low < 0xDC00 || low > 0xDFFF) {
-    append_character(out, replacement);
-    return at;
-  }
-  append_character(out, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
-  return at + 6;
+  if (low < 0xDC00 || low > 0xDFFF) return write_character(out, replacement);
+  at = std::min(at + 6, raw.size());
+  return write_character(out, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
+}
+
+bool is_escape(char c) {
+  return c == 'n' || c == '"' || c == '\\' || c == '/' || c == 't' || c == 'r' || c == 'b' ||
+         c == 'f';
 }
 
 char plain_escape(char c) {
@@ -113,86 +129,38 @@ char plain_escape(char c) {
 
 }  // namespace
 
-bool JsonText::is(std::string_view plain) const {
-  return escaped ? text() == plain : raw == plain;
-}
-
 void JsonText::append_to(std::string& out) const {
   if (!escaped) {
     out += raw;
     return;
   }
-  std::size_t i = 0;
-  while (i < raw.size()) {
-    const std::size_t escape = raw.find('\\', i);
-    out.append(raw, i, escape == std::string_view::npos ? escape : escape - i);
-    if (escape == std::string_view::npos || escape + 1 >= raw.size()) return;
-    if (raw[escape + 1] == 'u') {
-      i = append_unicode(out, raw, escape + 2);
+  // What an escape means is never longer than the escape.
+  const std::size_t before = out.size();
+  out.resize(before + raw.size());
+  char* end = out.data() + before;
+  std::size_t at = 0;
+  while (at < raw.size()) {
+    if (raw[at] != '\\') {
+      const std::size_t size = copy_plain(end, raw.substr(at));
+      end += size;
+      at += size;
+      continue;
+    }
+    const char kind = at + 1 < raw.size() ? raw[at + 1] : '\\';
+    at = std::min(at + 2, raw.size());
+    if (kind == 'u') {
+      end = write_unicode(end, raw, at);
     } else {
-      out += plain_escape(raw[escape + 1]);
-      i = escape + 2;
+      *end++ = plain_escape(kind);
     }
   }
+  out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
 std::string JsonText::text() const {
   std::string out;
   append_to(out);
   return out;
-}
-
-bool JsonScanner::fail() {
-  failed_ = true;
-  next_ = end_;
-  return false;
-}
-
-void JsonScanner::skip_white_space() {
-  while (next_ < end_ && is_space(*next_)) ++next_;
-}
-
-char JsonScanner::peek() {
-  skip_white_space();
-  return next_ < end_ ? *next_ : '\0';
-}
-
-bool JsonScanner::take(char c) {
-  if (peek() != c) return false;
-  ++next_;
-  return true;
-}
-
-bool JsonScanner::finished() {
-  skip_white_space();
-  return !failed_ && next_ == end_;
-}
-
-bool JsonScanner::enter_object() {
-  first_ = true;
-  return take('{') || fail();
-}
-
-bool JsonScanner::enter_array() {
-  first_ = true;
-  return take('[') || fail();
-}
-
-bool JsonScanner::next_key(JsonText& key) {
-  if (failed_) return false;
-  const bool first = first_;
-  first_ = false;
-  if (take('}')) return false;
-  if (!first && !take(',')) return fail();
-  return string(key) && (take(':') || fail());
-}
-
-bool JsonScanner::next_entry() {
-  if (failed_) return false;
-  const bool first = first_;
-  first_ = false;
-  if (take(']')) return false;
-  return first || take(',') || fail();
 }
 
 bool JsonScanner::string(JsonText& out) {
@@ -222,7 +190,7 @@ bool JsonScanner::skip_escape() {
   if (end_ - next_ < 2) return false;
   const char kind = next_[1];
   next_ += 2;
-  if (kind != 'u') return std::strchr("\"\\/bfnrt", kind) != nullptr && kind != '\0';
+  if (kind != 'u') return is_escape(kind);
   if (end_ - next_ < 4) return false;
   for (int i = 0; i < 4; ++i) {
     if (hex_value(*next_++) < 0) return false;
@@ -348,7 +316,7 @@ std::string_view JsonScanner::known_value() {
       ++depth;
     } else if (c == '}' || c == ']') {
       if (--depth == 0) break;
-    } else if (depth == 0 && is_space(c)) {
+    } else if (depth == 0 && is_white_space(c)) {
       --next_;
       break;
     }
@@ -362,15 +330,16 @@ std::optional<std::int64_t> json_integer(std::string_view value) {
   // Longer than any integer of 64 bits, with room for a ".0".
   constexpr std::size_t digits_max = 24;
   if (value.size() > digits_max) return std::nullopt;
-  // 5.0 is an integer here as in json_reader.hpp.
-  const std::size_t point = value.find('.');
-  if (point != std::string_view::npos) {
-    if (value.find_first_not_of('0', point + 1) != std::string_view::npos) return std::nullopt;
-    value = value.substr(0, point);
-  }
   std::int64_t number = 0;
-  const auto end = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (end.ec != std::errc() || end.ptr != value.data() + value.size()) return std::nullopt;
+  const char* end = value.data() + value.size();
+  const auto read = std::from_chars(value.data(), end, number);
+  if (read.ec != std::errc()) return std::nullopt;
+  if (read.ptr == end) return number;
+  // 5.0 is an integer here as in json_reader.hpp.
+  const std::string_view rest = value.substr(static_cast<std::size_t>(read.ptr - value.data()));
+  if (rest[0] != '.' || rest.find_first_not_of('0', 1) != std::string_view::npos) {
+    return std::nullopt;
+  }
   return number;
 }
 

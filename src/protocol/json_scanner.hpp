@@ -19,7 +19,7 @@ struct JsonText {
   std::string_view raw = {};
   bool escaped = false;
 
-  bool is(std::string_view plain) const;
+  bool is(std::string_view plain) const { return escaped ? text() == plain : raw == plain; }
   // What the string means; half of a surrogate pair becomes U+FFFD.
   void append_to(std::string& out) const;
   std::string text() const;
@@ -35,15 +35,21 @@ class JsonScanner {
 
   bool failed() const { return failed_; }
   // Not failed, and nothing but white space is left.
-  bool finished();
+  bool finished() {
+    skip_white_space();
+    return !failed_ && next_ == end_;
+  }
   // The first byte of the next value, key or closing bracket; 0 at the end and after a failure.
-  char peek();
+  char peek() {
+    skip_white_space();
+    return next_ < end_ ? *next_ : '\0';
+  }
 
   //   if (scanner.enter_object()) while (scanner.next_key(key)) { … read one value … }
-  bool enter_object();
-  bool next_key(JsonText& key);
-  bool enter_array();
-  bool next_entry();
+  bool enter_object() { return enter('{'); }
+  bool next_key(JsonText& key) { return next('}') && string(key) && (take(':') || fail()); }
+  bool enter_array() { return enter('['); }
+  bool next_entry() { return next(']'); }
 
   bool string(JsonText& out);
   // Passes over one value and returns its text. value() checks it; known_value() is quick and may
@@ -52,9 +58,32 @@ class JsonScanner {
   std::string_view known_value();
 
  private:
-  void skip_white_space();
-  bool take(char c);
-  bool fail();
+  static bool is_white_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+  void skip_white_space() {
+    while (next_ < end_ && is_white_space(*next_)) ++next_;
+  }
+  bool take(char c) {
+    if (peek() != c) return false;
+    ++next_;
+    return true;
+  }
+  bool enter(char bracket) {
+    first_ = true;
+    return take(bracket) || fail();
+  }
+  // Past the comma to the next entry; false at `bracket`, which is passed too.
+  bool next(char bracket) {
+    if (failed_) return false;
+    const bool first = first_;
+    first_ = false;
+    if (take(bracket)) return false;
+    return first || take(',') || fail();
+  }
+  bool fail() {
+    failed_ = true;
+    next_ = end_;
+    return false;
+  }
   bool skip_string(bool& escaped);
   bool skip_escape();
   bool skip_number();
