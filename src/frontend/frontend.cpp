@@ -7,6 +7,7 @@
 #include "frontend/web_files.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <exception>
@@ -59,11 +60,23 @@ base::Result<const access::Tenant*> authenticate(const access::KeyTable& keys,
   return keys.authenticate({fields.find("authorization"), fields.find("x-api-key")});
 }
 
+// The DeepSeek-Priority header, as far as the tenant may raise it; anything else means 0.
+std::int32_t wanted_priority(const access::Tenant& tenant, std::optional<std::string_view> header) {
+  std::int32_t wanted = 0;
+  if (!header) return wanted;
+  const auto end = header->data() + header->size();
+  const auto read = std::from_chars(header->data(), end, wanted);
+  if (read.ec != std::errc() || read.ptr != end) return 0;
+  return std::clamp(wanted, 0, tenant.priority_max);
+}
+
 // What it refers to lives as long as the request.
 gateway::Caller make_caller(const access::Tenant& tenant, const io::HttpFields& fields,
                             base::TimePoint arrived) {
   gateway::Caller caller;
   caller.tenant = tenant.name;
+  caller.weight = tenant.weight;
+  caller.priority = wanted_priority(tenant, fields.find("deepseek-priority"));
   caller.headers.context = &fields;
   caller.headers.find = [](const void* context, std::string_view name) {
     return static_cast<const io::HttpFields*>(context)->find(name);

@@ -4,6 +4,9 @@
 #include "io/task_group.hpp"
 #include "server/wiring.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace deepseek::server {
 
 namespace asio = boost::asio;
@@ -11,7 +14,7 @@ namespace asio = boost::asio;
 base::Result<void> BackendSet::make(const Configuration& configuration, const ProgramPaths& paths) {
   auto made = make_engines(configuration, paths);
   if (made.has_error()) return made.error();
-  return make_relays(configuration);
+  return update(configuration);
 }
 
 base::Result<void> BackendSet::make_engines(const Configuration& configuration,
@@ -27,53 +30,86 @@ base::Result<void> BackendSet::make_engines(const Configuration& configuration,
   for (gateway::EngineBackendOptions& options : wanted) {
     const std::size_t owner = engines_.size() % threads_.size();
     const std::int64_t created = file_time(options.command.model_path);
-    engines_.push_back(std::make_unique<gateway::EngineBackend>(
-        threads_.context(owner).get_executor(), std::move(options),
-        base::Logger(sink_, "gateway")));
-    gateway::EngineBackend& engine = *engines_.back();
-    local_models_.push_back({engine.model(), created});
-    targets_.push_back(
-        std::make_unique<gateway::Target>(engine_target(configuration, engine.model()), engine));
+    Engine engine;
+    engine.backend = std::make_unique<gateway::EngineBackend>(
+        threads_.context(owner).get_executor(), std::move(options), base::Logger(sink_, "gateway"));
+    const std::string& model = engine.backend->model();
+    local_models_.push_back({model, created});
+    engine.target =
+        std::make_unique<gateway::Target>(engine_target(configuration, model), *engine.backend);
+    engines_.push_back(std::move(engine));
   }
   return {};
 }
 
-base::Result<void> BackendSet::make_relays(const Configuration& configuration) {
+base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& configuration,
+                                                       const Configuration::Backend& backend) {
   std::vector<asio::any_io_executor> executors;
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     executors.emplace_back(threads_.context(i).get_executor());
   }
+  auto options = relay_options(backend);
+  if (options.has_error()) return options.error();
+  auto made = gateway::OpenAiBackend::make(std::move(*options), executors);
+  if (made.has_error()) return made.error();
+  Relay relay{backend, std::move(*made), nullptr};
+  relay.target =
+      std::make_unique<gateway::Target>(relay_target(configuration, backend), *relay.backend);
+  return relay;
+}
+
+base::Result<void> BackendSet::update(const Configuration& configuration) {
+  std::vector<Relay> made;
   for (const Configuration::Backend& backend : configuration.backends) {
-    auto options = relay_options(configuration, backend);
-    if (options.has_error()) return options.error();
-    auto relay = gateway::OpenAiBackend::make(std::move(*options), executors);
+    if (std::any_of(relays_.begin(), relays_.end(),
+                    [&](const Relay& relay) { return relay.configured == backend; })) {
+      continue;
+    }
+    auto relay = make_relay(configuration, backend);
     if (relay.has_error()) return relay.error();
-    relays_.push_back(std::move(*relay));
-    targets_.push_back(
-        std::make_unique<gateway::Target>(relay_target(configuration, backend), *relays_.back()));
+    made.push_back(std::move(*relay));
   }
+  const auto kept = [&](const Relay& relay) {
+    const auto& wanted = configuration.backends;
+    return std::find(wanted.begin(), wanted.end(), relay.configured) != wanted.end();
+  };
+  const auto gone = std::partition(relays_.begin(), relays_.end(), kept);
+  retired_.insert(retired_.end(), std::make_move_iterator(gone),
+                  std::make_move_iterator(relays_.end()));
+  relays_.erase(gone, relays_.end());
+  relays_.insert(relays_.end(), std::make_move_iterator(made.begin()),
+                 std::make_move_iterator(made.end()));
   return {};
 }
 
 void BackendSet::launch() {
-  for (const auto& engine : engines_) engine->launch();
+  for (const Engine& engine : engines_) engine.backend->launch();
 }
 
 void BackendSet::retry_failed() {
-  for (const auto& engine : engines_) {
-    if (engine->status().state == gateway::BackendState::failed) engine->retry();
+  for (const Engine& engine : engines_) {
+    if (engine.backend->status().state == gateway::BackendState::failed) engine.backend->retry();
   }
 }
 
+std::vector<gateway::EngineBackend*> BackendSet::engines() const {
+  std::vector<gateway::EngineBackend*> all;
+  for (const Engine& engine : engines_) all.push_back(engine.backend.get());
+  return all;
+}
+
 asio::awaitable<void> BackendSet::stop() {
-  for (const auto& engine : engines_) {
-    co_await io::run_on(threads_.context(0).get_executor(), engine->stop());
+  for (const Engine& engine : engines_) {
+    co_await io::run_on(threads_.context(0).get_executor(), engine.backend->stop());
   }
 }
 
 gateway::Target* BackendSet::find(std::string_view name) const {
-  for (const auto& target : targets_) {
-    if (target->name() == name) return target.get();
+  for (const Engine& engine : engines_) {
+    if (engine.target->name() == name) return engine.target.get();
+  }
+  for (const Relay& relay : relays_) {
+    if (relay.target->name() == name) return relay.target.get();
   }
   return nullptr;
 }

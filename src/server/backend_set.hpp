@@ -31,6 +31,10 @@ class BackendSet {
   // started the server.
   base::Result<void> make(const Configuration& configuration, const ProgramPaths& paths);
   void launch();
+  // Takes the upstreams of a changed configuration: those that are the same keep their connections
+  // and what is known of them. The others are made anew; what they replace stays until the end,
+  // since requests may still use it. On an error nothing has changed.
+  base::Result<void> update(const Configuration& configuration);
   // After a reload: engines that had given up try again.
   void retry_failed();
   // Ends the engine processes. On a coroutine of any thread.
@@ -41,20 +45,30 @@ class BackendSet {
     std::int64_t created = 0;  // of its file, seconds since 1970
   };
   const std::vector<LocalModel>& local_models() const { return local_models_; }
-  const std::vector<std::unique_ptr<gateway::EngineBackend>>& engines() const { return engines_; }
-  const std::vector<std::unique_ptr<gateway::Target>>& targets() const { return targets_; }
+  std::vector<gateway::EngineBackend*> engines() const;
   // By the name of a backend or of a local model; null if there is none.
   gateway::Target* find(std::string_view name) const;
 
  private:
   base::Result<void> make_engines(const Configuration& configuration, const ProgramPaths& paths);
-  base::Result<void> make_relays(const Configuration& configuration);
+
+  struct Engine {
+    std::unique_ptr<gateway::EngineBackend> backend;
+    std::unique_ptr<gateway::Target> target;
+  };
+  struct Relay {
+    Configuration::Backend configured;
+    std::unique_ptr<gateway::OpenAiBackend> backend;
+    std::unique_ptr<gateway::Target> target;
+  };
+  base::Result<Relay> make_relay(const Configuration& configuration,
+                                 const Configuration::Backend& backend);
 
   io::IoThreads& threads_;
   base::LogSink& sink_;
-  std::vector<std::unique_ptr<gateway::EngineBackend>> engines_;
-  std::vector<std::unique_ptr<gateway::OpenAiBackend>> relays_;
-  std::vector<std::unique_ptr<gateway::Target>> targets_;
+  std::vector<Engine> engines_;
+  std::vector<Relay> relays_;
+  std::vector<Relay> retired_;
   std::vector<LocalModel> local_models_;
 };
 

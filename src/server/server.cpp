@@ -248,14 +248,21 @@ void Server::reload() {
 }
 
 void Server::apply(const Configuration& wanted) {
+  auto updated = backends_->update(wanted);
+  if (updated.has_error()) {
+    logger_.warning("reload failed and changed nothing", {{"reason", updated.error().message}});
+    return;
+  }
+  auto snapshot = make_snapshot(wanted, *backends_, usage_.get());
+  if (snapshot.has_error()) {
+    logger_.warning("reload failed: routes and keys stay as they were",
+                    {{"reason", snapshot.error().message}});
+    return;
+  }
   configuration_ = wanted;
   sink_.set_level(configuration_.log.level);
-  auto snapshot = make_snapshot(configuration_, *backends_, usage_.get());
-  if (snapshot.has_error()) {
-    logger_.warning("routes and keys stay as they were", {{"reason", snapshot.error().message}});
-  } else {
-    frontend_->replace(std::move(*snapshot));
-  }
+  if (usage_) usage_->set_prices(configuration_);
+  frontend_->replace(std::move(*snapshot));
   backends_->retry_failed();
 }
 

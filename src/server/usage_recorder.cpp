@@ -51,9 +51,21 @@ std::int64_t cost_of(const Configuration::Backend& backend, const protocol::Usag
 UsageRecorder::UsageRecorder(std::unique_ptr<ledger::UsageLedger> ledger,
                              const Configuration& configuration)
     : ledger_(std::move(ledger)) {
+  set_prices(configuration);
+}
+
+void UsageRecorder::set_prices(const Configuration& configuration) {
+  auto prices = std::make_shared<Prices>();
   for (const Configuration::Backend& backend : configuration.backends) {
-    if (backend.price_input > 0 || backend.price_output > 0) backends_[backend.name] = backend;
+    if (backend.price_input > 0 || backend.price_output > 0) (*prices)[backend.name] = backend;
   }
+  const std::lock_guard lock(mutex_);
+  prices_ = std::move(prices);
+}
+
+std::shared_ptr<const UsageRecorder::Prices> UsageRecorder::prices() const {
+  const std::lock_guard lock(mutex_);
+  return prices_;
 }
 
 void UsageRecorder::on_attempt(const gateway::AttemptRecord& record) {
@@ -73,8 +85,9 @@ void UsageRecorder::on_attempt(const gateway::AttemptRecord& record) {
   if (record.first_token) {
     entry.first_token_ms = whole_milliseconds(record.began, *record.first_token);
   }
-  const auto priced = backends_.find(record.backend);
-  if (priced != backends_.end()) {
+  const auto all = prices();
+  const auto priced = all->find(record.backend);
+  if (priced != all->end()) {
     entry.cost_nano = cost_of(priced->second, record.usage, entry.time_ms / 1000);
     entry.currency = priced->second.price_currency;
   }

@@ -1,6 +1,6 @@
 // Puts what every attempt used and cost into the ledger.
 //
-// Owned by Server, called on I/O threads; never waits. What a token costs is fixed at the start.
+// Owned by Server, called on I/O threads; never waits.
 #pragma once
 
 #include "gateway/attempt_record.hpp"
@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 namespace deepseek::server {
@@ -17,12 +18,18 @@ class UsageRecorder final : public gateway::AttemptObserver {
  public:
   UsageRecorder(std::unique_ptr<ledger::UsageLedger> ledger, const Configuration& configuration);
   void on_attempt(const gateway::AttemptRecord& record) override;
+  // Prices of a changed configuration. Any thread.
+  void set_prices(const Configuration& configuration);
   // Writes what waits; nothing is recorded afterwards.
   void stop() { ledger_->stop(); }
 
  private:
+  using Prices = std::map<std::string, Configuration::Backend, std::less<>>;
+  std::shared_ptr<const Prices> prices() const;
+
   std::unique_ptr<ledger::UsageLedger> ledger_;
-  std::map<std::string, Configuration::Backend, std::less<>> backends_;  // those with prices
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Prices> prices_;  // backends that cost something
 };
 
 // Opens the ledger in the data directory; null when ledger.enabled is false. The error names the

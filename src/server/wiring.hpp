@@ -33,8 +33,7 @@ io::HttpServerOptions api_options(const Configuration& configuration,
 io::HttpServerOptions metrics_options();
 
 // One upstream's options; the error names the setting.
-base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration& configuration,
-                                                          const Configuration::Backend& backend);
+base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend);
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);
 gateway::TargetOptions relay_target(const Configuration& configuration,
                                     const Configuration::Backend& backend);

@@ -187,12 +187,20 @@ Result<std::shared_ptr<const access::KeyTable>> make_keys(const Configuration& c
 
 }  // namespace
 
-Result<gateway::OpenAiBackendOptions> relay_options(const Configuration& /*configuration*/,
-                                                    const Configuration::Backend& backend) {
+Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend) {
+  if (backend.type == BackendType::managed) {
+    return base::make_error(base::ErrorCode::not_implemented,
+                            "backend \"" + backend.name +
+                                "\": type managed cannot be started by this version; start it "
+                                "yourself and give its base_url with type: openai");
+  }
   gateway::OpenAiBackendOptions options;
   options.name = backend.name;
   auto url = io::parse_url(backend.base_url);
-  if (url.has_error()) return url.error();
+  if (url.has_error()) {
+    url.error().message = "backend \"" + backend.name + "\": " + url.error().message;
+    return url.error();
+  }
   options.base_url = std::move(*url);
   options.api_key = backend.api_key.reveal();
   if (backend.type == BackendType::azure) options.dialect = gateway::RelayDialect::azure;
