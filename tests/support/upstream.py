@@ -304,6 +304,10 @@ class Upstream:
         asyncio.set_event_loop(self._loop)
         self._accepting = self._loop.create_task(self._accept())
         self._loop.run_forever()
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
 
     async def _accept(self):
