@@ -8,9 +8,10 @@ import contextlib
 
 import pytest
 
-from support import scenario
+from support import gateway, scenario
 from support.engines import HeldEngine
 from support.server import Server
+from support.upstream import Upstream
 
 
 class ServerPool:
@@ -64,7 +65,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.parent.name
-        if folder in ("e2e", "scenarios"):
+        if folder in ("e2e", "scenarios", "chaos"):
             item.add_marker("e2e")
 
 
@@ -138,3 +139,33 @@ def start_server():
             return started
 
         yield start
+
+
+@pytest.fixture
+def start_upstream():
+    """Starts scripted upstreams; they are stopped after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(Upstream(*arguments, **options))
+
+
+@pytest.fixture
+def start_gateway(start_server, tmp_path):
+    """Starts a server with these backends and without a local model."""
+
+    def start(backends, routes=None, environment=None, **sections):
+        file = gateway.configuration(tmp_path, backends, routes, **sections)
+        return start_server("--config", file, wait="listening", extra_environment=environment)
+
+    return start
+
+
+@pytest.fixture
+def pair(start_upstream):
+    """Two upstreams; tests make the first one misbehave."""
+    return start_upstream("first"), start_upstream("second")
+
+
+@pytest.fixture
+def relay(pair, start_gateway):
+    """A server that asks the first of the pair, then the second."""
+    return start_gateway([gateway.backend(one.name, one.url) for one in pair])
