@@ -67,6 +67,7 @@ void AnswerProgress::restart() {
 }
 
 void AnswerProgress::remember(std::string_view content, std::string_view reasoning) {
+  if (content.empty() && reasoning.empty()) return;
   begun_ = true;
   leg_.delivered.text.add(content);
   leg_.delivered.text.add(reasoning);
@@ -101,7 +102,10 @@ void AnswerProgress::take_verbatim(const protocol::Verbatim& verbatim) {
     head_ = read_head(verbatim.bytes);
     if (!head_) decline("its head could not be read");
   }
-  if (verbatim.uncontinuable) decline("a tool call had begun");
+  if (verbatim.uncontinuable) {
+    begun_ = true;
+    decline("a tool call had begun");
+  }
   verbatim_ = true;
   leg_.delivered.other = leg_.delivered.other || verbatim.uncontinuable;
   spoken_.token_ids.clear();
@@ -115,7 +119,7 @@ void AnswerProgress::take(std::vector<Event>& events) {
   for (Event& event : events) {
     if (auto* started = std::get_if<protocol::Started>(&event)) {
       leg_.prompt_tokens += started->prompt_tokens;
-      if (legs_ > 1 && begun_) continue;
+      if (legs_ > 1 && (begun_ || verbatim_)) continue;
     } else if (auto* verbatim = std::get_if<protocol::Verbatim>(&event)) {
       take_verbatim(*verbatim);
     } else if (auto* delta = std::get_if<protocol::Delta>(&event)) {

@@ -30,7 +30,11 @@ class AnswerProgress {
   // Nothing was sent yet: what the leg said is void, and the next one begins anew.
   void restart();
 
+  // Text was sent, or something else that cannot be taken back.
   bool spoken() const { return begun_; }
+  // Frames of an upstream were sent as they were, perhaps without any text: what follows must bear
+  // their head.
+  bool headed() const { return verbatim_; }
   const protocol::Spoken& text() const { return spoken_; }
   // Why no other backend can go on behind the text; empty if one can.
   std::string_view cannot_continue() const { return cannot_continue_; }

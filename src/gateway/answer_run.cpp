@@ -193,11 +193,19 @@ AnswerRun::Started AnswerRun::try_start(CandidateSet excluded, bool called, Time
   why.random = base::random_bits();
   why.retries_allowed = plan_.attempts() == 0 || context_.group.take_retry(now);
   why.reason = base::make_error(
-      ErrorCode::unavailable,
+      nobody.limited ? ErrorCode::rate_limited : ErrorCode::unavailable,
       "No backend can answer now: " +
           (nobody.why.empty() ? std::string("none of them serves this model") : nobody.why) + ".");
   plan_.none_usable(why, now);
   return Started::nobody;
+}
+
+bool AnswerRun::others_left(std::size_t index) const {
+  const CandidateSet excluded = plan_.next(base::now()).excluded | unable_ | mute_candidates();
+  for (std::size_t i = 0; i < context_.group.size(); ++i) {
+    if (i != index && (excluded & bit(i)) == 0) return true;
+  }
+  return false;
 }
 
 void AnswerRun::start(RouteGroup::Selected selected, TimePoint now) {
@@ -214,7 +222,13 @@ void AnswerRun::start(RouteGroup::Selected selected, TimePoint now) {
   attempt.first_token_by =
       request_.stream ? std::min(end_by_, from + target.options().first_token_timeout) : end_by_;
   attempt.end_by = end_by_;
-  attempt.verbatim = !progress_.spoken() && request_.form != protocol::ClientForm::other;
+  // A whole answer shows no sign of life before its end: one backend may not use up the time of
+  // those that could still be asked.
+  if (!request_.stream && others_left(selected.index)) {
+    attempt.end_by = now + (end_by_ - now) / 2;
+    attempt.first_token_by = attempt.end_by;
+  }
+  attempt.verbatim = !progress_.spoken() && !progress_.headed() && request_.form != protocol::ClientForm::other;
   plan_.started(selected.index);
   progress_.begin_leg();
   if (note_.size() < note_bytes_max) {

@@ -67,6 +67,7 @@ class AnswerRun final : public EventStream {
   boost::asio::awaitable<void> wait_in_line(CandidateSet excluded);
   enum class Started { yes, nobody, busy };
   Started try_start(CandidateSet excluded, bool called, base::TimePoint now);
+  bool others_left(std::size_t index) const;
   void start(RouteGroup::Selected selected, base::TimePoint now);
   void take(std::vector<protocol::Event>& events);
   void leg_failed(const base::Error& error);

@@ -95,7 +95,9 @@ void AttemptPlan::none_usable(const NoneUsable& why, TimePoint now) {
   const TimePoint until = pause_end(why, now);
   const auto pause = std::chrono::ceil<base::Milliseconds>(until - now);
   if (pause > options_.wait_max || until >= end_by_ || pauses_ >= options_.retry.retries_max) {
-    if (!word.retry_after && why.back_at) word.retry_after = pause;
+    if (!word.retry_after && why.back_at) {
+      word.retry_after = std::chrono::ceil<base::Milliseconds>(*why.back_at - now);
+    }
     return give_up(std::move(word));
   }
   ++pauses_;

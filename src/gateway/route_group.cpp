@@ -133,7 +133,7 @@ std::variant<RouteGroup::Selected, RouteGroup::Nobody> RouteGroup::select(
     CandidateSet excluded, const RequestTraits& traits, std::uint64_t random, TimePoint now,
     bool called) {
   if (!called && in_line_.load(std::memory_order_relaxed) > 0) {
-    return Nobody{.busy = true, .back_at = {}, .why = "others wait already"};
+    return Nobody{.busy = true, .limited = false, .back_at = {}, .why = "others wait already"};
   }
   for (const Pass pass : {Pass::in_order, Pass::late_too, Pass::broken_too}) {
     if (pass == Pass::late_too && options_.first_token_goal.count() == 0) continue;
@@ -152,6 +152,7 @@ std::variant<RouteGroup::Selected, RouteGroup::Nobody> RouteGroup::select(
     }
     const HealthView view = target(i).health().view(now);
     nobody.why += to_string(view.availability);
+    nobody.limited = nobody.limited || view.availability == Availability::cooling_down;
     const TimePoint back = now + view.back_in;
     if (view.back_in.count() > 0 && (!nobody.back_at || back < *nobody.back_at)) {
       nobody.back_at = back;

@@ -58,7 +58,8 @@ class RouteGroup {
   };
   struct Nobody {
     bool busy = false;                         // one of them has no place free
-    std::optional<base::TimePoint> back_at{};  // when one of them ends its pause
+    bool limited = false;  // one of them asked for a pause
+    std::optional<base::TimePoint> back_at{};  // when the first of them ends its pause
     std::string why;
   };
   // Chooses among those not in `excluded` and takes a place there. When none is in order, one that

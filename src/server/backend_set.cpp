@@ -1,7 +1,6 @@
 #include "server/backend_set.hpp"
 
 #include "gateway/model_check.hpp"
-#include "io/task_group.hpp"
 #include "server/wiring.hpp"
 
 #include <algorithm>
@@ -52,9 +51,17 @@ base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& conf
   if (options.has_error()) return options.error();
   auto made = gateway::OpenAiBackend::make(std::move(*options), executors);
   if (made.has_error()) return made.error();
-  Relay relay{backend, std::move(*made), nullptr};
+  Relay relay{backend, std::move(*made), nullptr, nullptr};
   relay.target =
       std::make_unique<gateway::Target>(relay_target(configuration, backend), *relay.backend);
+  if (!backend.health_path.empty()) {
+    const gateway::OpenAiBackendOptions& upstream = relay.backend->options();
+    relay.check = std::make_unique<gateway::HealthProberOptions>();
+    relay.check->url = upstream.base_url;
+    relay.check->path = backend.health_path;
+    relay.check->api_key = upstream.api_key;
+    relay.check->trust = upstream.trust;
+  }
   return relay;
 }
 
@@ -74,6 +81,12 @@ base::Result<void> BackendSet::update(const Configuration& configuration) {
     return std::find(wanted.begin(), wanted.end(), relay.configured) != wanted.end();
   };
   const auto gone = std::partition(relays_.begin(), relays_.end(), kept);
+  for (auto relay = gone; relay != relays_.end(); ++relay) {
+    if (relay->check) relay->check->ended = true;
+  }
+  if (launched_) {
+    for (Relay& relay : made) start_check(relay);
+  }
   retired_.insert(retired_.end(), std::make_move_iterator(gone),
                   std::make_move_iterator(relays_.end()));
   relays_.erase(gone, relays_.end());
@@ -82,7 +95,15 @@ base::Result<void> BackendSet::update(const Configuration& configuration) {
   return {};
 }
 
+void BackendSet::start_check(Relay& relay) {
+  if (!relay.check) return;
+  checks_.spawn("health check", gateway::probe_health(*relay.check, relay.target->health(),
+                                                      checks_.executor()));
+}
+
 void BackendSet::launch() {
+  launched_ = true;
+  for (Relay& relay : relays_) start_check(relay);
   for (const Engine& engine : engines_) engine.backend->launch();
 }
 
@@ -99,6 +120,7 @@ std::vector<gateway::EngineBackend*> BackendSet::engines() const {
 }
 
 asio::awaitable<void> BackendSet::stop() {
+  co_await checks_.stop();
   for (const Engine& engine : engines_) {
     co_await io::run_on(threads_.context(0).get_executor(), engine.backend->stop());
   }

@@ -9,8 +9,10 @@
 #include "base/result.hpp"
 #include "gateway/engine_backend.hpp"
 #include "gateway/relay/openai_backend.hpp"
+#include "gateway/resilience/health_prober.hpp"
 #include "gateway/target.hpp"
 #include "io/io_threads.hpp"
+#include "io/task_group.hpp"
 #include "server/configuration.hpp"
 #include "server/program_paths.hpp"
 
@@ -19,13 +21,16 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace deepseek::server {
 
 class BackendSet {
  public:
-  BackendSet(io::IoThreads& threads, base::LogSink& sink) : threads_(threads), sink_(sink) {}
+  // `main` runs the active health checks, on the thread that calls everything here.
+  BackendSet(io::IoThreads& threads, base::LogSink& sink, boost::asio::any_io_executor main)
+      : threads_(threads), sink_(sink), checks_(std::move(main)) {}
 
   // Looks at the model files, then makes everything. The error is one line for the person who
   // started the server.
@@ -37,7 +42,7 @@ class BackendSet {
   base::Result<void> update(const Configuration& configuration);
   // After a reload: engines that had given up try again.
   void retry_failed();
-  // Ends the engine processes. On a coroutine of any thread.
+  // Ends the health checks and the engine processes. On a coroutine of the main thread; once.
   boost::asio::awaitable<void> stop();
 
   struct LocalModel {
@@ -60,12 +65,16 @@ class BackendSet {
     Configuration::Backend configured;
     std::unique_ptr<gateway::OpenAiBackend> backend;
     std::unique_ptr<gateway::Target> target;
+    std::unique_ptr<gateway::HealthProberOptions> check;  // null: it is not asked
   };
+  void start_check(Relay& relay);
   base::Result<Relay> make_relay(const Configuration& configuration,
                                  const Configuration::Backend& backend);
 
   io::IoThreads& threads_;
   base::LogSink& sink_;
+  io::TaskGroup checks_;
+  bool launched_ = false;
   std::vector<Engine> engines_;
   std::vector<Relay> relays_;
   std::vector<Relay> retired_;
