@@ -17,7 +17,7 @@ from support.upstream import Upstream
 from support.upstream_text import text as full_text
 
 # A whole answer says nothing before its end, so only the deadline of the request bounds it.
-DEADLINE_SECONDS = 12
+DEADLINE_SECONDS = 8
 SHORT = {"connect_timeout": "2s", "first_token_timeout": "1500ms", "gap_timeout": "1500ms"}
 SETTINGS = {
     "network": {"rpc_timeout": f"{DEADLINE_SECONDS}s"},

