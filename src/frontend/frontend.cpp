@@ -7,9 +7,9 @@
 #include "frontend/web_files.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
+#include <charconv>
 #include <exception>
 #include <utility>
 

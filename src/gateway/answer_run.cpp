@@ -228,7 +228,8 @@ void AnswerRun::start(RouteGroup::Selected selected, TimePoint now) {
     attempt.end_by = now + (end_by_ - now) / 2;
     attempt.first_token_by = attempt.end_by;
   }
-  attempt.verbatim = !progress_.spoken() && !progress_.headed() && request_.form != protocol::ClientForm::other;
+  attempt.verbatim =
+      !progress_.spoken() && !progress_.headed() && request_.form != protocol::ClientForm::other;
   plan_.started(selected.index);
   progress_.begin_leg();
   if (note_.size() < note_bytes_max) {

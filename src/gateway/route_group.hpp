@@ -58,7 +58,7 @@ class RouteGroup {
   };
   struct Nobody {
     bool busy = false;                         // one of them has no place free
-    bool limited = false;  // one of them asked for a pause
+    bool limited = false;                      // one of them asked for a pause
     std::optional<base::TimePoint> back_at{};  // when the first of them ends its pause
     std::string why;
   };

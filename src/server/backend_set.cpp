@@ -97,8 +97,8 @@ base::Result<void> BackendSet::update(const Configuration& configuration) {
 
 void BackendSet::start_check(Relay& relay) {
   if (!relay.check) return;
-  checks_.spawn("health check", gateway::probe_health(*relay.check, relay.target->health(),
-                                                      checks_.executor()));
+  checks_.spawn("health check",
+                gateway::probe_health(*relay.check, relay.target->health(), checks_.executor()));
 }
 
 void BackendSet::launch() {

@@ -39,7 +39,8 @@ Server::~Server() {
 
 base::Result<void> Server::prepare() {
   threads_ = std::make_unique<io::IoThreads>(io_thread_count(configuration_));
-  auto made = backends_.emplace(*threads_, sink_, context_.get_executor()).make(configuration_, paths_);
+  auto made =
+      backends_.emplace(*threads_, sink_, context_.get_executor()).make(configuration_, paths_);
   if (made.has_error()) return made.error();
   auto opened = open_ledger();
   if (opened.has_error()) return opened.error();

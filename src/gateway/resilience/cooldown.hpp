@@ -12,8 +12,8 @@
 namespace deepseek::gateway {
 
 struct CooldownOptions {
-  base::Milliseconds unnamed_first{500};   // 429 without Retry-After
-  base::Milliseconds unnamed_max{30'000};  // doubled so far for limits that follow each other
+  base::Milliseconds unnamed_first{500};    // 429 without Retry-After
+  base::Milliseconds unnamed_max{30'000};   // doubled so far for limits that follow each other
   base::Milliseconds named_max{3'600'000};  // Retry-After is taken for at most this
 };
 

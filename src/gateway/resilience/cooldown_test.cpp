@@ -25,11 +25,11 @@ TEST_F(CooldownTest, WaitsAsLongAsItWasAsked) {
 
 TEST_F(CooldownTest, IsBoundedAndNeverShortened) {
   cooldown.limited(now, Milliseconds(86'400'000));
-  EXPECT_EQ(left(), Milliseconds(300'000));
+  EXPECT_EQ(left(), Milliseconds(3'600'000));
   cooldown.limited(now, Milliseconds(1));
   cooldown.limited(now, Milliseconds(-1));
   cooldown.limited(now, std::nullopt);
-  EXPECT_EQ(left(), Milliseconds(300'000));
+  EXPECT_EQ(left(), Milliseconds(3'600'000));
 }
 
 TEST_F(CooldownTest, WithoutATimeThePauseDoublesUntilAnAnswer) {

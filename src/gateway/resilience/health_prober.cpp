@@ -13,8 +13,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-asio::awaitable<bool> is_alive(const HealthProberOptions& options,
-                               asio::any_io_executor executor) {
+asio::awaitable<bool> is_alive(const HealthProberOptions& options, asio::any_io_executor executor) {
   const base::TimePoint deadline = base::now() + options.timeout;
   io::HttpClientOptions client_options;
   client_options.trust = options.trust;
