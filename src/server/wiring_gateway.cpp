@@ -244,6 +244,8 @@ gateway::TargetOptions relay_target(const Configuration& configuration,
   target.first_token_timeout = backend.first_token_timeout;
   target.health = health_options(configuration.breaker);
   target.health.check.interval = backend.health_interval;
+  target.health.check.interval_failing =
+      std::min(target.health.check.interval_failing, backend.health_interval);
   return target;
 }
 
