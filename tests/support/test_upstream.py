@@ -50,7 +50,11 @@ def test_whole_and_streamed_are_the_same_text(upstream):
     frames = ask(upstream, stream=True, stream_options={"include_usage": True}).frames()
     assert content(frames) == FULL and frames[-1] == "[DONE]"
     assert frames[-2]["usage"]["completion_tokens"] == 12
-    assert [call.ended for call in upstream.calls] == ["answered", "answered"]
+    # The client has its last byte before the upstream has noted it.
+    wait_until(
+        lambda: [call.ended for call in upstream.calls] == ["answered", "answered"],
+        "both are answered",
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,9 @@ def test_a_stream_is_cut(upstream):
         upstream.behave(faults.cut_after_frames(4, reset))
         with pytest.raises((http.client.HTTPException, ConnectionError)):
             ask(upstream, stream=True)
-    assert [call.ended for call in upstream.calls] == ["cut", "cut"]
+    wait_until(
+        lambda: [call.ended for call in upstream.calls] == ["cut", "cut"], "both are cut"
+    )
 
 
 def test_who_leaves_is_noticed(upstream):
