@@ -38,6 +38,12 @@ struct OpenAiBackendOptions {
   std::uint64_t answer_bytes_max = 64u << 20;
   io::HttpPool::Limits pool{};
   std::shared_ptr<const io::TlsClientContext> trust;  // needed for https
+
+  // The upstream's name of our model.
+  const std::string& name_there(const std::string& model) const {
+    const auto renamed = upstream_models.find(model);
+    return renamed == upstream_models.end() ? model : renamed->second;
+  }
 };
 
 class OpenAiBackend final : public Backend {

@@ -13,16 +13,11 @@ namespace {
 
 constexpr base::Milliseconds call_time_max{600'000};
 
-std::string name_there(const OpenAiBackendOptions& options, const std::string& model) {
-  const auto renamed = options.upstream_models.find(model);
-  return renamed == options.upstream_models.end() ? model : renamed->second;
-}
-
 }  // namespace
 
 RelayCall::RelayCall(OpenAiBackend& backend, const protocol::EmbeddingRequest& request)
     : exchange_(backend, {base::now() + call_time_max, base::now() + call_time_max}),
-      model_(name_there(backend.options(), request.model)),
+      model_(backend.options().name_there(request.model)),
       request_id_(request.id),
       body_(protocol::embedding_body(request, model_)),
       inputs_(request.inputs.size()) {}

@@ -22,11 +22,6 @@ std::string_view path_of(const protocol::Request& request) {
   return request.operation == protocol::Operation::chat ? "/chat/completions" : "/completions";
 }
 
-std::string name_there(const OpenAiBackendOptions& options, const std::string& model) {
-  const auto renamed = options.upstream_models.find(model);
-  return renamed == options.upstream_models.end() ? model : renamed->second;
-}
-
 protocol::AnswerSoFar so_far(const protocol::Spoken& spoken) {
   protocol::AnswerSoFar answer;
   answer.content = spoken.content;
@@ -45,7 +40,7 @@ RelayStream::RelayStream(OpenAiBackend& backend, const Attempt& attempt)
     : backend_(backend),
       attempt_(attempt),
       exchange_(backend, {attempt.first_token_by, attempt.end_by}),
-      model_(name_there(backend.options(), attempt.request.model)),
+      model_(backend.options().name_there(attempt.request.model)),
       told_(attempt.request.sequence_count()) {}
 
 Result<void> RelayStream::make_body() {
