@@ -121,9 +121,10 @@ TEST(Continuation, hands_over_reasoning) {
 }
 
 TEST(Continuation, joins_a_prefix_of_the_client) {
-  const Request request = read_chat(
-      "{\"model\":\"m\",\"messages\":[" + question +
-      R"(,{"role":"assistant","name":"z","content":[{"type":"text","text":"The"}],"prefix":true}]})");
+  const Request request =
+      read_chat("{\"model\":\"m\",\"messages\":[" + question +
+                R"(,{"role":"assistant","name":"z","content":[{"type":"text","text":"The"}],)"
+                R"("prefix":true}]})");
   const std::string start = "{\"model\":\"m\",\"messages\":[" + question;
   EXPECT_EQ(continued(request, text(" end"), Continuation::prefix).text,
             start + R"(,{"role":"assistant","name":"z","content":"The end","prefix":true}]})");

@@ -128,8 +128,10 @@ class QuickParser {
       stack_.push_int64(integer);
       return true;
     }
-    // Integers that do not fit are rare: the careful half has them.
+    // Integers that do not fit and long exponents are rare: the careful half has them.
     if (text.find_first_of(".eE") == std::string_view::npos) return false;
+    const std::size_t exponent = text.find_first_of("eE");
+    if (exponent != std::string_view::npos && text.size() - exponent > 3) return false;
     double number = 0;
     const auto real = std::from_chars(text.data(), end, number);
     if (real.ec != std::errc() || real.ptr != end || !std::isfinite(number)) return false;

@@ -81,8 +81,8 @@ TEST(UpstreamBody, a_stream_always_ends_with_usage) {
 }
 
 TEST(UpstreamBody, says_a_prefix_as_the_upstream_does) {
-  const Request request = read_chat(
-      R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"The","prefix":true}]})");
+  const Request request = read_chat(R"({"messages":[{"role":"user","content":"x"},)"
+                                    R"({"role":"assistant","content":"The","prefix":true}]})");
   const auto with = [&](Continuation kind) {
     UpstreamForm form;
     form.continuation = kind;

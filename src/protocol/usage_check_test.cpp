@@ -59,7 +59,8 @@ TEST(DeliveredAnswer, counts_text_alone) {
   UpstreamChunk chunk;
   ASSERT_TRUE(read_upstream_chunk(
       R"({"choices":[{"delta":{"content":"01\n","reasoning_content":"345"}},{"delta":{"tool_calls":[
-          {"index":0,"id":"call_1","function":{"name":"f","arguments":"{\"a\"","x":[1]}},7,{}]}}]})",
+          {"index":0,"id":"call_1","function":{"name":"f","arguments":"{\"a\"","x":[1]}},
+          7,{}]}}]})",
       chunk));
   answer.add(chunk);
   EXPECT_EQ(answer.text.bytes(), 3U + 3U + 1U + 4U);
