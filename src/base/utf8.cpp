@@ -47,11 +47,26 @@ std::size_t ascii_prefix(std::string_view text) {
   return size;
 }
 
+// How many bytes at the start are characters of three bytes, as most of Chinese is; those whose
+// second byte has a narrower range are left to scan_one().
+std::size_t plain_three_prefix(std::string_view text) {
+  std::size_t size = 0;
+  for (; text.size() - size >= 3; size += 3) {
+    const auto lead = static_cast<std::uint8_t>(text[size]);
+    const bool plain = (lead & 0xF0) == 0xE0 && lead != 0xE0 && lead != 0xED &&
+                       (static_cast<std::uint8_t>(text[size + 1]) & 0xC0) == 0x80 &&
+                       (static_cast<std::uint8_t>(text[size + 2]) & 0xC0) == 0x80;
+    if (!plain) break;
+  }
+  return size;
+}
+
 }  // namespace
 
 bool is_valid_utf8(std::string_view text) {
   while (!text.empty()) {
     text.remove_prefix(ascii_prefix(text));
+    text.remove_prefix(plain_three_prefix(text));
     if (text.empty()) break;
     const Scan scan = scan_one(text);
     if (scan.kind != Scan::Kind::complete) return false;

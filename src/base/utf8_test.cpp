@@ -16,6 +16,23 @@ TEST(Utf8, KnowsWhatIsValid) {
   }
 }
 
+TEST(Utf8, FindsABadByteAnywhereInLongText) {
+  for (const std::string& text : {std::string("0123456789 0123456789"),
+                                  std::string("中文字符中文字符"), std::string("a中b文")}) {
+    EXPECT_TRUE(is_valid_utf8(text)) << text;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      std::string bad = text;
+      bad[i] = '\xFF';
+      EXPECT_FALSE(is_valid_utf8(bad)) << text << i;
+    }
+    EXPECT_FALSE(is_valid_utf8(text + "\xE4\xB8")) << text;
+  }
+  EXPECT_TRUE(is_valid_utf8("\xE0\xA0\x80\xED\x9F\xBF\xEF\xBF\xBF"));
+  for (const char* bad : {"\xE0\x80\x80", "\xE0\x9F\xBF", "\xED\xBF\xBF", "\xE4\xB8\x41"}) {
+    EXPECT_FALSE(is_valid_utf8(bad)) << bad;
+  }
+}
+
 TEST(Utf8, KeepsBackACutCharacterByteByByte) {
   const std::string text = "a\xC3\xA4\xE9\x87\x8F\xF0\x9F\x98\x80z";
   Utf8Assembler assembler;

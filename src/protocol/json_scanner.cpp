@@ -4,9 +4,20 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace deepseek::protocol {
 namespace {
+
+#ifdef __SSE2__
+__m128i load_16(const char* bytes) {
+  __m128i loaded;
+  std::memcpy(&loaded, bytes, sizeof loaded);
+  return loaded;
+}
+#endif
 
 constexpr std::uint64_t every_byte(unsigned char value) {
   return 0x0101010101010101U * value;
@@ -19,6 +30,18 @@ constexpr std::uint64_t zero_bytes(std::uint64_t word) {
 
 // The first of '"', '\\' and control characters.
 const char* find_special(const char* next, const char* end) {
+#ifdef __SSE2__
+  const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+  const __m128i last_control = _mm_set1_epi8(0x1F);
+  for (; end - next >= 16; next += 16) {
+    const __m128i bytes = load_16(next);
+    const __m128i found =
+        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                     _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes));
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(found));
+    if (mask != 0) return next + std::countr_zero(mask);
+  }
+#endif
   if constexpr (std::endian::native == std::endian::little) {
     for (; end - next >= 8; next += 8) {
       std::uint64_t word;
@@ -38,6 +61,15 @@ const char* find_special(const char* next, const char* end) {
 // Copies `text` up to its first backslash; returns how much that is. `out` has room for all of it.
 std::size_t copy_plain(char* out, std::string_view text) {
   std::size_t size = 0;
+#ifdef __SSE2__
+  for (; text.size() - size >= 16; size += 16) {
+    const __m128i bytes = load_16(text.data() + size);
+    std::memcpy(out + size, &bytes, sizeof bytes);
+    const __m128i found = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(found));
+    if (mask != 0) return size + static_cast<std::size_t>(std::countr_zero(mask));
+  }
+#endif
   if constexpr (std::endian::native == std::endian::little) {
     for (; text.size() - size >= 8; size += 8) {
       std::uint64_t word;
