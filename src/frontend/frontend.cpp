@@ -314,6 +314,18 @@ void Frontend::report(RequestRecord& record) {
   record.reported = true;
   const auto now = base::now();
   if (options_.observer != nullptr) options_.observer->on_request(record, now);
+  if (options_.logger.enabled(base::LogLevel::debug)) log_request(record, now);
+  std::int64_t suppressed = 0;
+  if (record.status >= 500 && record.status != 503 && failures_.allow(now, suppressed)) {
+    options_.logger.warning("request failed", {{"request", record.id},
+                                               {"endpoint", record.label},
+                                               {"status", record.status},
+                                               {"error", record.error},
+                                               {"suppressed", suppressed}});
+  }
+}
+
+void Frontend::log_request(const RequestRecord& record, base::TimePoint now) const {
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.began);
   options_.logger.debug("request", {{"request", record.id},
                                     {"method", record.method},
@@ -324,14 +336,6 @@ void Frontend::report(RequestRecord& record) {
                                     {"prompt_tokens", record.usage.prompt_tokens},
                                     {"completion_tokens", record.usage.completion_tokens},
                                     {"duration_ms", took}});
-  std::int64_t suppressed = 0;
-  if (record.status >= 500 && record.status != 503 && failures_.allow(now, suppressed)) {
-    options_.logger.warning("request failed", {{"request", record.id},
-                                               {"endpoint", record.label},
-                                               {"status", record.status},
-                                               {"error", record.error},
-                                               {"suppressed", suppressed}});
-  }
 }
 
 }  // namespace deepseek::frontend

@@ -54,6 +54,7 @@ class Frontend final : public io::HttpHandler {
   ServerFacts facts() const;
   RequestRecord make_record(const io::HttpRequest& request) const;
   void report(RequestRecord& record);
+  void log_request(const RequestRecord& record, base::TimePoint now) const;
 
   const Options options_;
   SnapshotHolder snapshot_;

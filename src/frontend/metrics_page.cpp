@@ -23,15 +23,18 @@ void MetricsObserver::on_request(const RequestRecord& record, base::TimePoint no
   if (record.model.empty()) return;
   const std::int64_t made =
       record.usage.completion_tokens > 0 ? record.usage.completion_tokens : record.tokens_seen;
-  if (record.usage.prompt_tokens > 0 || made > 0) {
-    metrics_.tokens(record.model, record.usage.prompt_tokens, record.usage.prompt_cache_hit_tokens,
-                    made);
+  if (record.usage.prompt_tokens <= 0 && made <= 0 && !record.first_token) return;
+  observe::ServerMetrics::Answer answer;
+  answer.prompt_tokens = record.usage.prompt_tokens;
+  answer.cached_tokens = record.usage.prompt_cache_hit_tokens;
+  answer.completion_tokens = made;
+  if (record.first_token) {
+    answer.first_token_seconds = seconds(*record.first_token - record.began);
+    if (made >= 2) {
+      answer.per_token_seconds = seconds(now - *record.first_token) / static_cast<double>(made - 1);
+    }
   }
-  if (!record.first_token) return;
-  metrics_.time_to_first_token(record.model, seconds(*record.first_token - record.began));
-  if (made < 2) return;
-  metrics_.time_per_output_token(
-      record.model, seconds(now - *record.first_token) / static_cast<double>(made - 1));
+  metrics_.answer(record.model, answer);
 }
 
 base::Result<std::uint64_t> MetricsPage::accept_head(const io::HttpRequest& request) {

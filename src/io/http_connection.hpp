@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "io/event.hpp"
 #include "io/transport.hpp"
+#include "io/write_turn.hpp"
 
 #include <array>
 #include <boost/asio/awaitable.hpp>
@@ -41,9 +42,15 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void consume(std::size_t size);
 
   // Writes all parts, gathered. Fails with `cancelled` when the client is gone, or takes nothing
-  // for `timeout`. One at a time; what the parts point to stays until it returns.
+  // for `timeout`. One at a time; what the parts point to stays until it returns. A small write has
+  // returned before it is sent: it goes out at the end of this turn of the thread.
   void set_parts(std::initializer_list<std::string_view> parts);
   boost::asio::awaitable<base::Result<void>> write(base::Milliseconds timeout);
+  // As much of that as goes without waiting; true when all is written. write() does the rest, and
+  // tells what is wrong.
+  bool write_now();
+  // Sends what small writes have left. WriteTurn's.
+  void end_turn();
 
   // For waits in read() and handshake(). A write that waits sets its own.
   void set_deadline(base::TimePoint deadline);
@@ -83,6 +90,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void arm_timer();
   void on_timer();
   void end();
+  bool defer_parts();
+  bool send_deferred();
+  void arm_deferred_wait();
   void drop_written(std::size_t written);
 
   Socket socket_;
@@ -93,6 +103,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::array<iovec, 4> parts_{};
   std::size_t parts_begin_ = 0;
   std::size_t parts_end_ = 0;
+  WriteTurn& turn_;
+  std::string deferred_;  // small writes of this turn, or what the peer does not take yet
+  std::size_t deferred_begin_ = 0;
   Event input_event_;
   boost::asio::steady_timer timer_;
   base::TimePoint deadline_ = base::TimePoint::max();
@@ -103,6 +116,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool read_wait_armed_ = false;
   bool error_wait_armed_ = false;
   bool timed_out_ = false;
+  bool write_blocked_ = false;  // the last write_now() would have had to wait
+  bool turn_joined_ = false;
+  bool deferred_wait_armed_ = false;
+  bool shutdown_due_ = false;  // once deferred_ is sent
   bool ended_ = false;
   bool gone_ = false;
 };

@@ -433,6 +433,7 @@ asio::awaitable<Result<void>> HttpSession::send(HttpResponse response) {
   response_ = std::move(response);
   const bool with_body = has_body && !head_only();
   connection_->set_parts({head_text_, with_body ? std::string_view(response_.body) : ""});
+  if (connection_->write_now()) co_return Result<void>{};
   auto written = co_await write_parts();
   co_return written;
 }
@@ -451,6 +452,7 @@ asio::awaitable<Result<void>> HttpSession::start(HttpResponse head) {
   }
   started_ = true;
   connection_->set_parts({head_text_});
+  if (connection_->write_now()) co_return Result<void>{};
   auto written = co_await write_parts();
   co_return written;
 }

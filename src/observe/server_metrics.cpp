@@ -126,8 +126,8 @@ void raise_counter(Registry& registry, std::string_view name, Values values, dou
   cell.add(std::max(0.0, total - cell.value()));
 }
 
-void observe_value(Registry& registry, const Row& of, std::string_view label, double value) {
-  registry.histogram(of.family, of.bounds, std::span(&label, 1)).observe(value);
+Histogram& histogram(Registry& registry, const Row& of, std::string_view label) {
+  return registry.histogram(of.family, of.bounds, std::span(&label, 1));
 }
 
 struct Question {
@@ -185,9 +185,14 @@ void ServerMetrics::set_build(std::string_view version, std::string_view llama_c
 }
 
 void ServerMetrics::http_request(std::string_view endpoint, int status, double seconds) {
-  const std::string code = std::to_string(status);
-  counter(registry_, http_requests, {endpoint, code}).add();
-  observe_value(registry_, http_durations, endpoint, seconds);
+  const RequestCells cells =
+      request_cells_.find({endpoint, status}, [this](const auto& name) -> RequestCells {
+        const std::string code = std::to_string(name.number);
+        return {counter(registry_, http_requests, {name.text, code}),
+                histogram(registry_, http_durations, name.text)};
+      });
+  cells.requests.add();
+  cells.durations.observe(seconds);
 }
 
 void ServerMetrics::set_http_connections(double open) {
@@ -198,19 +203,19 @@ void ServerMetrics::error(std::string_view code) {
   counter(registry_, errors, {code}).add();
 }
 
-void ServerMetrics::tokens(std::string_view model, std::int64_t prompt, std::int64_t cached,
-                           std::int64_t completion) {
-  counter(registry_, prompt_tokens, {model}).add(static_cast<double>(prompt));
-  counter(registry_, cached_tokens, {model}).add(static_cast<double>(cached));
-  counter(registry_, completion_tokens, {model}).add(static_cast<double>(completion));
-}
-
-void ServerMetrics::time_to_first_token(std::string_view model, double seconds) {
-  observe_value(registry_, first_token, model, seconds);
-}
-
-void ServerMetrics::time_per_output_token(std::string_view model, double seconds) {
-  observe_value(registry_, per_token, model, seconds);
+void ServerMetrics::answer(std::string_view model, const Answer& answer) {
+  const AnswerCells cells = answer_cells_.find({model}, [this](const auto& name) -> AnswerCells {
+    return {counter(registry_, prompt_tokens, {name.text}),
+            counter(registry_, cached_tokens, {name.text}),
+            counter(registry_, completion_tokens, {name.text}),
+            histogram(registry_, first_token, name.text),
+            histogram(registry_, per_token, name.text)};
+  });
+  cells.prompt.add(static_cast<double>(answer.prompt_tokens));
+  cells.cached.add(static_cast<double>(answer.cached_tokens));
+  cells.completion.add(static_cast<double>(answer.completion_tokens));
+  if (answer.first_token_seconds) cells.first_token.observe(*answer.first_token_seconds);
+  if (answer.per_token_seconds) cells.per_token.observe(*answer.per_token_seconds);
 }
 
 void ServerMetrics::set_engine(std::string_view model, const Engine& engine) {

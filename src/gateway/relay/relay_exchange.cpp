@@ -185,9 +185,15 @@ asio::awaitable<Result<std::string>> RelayExchange::read_piece() {
 asio::awaitable<Result<std::string>> RelayExchange::read_whole() {
   std::string whole;
   while (true) {
-    auto piece = co_await read_piece();
-    if (piece.has_error()) co_return piece.error();
-    if (piece->empty()) co_return whole;
+    // A short answer comes with its head.
+    auto piece = client_ ? client_->take_ready() : Result<std::string>(std::string{});
+    if (piece.has_error()) co_return fail(piece.error());
+    if (piece->empty()) {
+      if (client_ && client_->body_done()) pool().give_back(std::move(client_));
+      if (!client_) co_return whole;
+      piece = co_await read_piece();
+      if (piece.has_error()) co_return piece.error();
+    }
     if (whole.size() + piece->size() > backend_.options().answer_bytes_max) {
       co_return refuse(FailureKind::bad_answer, "the answer is larger than answer_bytes_max");
     }
