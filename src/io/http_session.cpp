@@ -146,7 +146,7 @@ asio::awaitable<HttpSession::Next> HttpSession::serve_one() {
     Next next = co_await refuse_head(std::move(refusal));
     co_return next;
   }
-  if (head_.framing != BodyFraming::none) {
+  if (head_.framing != BodyFraming::none && !take_arrived_body(*body_max)) {
     reading = co_await read_body(*body_max);
     if (reading.kind == Reading::Kind::closed) co_return Next::close;
     if (reading.kind == Reading::Kind::refused) {
@@ -242,6 +242,16 @@ HttpRefusal HttpSession::body_too_large(std::uint64_t body_max) const {
                            "the body is too large; at most " + std::to_string(body_max) +
                                " bytes are taken here (" + context_.body_max + ")"),
           context_.body_max};
+}
+
+// The usual case: the body came with its head.
+bool HttpSession::take_arrived_body(std::uint64_t body_max) {
+  const std::string_view input = connection_->input();
+  const std::uint64_t size = head_.content_length;
+  if (head_.framing != BodyFraming::length || size > body_max || size > input.size()) return false;
+  head_.request.body = input.substr(0, static_cast<std::size_t>(size));
+  connection_->consume(static_cast<std::size_t>(size));
+  return true;
 }
 
 asio::awaitable<HttpSession::Reading> HttpSession::read_body(std::uint64_t body_max) {
