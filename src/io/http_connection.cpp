@@ -77,9 +77,15 @@ bool HttpConnection::read_some(std::size_t size_max) {
   // Shared by the connections of a thread: an idle one holds no buffer.
   static thread_local char scratch[read_size];
   bool drained = false;
+  if (target_ != nullptr) size_max = std::min(size_max, target_left_);
   const TransportOutcome outcome =
       transport_->read(std::span(scratch, std::min(size_max, read_size)), drained);
   readable_ = !drained;
+  if (outcome.kind == Kind::done && target_ != nullptr) {
+    target_->append(scratch, outcome.size);
+    target_left_ -= outcome.size;
+    return true;
+  }
   if (outcome.kind == Kind::done) {
     if (input_begin_ > 0) {
       input_.erase(0, input_begin_);
@@ -100,6 +106,11 @@ void HttpConnection::consume(std::size_t size) {
   input_begin_ = 0;
   input_.clear();
   if (input_.capacity() > idle_capacity_max) input_.shrink_to_fit();
+}
+
+void HttpConnection::read_into(std::string* target, std::size_t size_max) {
+  target_ = target;
+  target_left_ = size_max;
 }
 
 void HttpConnection::set_parts(std::initializer_list<std::string_view> parts) {

@@ -40,6 +40,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   boost::asio::awaitable<InputStatus> read();
   std::string_view input() const { return std::string_view(input_).substr(input_begin_); }
   void consume(std::size_t size);
+  // What arrives from now on is appended to `target` instead, at most `size_max` bytes; null ends
+  // that. For a large body, which would be copied once more.
+  void read_into(std::string* target, std::size_t size_max);
 
   // Writes all parts, gathered. Fails with `cancelled` when the client is gone, or takes nothing
   // for `timeout`. One at a time; what the parts point to stays until it returns. A small write has
@@ -100,6 +103,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::size_t watch_max_;
   std::string input_;
   std::size_t input_begin_ = 0;
+  std::string* target_ = nullptr;
+  std::size_t target_left_ = 0;
   std::array<iovec, 4> parts_{};
   std::size_t parts_begin_ = 0;
   std::size_t parts_end_ = 0;

@@ -15,6 +15,7 @@ using base::Result;
 
 namespace {
 
+constexpr std::size_t body_reserve = 256u << 10;
 constexpr std::uint64_t drain_body_max = 64u << 10;    // of a refused request: the connection lives
 constexpr std::uint64_t linger_bytes_max = 64u << 20;  // read and thrown away before closing
 
@@ -277,13 +278,25 @@ asio::awaitable<HttpSession::Reading> HttpSession::read_body(std::uint64_t body_
         base::Milliseconds(received * 1000 / std::max<std::uint64_t>(options.body_rate_min, 1));
     connection_->set_deadline(
         std::min(base::now() + options.body_timeout, began + options.body_timeout + rate_allows));
+    const std::size_t before = head_.request.body.size();
+    if (head_.framing == BodyFraming::length) expect_body();
     auto status = co_await connection_->read();
+    connection_->read_into(nullptr, 0);
     connection_->clear_deadline();
+    received += head_.request.body.size() - before;
     if (status == InputStatus::closed) co_return closed();
     if (status == InputStatus::timed_out) {
       co_return refused(too_slow("the body", context_.body_timeout, options.body_timeout));
     }
   }
+}
+
+// The rest of the body is read into its place. A length that is only claimed takes no memory yet.
+void HttpSession::expect_body() {
+  std::string& body = head_.request.body;
+  const auto size = static_cast<std::size_t>(head_.content_length);
+  if (body.capacity() < size) body.reserve(std::min(size, std::max(body_reserve, 2 * body.size())));
+  connection_->read_into(&body, size - body.size());
 }
 
 HttpSession::Reading HttpSession::take_body(ChunkedDecoder& decoder, bool& complete) {
