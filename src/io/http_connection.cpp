@@ -170,6 +170,15 @@ void HttpConnection::end_turn() {
   if (!gone_ && socket_.is_open() && !send_deferred()) arm_deferred_wait();
 }
 
+void HttpConnection::send_early() {
+  while (!gone_ && deferred_begin_ < deferred_.size()) {
+    iovec rest{deferred_.data() + deferred_begin_, deferred_.size() - deferred_begin_};
+    const TransportOutcome outcome = transport_->write(std::span(&rest, 1));
+    if (outcome.kind != Kind::done) return;
+    deferred_begin_ += outcome.size;
+  }
+}
+
 // False when the peer does not take all of it now, or has gone.
 bool HttpConnection::send_deferred() {
   while (!gone_ && deferred_begin_ < deferred_.size()) {
@@ -342,6 +351,7 @@ void HttpConnection::close() {
   clear_deadline();
   timer_.cancel();
   if (!gone_ && socket_.is_open()) send_deferred();
+  gone_ = true;  // the descriptor may soon be another connection's
   boost::system::error_code ignored;
   socket_.close(ignored);
 }

@@ -52,8 +52,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   // As much of that as goes without waiting; true when all is written. write() does the rest, and
   // tells what is wrong.
   bool write_now();
-  // Sends what small writes have left. WriteTurn's.
+  // WriteTurn's: sends what small writes have left, at the end of a turn, or before it. Before it
+  // nobody is told when the peer has gone, since somebody else's event is being handled.
   void end_turn();
+  void send_early();
 
   // For waits in read() and handshake(). A write that waits sets its own.
   void set_deadline(base::TimePoint deadline);

@@ -16,10 +16,17 @@ WriteTurn& WriteTurn::of(const asio::any_io_executor& executor) {
 void WriteTurn::join(std::weak_ptr<HttpConnection> connection) {
   const bool first = joined_.empty();
   joined_.push_back(std::move(connection));
+  if (joined_.size() % batch == 0) send_batch();
   if (!first) return;
   const auto member = joined_.back().lock();
   if (!member) return joined_.clear();
   asio::post(member->executor(), [this] { end(); });
+}
+
+void WriteTurn::send_batch() {
+  for (auto each = joined_.end() - batch; each != joined_.end(); ++each) {
+    if (const auto connection = each->lock()) connection->send_early();
+  }
 }
 
 void WriteTurn::end() {

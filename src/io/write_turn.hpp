@@ -2,13 +2,15 @@
 // that they made are sent, one after the other.
 //
 // A send wakes the process that reads, and waking a processor that sleeps is the dearest part of
-// it. What is sent together wakes it once.
+// it. What is sent together wakes it once. In a long turn, as of many streams, writes do not wait
+// for its end but for a batch of their like.
 //
 // A service of the execution context, so it lives as long as that; used by its thread alone.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -28,7 +30,9 @@ class WriteTurn final : public boost::asio::execution_context::service {
   void join(std::weak_ptr<HttpConnection> connection);
 
  private:
+  static constexpr std::size_t batch = 16;
   void shutdown() override { joined_.clear(); }
+  void send_batch();
   void end();
 
   std::vector<std::weak_ptr<HttpConnection>> joined_;

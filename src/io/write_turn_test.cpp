@@ -11,6 +11,7 @@
 #include <boost/asio/write.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace deepseek::io {
 namespace {
@@ -69,6 +70,26 @@ TEST_F(WriteTurnTest, SmallWritesAreSentWhenTheTurnEnds) {
   context_.run();
   EXPECT_EQ(received(one.peer), "abd");
   EXPECT_EQ(received(two.peer), "c");
+}
+
+TEST_F(WriteTurnTest, AFullBatchDoesNotWaitForTheEndOfALongTurn) {
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 20; ++i) pairs.push_back(connect());
+  asio::post(context_, [&] {
+    for (Pair& pair : pairs) {
+      pair.ours->set_parts({"frame"});
+      EXPECT_TRUE(pair.ours->write_now());
+    }
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_EQ(received(pairs[static_cast<std::size_t>(i)].peer), i < 16 ? "frame" : "") << i;
+    }
+    pairs.front().ours->set_parts({"more"});
+    EXPECT_TRUE(pairs.front().ours->write_now());
+  });
+  context_.run();
+  EXPECT_EQ(received(pairs.front().peer), "more");
+  EXPECT_EQ(received(pairs[1].peer), "") << "nothing is sent twice";
+  EXPECT_EQ(received(pairs.back().peer), "frame");
 }
 
 TEST_F(WriteTurnTest, ALargeWriteFollowsTheSmallOneBeforeIt) {
