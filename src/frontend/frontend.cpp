@@ -258,7 +258,10 @@ io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& reque
     case Endpoint::health:
       return json_response(200, health_body(facts(), snapshot->gateway->status()), record.id);
     case Endpoint::ready: {
-      ReadyPage ready = ready_page(facts(), snapshot->gateway->status());
+      const gateway::Gateway& gateway = *snapshot->gateway;
+      std::vector<gateway::BackendReport> relays;
+      if (gateway.relays()) relays = gateway.backends(base::now());
+      ReadyPage ready = ready_page(facts(), gateway.status(), relays);
       auto response = json_response(ready.status, std::move(ready.body), record.id);
       if (ready.status != 200) response.fields.add("Retry-After", "1");
       return response;

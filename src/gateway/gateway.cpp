@@ -211,11 +211,30 @@ base::Result<std::unique_ptr<EmbeddingCall>> Gateway::embed(
   return chosen.use.target()->backend().embed(request, std::move(executor));
 }
 
+// What backends say that they have, as far as a route lets it in: patterns name nothing themselves.
+void Gateway::add_listed(std::vector<ModelEntry>& entries) const {
+  std::map<std::string, std::string> listed;
+  for (const auto& group : groups_) {
+    for (std::size_t i = 0; i < group->size(); ++i) {
+      for (std::string& name : group->target(i).listed()) {
+        listed.emplace(std::move(name), group->target(i).name());
+      }
+    }
+  }
+  for (const auto& [name, owner] : listed) {
+    if (find(name) != nullptr || options_.aliases.contains(name) || !any_route(name)) continue;
+    entries.push_back({name, "", 0, owner});
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const ModelEntry& left, const ModelEntry& right) { return left.id < right.id; });
+}
+
 std::vector<ModelEntry> Gateway::models() const {
   std::vector<ModelEntry> entries;
   for (const Model& model : options_.models) {
     entries.push_back({model.id, "", model.created, model.owner});
   }
+  add_listed(entries);
   for (const auto& [alias, id] : options_.aliases) {
     // A model's own name wins over an alias of the same name.
     if (find(alias) != nullptr || !any_route(id)) continue;

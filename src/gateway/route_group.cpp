@@ -68,7 +68,7 @@ bool RouteGroup::allowed(Pass pass, const Target& target, const Usable& usable,
                          const RequestTraits& traits) const {
   if (target.full() || usable.availability == Availability::cooling_down) return false;
   if (pass == Pass::broken_too) return true;
-  if (!usable) return false;
+  if (!usable || !target.backend().ready()) return false;
   if (pass == Pass::late_too || options_.first_token_goal.count() == 0) return true;
   // Burst out: who would answer too late is asked only when nobody else can be.
   return target.backend().expected_first_token(traits.prompt_tokens) <= options_.first_token_goal;

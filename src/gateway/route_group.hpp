@@ -85,7 +85,21 @@ class RouteGroup {
   using Price = std::function<double(std::size_t, const RequestTraits&)>;
   void set_price(Price price) { price_ = std::move(price); }
 
+  // What select() would do with a first request, without taking a place.
+  struct Preview {
+    struct Candidate {
+      double price = 0;
+      std::string why_not;  // empty: it may be chosen
+    };
+    std::vector<Candidate> candidates;
+    std::optional<std::size_t> chosen;
+    std::string reason;
+  };
+  Preview preview(std::string_view model, const RequestTraits& traits, std::uint64_t random,
+                  base::TimePoint now) const;
+
   void leave_line(WaitRoom::Ticket ticket);
+  std::uint32_t in_line() const { return in_line_.load(std::memory_order_relaxed); }
   void count_request(base::TimePoint now);
   bool take_retry(base::TimePoint now);
   bool take_hedge(base::TimePoint now);

@@ -28,6 +28,27 @@ struct Row {
 
 // Every family, by name. The names are a promise: add, never rename.
 const std::array rows{
+    Row{{"deepseek_backend_breaker_open",
+         "1 while the backend is switched off after failures, or is being tried again.",
+         {"backend"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_backend_first_token_seconds",
+         "Moving average of the backend's time to first token; 0 before the first.",
+         {"backend"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_backend_in_flight", "Requests that the backend works on.", {"backend"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_backend_restarts_total",
+         "How often a managed backend's program was started again.",
+         {"backend"}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_backend_usable", "1 when the backend may be asked, else 0.", {"backend"}},
+        MetricType::gauge,
+        {}},
     Row{{"deepseek_build_info", "Versions of this build; always 1.", {"version", "llama_cpp"}},
         MetricType::gauge,
         {}},
@@ -69,6 +90,11 @@ const std::array rows{
         {}},
     Row{{"deepseek_prompt_tokens_total", "Prompt tokens of answered requests.", {"model"}},
         MetricType::counter,
+        {}},
+    Row{{"deepseek_queued_requests",
+         "Requests that wait because all backends of their route are busy.",
+         {"route"}},
+        MetricType::gauge,
         {}},
     Row{{"deepseek_running_sequences", "Sequences in the engine's batch.", {"model"}},
         MetricType::gauge,
@@ -197,6 +223,20 @@ void ServerMetrics::http_request(std::string_view endpoint, int status, double s
 
 void ServerMetrics::set_http_connections(double open) {
   set_gauge(registry_, "deepseek_http_connections", {}, open);
+}
+
+void ServerMetrics::set_backend(std::string_view backend, const Backend& state) {
+  set_gauge(registry_, "deepseek_backend_usable", {backend}, state.usable ? 1 : 0);
+  set_gauge(registry_, "deepseek_backend_breaker_open", {backend}, state.breaker_open ? 1 : 0);
+  set_gauge(registry_, "deepseek_backend_in_flight", {backend}, state.in_flight);
+  set_gauge(registry_, "deepseek_backend_first_token_seconds", {backend},
+            state.first_token_seconds);
+  raise_counter(registry_, "deepseek_backend_restarts_total", {backend},
+                static_cast<double>(state.restarts));
+}
+
+void ServerMetrics::set_queued(std::string_view route, double requests) {
+  set_gauge(registry_, "deepseek_queued_requests", {route}, requests);
 }
 
 void ServerMetrics::error(std::string_view code) {

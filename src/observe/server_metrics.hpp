@@ -51,6 +51,17 @@ class ServerMetrics {
   };
   void set_engine(std::string_view model, const Engine& engine);
 
+  // State of one backend of a route; set at every scrape.
+  struct Backend {
+    bool usable = false;
+    bool breaker_open = false;  // or half-open
+    std::uint64_t restarts = 0;
+    double in_flight = 0;
+    double first_token_seconds = 0;  // moving average; 0: unknown
+  };
+  void set_backend(std::string_view backend, const Backend& state);
+  void set_queued(std::string_view route, double requests);  // at every scrape
+
   // Memory and processor time of this process; set at every scrape by the registry itself.
   void set_process();
 

@@ -51,6 +51,7 @@ base::Result<void> Server::prepare() {
   options.logger = base::Logger(sink_, "frontend");
   options.observer = &observer_;
   frontend_.emplace(std::move(options), std::move(*snapshot));
+  metrics_page_.show(*frontend_);
   watch_metrics();
   return open_ports();
 }
@@ -114,8 +115,26 @@ void Server::watch_metrics() {
       engine.pid = status.pid;
       metrics_.set_engine(backend->model(), engine);
     }
+    set_gateway_metrics();
     metrics_.set_process();
   });
+}
+
+void Server::set_gateway_metrics() {
+  const auto snapshot = frontend_->snapshot();
+  for (const gateway::Gateway::Line& line : snapshot->gateway->lines()) {
+    metrics_.set_queued(line.route, line.requests);
+  }
+  for (const gateway::BackendReport& report : snapshot->gateway->backends(base::now())) {
+    observe::ServerMetrics::Backend backend;
+    backend.usable = report.usable();
+    backend.in_flight = report.in_flight;
+    backend.breaker_open = report.health.breaker != gateway::BreakerState::closed;
+    backend.restarts = report.local ? 0 : report.status.restarts;
+    backend.first_token_seconds =
+        std::chrono::duration<double>(report.health.first_token_average).count();
+    metrics_.set_backend(report.name, backend);
+  }
 }
 
 int Server::run() {

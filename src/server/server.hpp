@@ -50,6 +50,7 @@ class Server {
   base::Result<void> open_ledger();
   base::Result<void> open_ports();
   void watch_metrics();
+  void set_gateway_metrics();
   void announce() const;
 
   boost::asio::awaitable<void> handle_signals();

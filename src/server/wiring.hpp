@@ -8,6 +8,7 @@
 #include "frontend/snapshot.hpp"
 #include "gateway/attempt_record.hpp"
 #include "gateway/engine_backend.hpp"
+#include "gateway/managed/managed_process.hpp"
 #include "gateway/relay/openai_backend.hpp"
 #include "gateway/target.hpp"
 #include "io/http_server.hpp"
@@ -21,7 +22,7 @@
 
 namespace deepseek::server {
 
-class BackendSet;
+class TargetSource;
 
 // One engine's options; the error names the model's file and where it was looked for.
 base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& configuration,
@@ -32,8 +33,14 @@ io::HttpServerOptions api_options(const Configuration& configuration,
                                   std::shared_ptr<const io::TlsContext> tls);
 io::HttpServerOptions metrics_options();
 
-// One upstream's options; the error names the setting.
-base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend);
+// One upstream's options, at `port` of this machine if it is managed; the error names the setting.
+base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend,
+                                                          std::uint16_t port);
+// What is started for a managed backend; without its port if it may be any.
+gateway::ManagedCommand managed_command(const Configuration::Backend& backend);
+gateway::ManagedProcessOptions managed_options(const Configuration& configuration,
+                                               const Configuration::Backend& backend,
+                                               const ProgramPaths& paths);
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);
 gateway::TargetOptions relay_target(const Configuration& configuration,
                                     const Configuration::Backend& backend);
@@ -41,7 +48,7 @@ gateway::TargetOptions relay_target(const Configuration& configuration,
 // Keys, routes, limits: what requests see of the configuration, made anew for a reload. The error
 // names the setting.
 base::Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
-    const Configuration& configuration, const BackendSet& backends,
+    const Configuration& configuration, const TargetSource& backends,
     gateway::AttemptObserver* observer);
 
 protocol::RequestLimits request_limits(const Configuration::Limits& configured);
