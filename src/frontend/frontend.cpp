@@ -204,6 +204,7 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
   const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
   AnswerSession session(route.row->endpoint, std::move(*decoded), caller, snapshot, responder,
                         record, [this, &record] { report(record); });
+  if (snapshot->cache != nullptr) session.consult(*snapshot->cache, read_wish(request));
   co_await session.run();
 }
 
@@ -323,6 +324,7 @@ void Frontend::report(RequestRecord& record) {
                                     {"model", record.model},
                                     {"prompt_tokens", record.usage.prompt_tokens},
                                     {"completion_tokens", record.usage.completion_tokens},
+                                    {"cache", record.cache},
                                     {"duration_ms", took}});
   std::int64_t suppressed = 0;
   if (record.status >= 500 && record.status != 503 && failures_.allow(now, suppressed)) {
