@@ -35,6 +35,30 @@ AnswerSession::~AnswerSession() {
   responder_.on_client_gone({});
 }
 
+void AnswerSession::consult(AnswerCache& cache, CacheWish wish) {
+  cache_ = &cache;
+  wish_ = std::move(wish);
+}
+
+std::unique_ptr<gateway::EventStream> AnswerSession::start(const gateway::Gateway::Routed& routed) {
+  if (cache_ == nullptr) {
+    return snapshot_->gateway->start(request_, routed, caller_, responder_.executor());
+  }
+  CachedQuestion question{request_,      caller_.tenant,   routed.cache_scope,
+                          record_.label, std::move(wish_), *routed.cache};
+  CachedStream::Backends backends;
+  backends.start = [this, routed] {
+    return snapshot_->gateway->start(request_, routed, caller_, responder_.executor());
+  };
+  backends.embed = [this](const protocol::EmbeddingRequest& request) {
+    return snapshot_->gateway->embed(request, caller_, responder_.executor());
+  };
+  auto stream = std::make_unique<CachedStream>(*cache_, std::move(question), std::move(backends),
+                                               responder_.executor());
+  watch_->cached = stream.get();
+  return stream;
+}
+
 asio::awaitable<void> AnswerSession::run() {
   const auto routed = snapshot_->gateway->route(request_, caller_);
   if (routed.has_error()) {
@@ -45,7 +69,7 @@ asio::awaitable<void> AnswerSession::run() {
   record_.stream = request_.stream;
   watch_client();
   watch_deadline();
-  watch_->stream = snapshot_->gateway->start(request_, *routed, caller_, responder_.executor());
+  watch_->stream = start(*routed);
   if (given_up()) {
     watch_->stream->cancel();
     co_await refuse(base::make_error(ErrorCode::cancelled, "the answer was given up"));
@@ -58,11 +82,17 @@ asio::awaitable<void> AnswerSession::run() {
   }
 }
 
+void AnswerSession::Watch::client_left() {
+  client_gone = true;
+  if (cached != nullptr) {
+    cached->client_left();
+  } else if (stream) {
+    stream->cancel();
+  }
+}
+
 void AnswerSession::watch_client() {
-  responder_.on_client_gone([watch = watch_] {
-    watch->client_gone = true;
-    if (watch->stream) watch->stream->cancel();
-  });
+  responder_.on_client_gone([watch = watch_] { watch->client_left(); });
 }
 
 void AnswerSession::watch_deadline() {
@@ -82,14 +112,23 @@ bool AnswerSession::given_up() {
 }
 
 void AnswerSession::report(int status, std::string_view error) {
+  if (status == 200 && watch_->client_gone) {
+    status = base::describe(ErrorCode::cancelled).http_status;
+    error = "cancelled";
+  }
   record_.status = status;
   record_.error = error;
+  if (watch_->cached != nullptr) {
+    record_.cache = to_string(watch_->cached->result());
+    if (record_.from_cache()) record_.usage = watch_->cached->usage();
+  }
   report_();
 }
 
-// Why this backend: for whoever wonders where an answer comes from.
-void AnswerSession::add_route_note(io::HttpResponse& response) const {
+// Why this backend, and what the cache did: for whoever wonders where an answer comes from.
+void AnswerSession::add_notes(io::HttpResponse& response) const {
   if (!watch_->stream) return;
+  if (watch_->cached != nullptr) watch_->cached->add_fields(response.fields);
   std::string note = watch_->stream->route_note();
   if (!note.empty()) response.fields.add("DeepSeek-Route", std::move(note));
 }
@@ -117,8 +156,9 @@ asio::awaitable<void> AnswerSession::run_whole() {
     const auto head = make_answer_head(endpoint_, request_.model);
     body = answer_body(endpoint_, head, request_, answer);
   }
+  if (watch_->cached != nullptr) watch_->cached->publish(*body, true);
   auto response = json_response(200, std::move(*body), record_.id);
-  add_route_note(response);
+  add_notes(response);
   report(200);
   [[maybe_unused]] auto sent = co_await responder_.send(std::move(response));
 }
@@ -206,6 +246,7 @@ asio::awaitable<void> AnswerSession::forward_events() {
       piece = stream_end();
       report(200);
     }
+    if (watch_->cached != nullptr) watch_->cached->publish(piece, ended);
     if (!piece.empty()) {
       const bool taken = co_await write(std::move(piece));
       if (!taken) co_return;
@@ -235,12 +276,12 @@ asio::awaitable<void> AnswerSession::send_keep_alives() {
   }
 }
 
-// False when the client has gone; its answer is then cancelled.
+// False when the client has gone; its answer is then cancelled, unless others follow it.
 asio::awaitable<bool> AnswerSession::write(std::string piece) {
   last_write_ = base::now();
-  if (!responder_.started()) {
+  if (!watch_->client_gone && !responder_.started()) {
     auto head = stream_response(record_.id);
-    add_route_note(head);
+    add_notes(head);
     auto started = co_await responder_.start(std::move(head));
     if (started.has_error()) watch_->client_gone = true;
   }
@@ -250,9 +291,9 @@ asio::awaitable<bool> AnswerSession::write(std::string piece) {
   }
   last_write_ = base::now();
   if (!watch_->client_gone) co_return true;
-  if (watch_->stream) watch_->stream->cancel();
   report(base::describe(ErrorCode::cancelled).http_status, "cancelled");
-  co_return false;
+  watch_->client_left();
+  co_return watch_->cached != nullptr && watch_->cached->followed();
 }
 
 // With its own status before the head is sent; afterwards as a frame, after which nothing follows.

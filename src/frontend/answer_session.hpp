@@ -6,6 +6,7 @@
 #pragma once
 
 #include "frontend/answer_form.hpp"
+#include "frontend/cached_stream.hpp"
 #include "frontend/request_record.hpp"
 #include "frontend/snapshot.hpp"
 #include "gateway/backend.hpp"
@@ -34,22 +35,29 @@ class AnswerSession {
   AnswerSession(const AnswerSession&) = delete;
   AnswerSession& operator=(const AnswerSession&) = delete;
 
+  // Before run(): the response cache may answer, where the route allows it.
+  void consult(AnswerCache& cache, CacheWish wish);
+
   boost::asio::awaitable<void> run();
 
  private:
   // What callbacks may touch after the session has gone.
   struct Watch {
+    void client_left();
+
     std::unique_ptr<gateway::EventStream> stream;
+    CachedStream* cached = nullptr;  // `stream`, if the cache has to do with it
     bool client_gone = false;
     bool expired = false;
   };
 
+  std::unique_ptr<gateway::EventStream> start(const gateway::Gateway::Routed& routed);
   void watch_client();
   void watch_deadline();
   void report(int status, std::string_view error = {});
   bool given_up();
 
-  void add_route_note(io::HttpResponse& response) const;
+  void add_notes(io::HttpResponse& response) const;
   void take(const protocol::Event& event, std::string& piece);
   std::string stream_end();
   boost::asio::awaitable<void> run_whole();
@@ -67,6 +75,8 @@ class AnswerSession {
   RequestRecord& record_;
   const Report report_;
   const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
+  AnswerCache* cache_ = nullptr;
+  CacheWish wish_;
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer silence_;
   io::Event written_;

@@ -204,6 +204,7 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
   const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
   AnswerSession session(route.row->endpoint, std::move(*decoded), caller, snapshot, responder,
                         record, [this, &record] { report(record); });
+  if (snapshot->cache != nullptr) session.consult(*snapshot->cache, read_wish(request));
   co_await session.run();
 }
 
@@ -338,6 +339,7 @@ void Frontend::log_request(const RequestRecord& record, base::TimePoint now) con
                                     {"model", record.model},
                                     {"prompt_tokens", record.usage.prompt_tokens},
                                     {"completion_tokens", record.usage.completion_tokens},
+                                    {"cache", record.cache},
                                     {"duration_ms", took}});
 }
 

@@ -23,7 +23,9 @@ double seconds(base::Clock::duration duration) {
 void MetricsObserver::on_request(const RequestRecord& record, base::TimePoint now) {
   metrics_.http_request(record.label, record.status, seconds(now - record.began));
   if (!record.error.empty()) metrics_.error(record.error);
-  if (record.model.empty()) return;
+  if (!record.cache.empty()) metrics_.response_cache_request(record.cache);
+  // What a backend made is counted with the request that it was made for.
+  if (record.model.empty() || record.from_cache()) return;
   const std::int64_t made =
       record.usage.completion_tokens > 0 ? record.usage.completion_tokens : record.tokens_seen;
   if (record.usage.prompt_tokens <= 0 && made <= 0 && !record.first_token) return;

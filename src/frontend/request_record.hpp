@@ -25,8 +25,11 @@ struct RequestRecord {
   protocol::Usage usage{};
   int status = 0;
   std::string_view error = {};  // the code's name
+  std::string_view cache = {};  // what the response cache did, a CacheResult; empty: there is none
   bool reported = false;
 
+  // No backend made this answer for this request.
+  bool from_cache() const { return !cache.empty() && cache != "none" && cache != "miss"; }
   // Takes first token, token count and usage from an event.
   void note(const protocol::Event& event, base::TimePoint now);
 };

@@ -16,9 +16,12 @@
 
 namespace deepseek::frontend {
 
+class AnswerCache;
+
 struct Snapshot {
   std::shared_ptr<const gateway::Gateway> gateway;
   std::shared_ptr<const access::KeyTable> keys = std::make_shared<access::KeyTable>();
+  AnswerCache* cache = nullptr;  // not owned; null: no answers are kept
   protocol::RequestLimits limits;
   std::uint64_t body_max = 16u << 20;
   std::chrono::milliseconds keep_alive_comment{10'000};  // 0: none

@@ -203,6 +203,7 @@ class Harness {
     gateway.routes.resize(1);
     gateway.routes[0].rule.model = "tiny";
     gateway.routes[0].group.targets = {&target};
+    gateway.routes[0].cache = cache_rules;
     // A failure here is the client's to see: nothing is tried twice.
     gateway.run.plan.retry.retries_max = 0;
     snapshot.gateway = std::make_shared<gateway::Gateway>(std::move(gateway));
@@ -231,6 +232,7 @@ class Harness {
   gateway::Target target{{.name = "tiny", .local = true}, backend};
   FakeObserver observer;
   FakeResponder responder{context.get_executor()};
+  gateway::CacheRules cache_rules;
   Snapshot snapshot;
   std::optional<Frontend> frontend;
 };

@@ -42,6 +42,7 @@ struct AttemptRecord {
   base::TimePoint began{};
   std::optional<base::TimePoint> first_token{};
   base::TimePoint ended{};
+  bool cached = false;  // no attempt at all: the response cache answered, and `backend` is empty
 };
 
 // Called on I/O threads, once per attempt; never blocks.

@@ -149,6 +149,8 @@ base::Result<Gateway::Routed> Gateway::route(protocol::Request& request,
   const RouteRule& rule = rules_[at];
   Routed routed;
   routed.group = groups_[at].get();
+  routed.cache = &options_.routes[at].cache;
+  routed.cache_scope = options_.routes[at].cache_scope;
   const Model* const known = find(request.model);
   routed.label = known != nullptr ? std::string_view(known->id) : std::string_view(rule.model);
   return routed;

@@ -8,6 +8,7 @@
 #include "gateway/answer_run.hpp"
 #include "gateway/attempt_record.hpp"
 #include "gateway/backend.hpp"
+#include "gateway/cache/cache_rules.hpp"
 #include "gateway/explanation.hpp"
 #include "gateway/route/price.hpp"
 #include "gateway/route/route_match.hpp"
@@ -50,6 +51,8 @@ class Gateway {
     RouteRule rule;
     RouteGroupOptions group;
     std::vector<TokenPrices> prices;  // of each target of the group; empty: none cost anything
+    CacheRules cache{};
+    std::string cache_scope;  // what answers depend on beside the request: who gives them
   };
   struct Options {
     std::vector<Model> models;                   // that are listed
@@ -69,6 +72,8 @@ class Gateway {
   struct Routed {
     RouteGroup* group = nullptr;
     std::string_view label;  // of metrics: the model's name, or the pattern that let it in
+    const CacheRules* cache = nullptr;
+    std::string_view cache_scope;
   };
   // Puts the model's own name for an alias or none into `request`. Errors as resolve(), and
   // model_not_found when no rule takes such a request.

@@ -96,6 +96,32 @@ const std::array rows{
          {"route"}},
         MetricType::gauge,
         {}},
+    Row{{"deepseek_response_cache_bytes", "Memory that kept answers take.", {}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_response_cache_entries", "Answers kept in memory.", {}}, MetricType::gauge, {}},
+    Row{{"deepseek_response_cache_evicted_total", "Kept answers thrown out for want of room.", {}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_response_cache_expired_total",
+         "Kept answers thrown out because they were too old.",
+         {}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_response_cache_refused_total",
+         "Answers not kept: too large, or too many on their way to the file.",
+         {}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_response_cache_requests_total",
+         "Requests by what the response cache did: hit, similar (a question that means the same), "
+         "shared (the same request ran already), miss or none.",
+         {"result"}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_response_cache_stored_total", "Answers that were kept.", {}},
+        MetricType::counter,
+        {}},
     Row{{"deepseek_running_sequences", "Sequences in the engine's batch.", {"model"}},
         MetricType::gauge,
         {}},
@@ -134,6 +160,7 @@ const Row& errors = row("deepseek_errors_total");
 const Row& http_requests = row("deepseek_http_requests_total");
 const Row& http_durations = row("deepseek_http_request_duration_seconds");
 const Row& first_token = row("deepseek_time_to_first_token_seconds");
+const Row& cache_requests = row("deepseek_response_cache_requests_total");
 const Row& per_token = row("deepseek_time_per_output_token_seconds");
 
 using Values = std::initializer_list<std::string_view>;
@@ -180,6 +207,8 @@ constexpr Question questions[] = {
     {"share of prompt tokens from the cache",
      "rate(deepseek_cached_tokens_total[5m]) / "
      "rate(deepseek_prompt_tokens_total[5m])"},
+    {"requests per second by what the response cache did",
+     "sum by (result) (rate(deepseek_response_cache_requests_total[5m]))"},
     {"queue depth (`queue_depth`)", "sum by (model) (deepseek_waiting_requests)"},
     {"share of the KV pool in use",
      "deepseek_kv_cells{state=\"used\"} / ignoring(state) "
@@ -258,6 +287,22 @@ void ServerMetrics::answer(std::string_view model, const Answer& answer) {
   if (answer.per_token_seconds) cells.per_token.observe(*answer.per_token_seconds);
 }
 
+void ServerMetrics::response_cache_request(std::string_view result) {
+  counter(registry_, cache_requests, {result}).add();
+}
+
+void ServerMetrics::set_response_cache(const ResponseCache& cache) {
+  const auto raise = [this](std::string_view name, std::uint64_t total) {
+    raise_counter(registry_, name, {}, static_cast<double>(total));
+  };
+  raise("deepseek_response_cache_stored_total", cache.stored);
+  raise("deepseek_response_cache_evicted_total", cache.evicted);
+  raise("deepseek_response_cache_expired_total", cache.expired);
+  raise("deepseek_response_cache_refused_total", cache.refused);
+  set_gauge(registry_, "deepseek_response_cache_entries", {}, static_cast<double>(cache.entries));
+  set_gauge(registry_, "deepseek_response_cache_bytes", {}, static_cast<double>(cache.bytes));
+}
+
 void ServerMetrics::set_engine(std::string_view model, const Engine& engine) {
   set_gauge(registry_, "deepseek_engine_ready", {model}, engine.ready ? 1 : 0);
   set_gauge(registry_, "deepseek_running_sequences", {model}, engine.running_sequences);
@@ -297,7 +342,8 @@ std::string metrics_document() {
   out += R"(
 Labels never carry what a client sent: `endpoint` is a path of the endpoint table or `other`,
 `model` a configured model, `code` the `error.code` of the answer, `process` is `server` or
-`engine MODEL`. A family that reaches its bound of series puts further ones under `other`.
+`engine MODEL`, `result` one of those named above. A family that reaches its bound of series puts
+further ones under `other`.
 
 ## What to ask of them
 

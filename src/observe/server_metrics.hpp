@@ -38,6 +38,19 @@ class ServerMetrics {
   };
   void answer(std::string_view model, const Answer& answer);
 
+  // What the response cache did for one request: hit, similar, shared, miss or none.
+  void response_cache_request(std::string_view result);
+  // The response cache's totals since the start, and what it holds; set at every scrape.
+  struct ResponseCache {
+    std::uint64_t stored = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t entries = 0;
+    std::uint64_t bytes = 0;
+  };
+  void set_response_cache(const ResponseCache& cache);
+
   // State of one model's engine; set at every scrape.
   struct Engine {
     bool ready = false;

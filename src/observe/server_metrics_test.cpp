@@ -38,7 +38,7 @@ TEST(ServerMetrics, EveryFamilyIsShownAndDocumented) {
     EXPECT_TRUE(contains(document, "| `" + name + "` |")) << name;
     ++families;
   }
-  EXPECT_EQ(families, 19u);
+  EXPECT_EQ(families, 26u);
 }
 
 TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
@@ -54,8 +54,19 @@ TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
   engine.running_sequences = 2;
   metrics.set_engine("m", engine);
   metrics.set_engine("m", engine);
+  metrics.response_cache_request("hit");
+  ServerMetrics::ResponseCache cache;
+  cache.stored = 5;
+  cache.bytes = 640;
+  metrics.set_response_cache(cache);
+  cache.stored = 6;
+  metrics.set_response_cache(cache);
   const std::string text = registry.prometheus_text();
   for (const char* line : {
+           "deepseek_response_cache_requests_total{result=\"hit\"} 1\n",
+           "deepseek_response_cache_stored_total 6\n",
+           "deepseek_response_cache_bytes 640\n",
+
            "deepseek_build_info{version=\"0.1.0\",llama_cpp=\"b1\"} 1\n",
            "deepseek_http_requests_total{endpoint=\"/v1/models\",status=\"200\"} 1\n",
            "deepseek_http_request_duration_seconds_bucket{endpoint=\"/v1/models\",le=\"0.02\"} 1\n",

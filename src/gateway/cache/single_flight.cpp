@@ -41,6 +41,7 @@ struct SingleFlight::Flight {
   const CacheKey key;
   const Limits& limits;
   std::vector<std::shared_ptr<Seat>> seats;  // in the order in which they came
+  Waker last_left;                           // tells the leader that nobody follows any more
   bool listed = true;                        // in the shard's map: others may join
   bool too_large = false;
   PiecePacker packer;
@@ -57,6 +58,7 @@ void SingleFlight::Flight::close() {
 // Nobody joins any more, and every follower is told how it ended.
 void SingleFlight::Flight::release(State state) {
   close();
+  last_left = {};
   for (const auto& seat : std::exchange(seats, {})) seat->send(state);
 }
 
@@ -78,6 +80,7 @@ void SingleFlight::Flight::publish(std::string_view piece) {
 // The leader is gone and left nothing to rely on: what it published is forgotten, who had a part of
 // it is on its own, and the first of the others leads.
 void SingleFlight::Flight::abandon() {
+  last_left = {};
   std::vector<std::shared_ptr<Seat>> waiting;
   for (const auto& seat : std::exchange(seats, {})) {
     if (seat->has_bytes) {
@@ -145,6 +148,12 @@ std::size_t SingleFlight::Leader::followers() const {
   return flight_->seats.size();
 }
 
+void SingleFlight::Leader::on_last_left(Waker waker) {
+  if (!flight_) return;
+  const std::lock_guard lock(flight_->shard.mutex);
+  if (flight_->listed) flight_->last_left = std::move(waker);
+}
+
 // --- follower ---------------------------------------------------------------
 
 SingleFlight::Follower& SingleFlight::Follower::operator=(Follower&& other) noexcept {
@@ -161,9 +170,13 @@ void SingleFlight::Follower::leave() {
   if (!seat) return;
   Flight& flight = *seat->flight;
   const std::lock_guard lock(flight.shard.mutex);
-  std::erase(flight.seats, seat);
+  const bool followed = std::erase(flight.seats, seat) > 0;
   seat->woken = true;  // nothing wakes it any more
-  if (seat->state == State::lead) flight.abandon();
+  if (seat->state == State::lead) {
+    flight.abandon();
+  } else if (followed && flight.seats.empty() && flight.last_left) {
+    flight.last_left();
+  }
 }
 
 SingleFlight::View SingleFlight::Follower::take() {
@@ -220,6 +233,12 @@ SingleFlight::Place SingleFlight::join(const CacheKey& key, Waker waker) {
   flight->seats.push_back(seat);
   if (!flight->packed.empty()) seat->wake();
   return Follower(std::move(seat));
+}
+
+SingleFlight::Leader SingleFlight::lead_alone(const CacheKey& key) {
+  auto flight = std::make_shared<Flight>(*shards_[key.digest[16] % shard_count], key, limits_);
+  flight->listed = false;
+  return Leader(std::move(flight));
 }
 
 std::size_t SingleFlight::flights() const {

@@ -63,6 +63,9 @@ class SingleFlight {
     // does not answer.
     void give_up();
     std::size_t followers() const;
+    // `waker` says that the last follower has left: who carried on for them may stop. Called as a
+    // follower's, never after this Leader is gone.
+    void on_last_left(Waker waker);
 
    private:
     friend class SingleFlight;
@@ -109,6 +112,8 @@ class SingleFlight {
 
   // `key` in the form that the client wants.
   Place join(const CacheKey& key, Waker waker);
+  // For an answer that is kept, but that nobody shall follow.
+  Leader lead_alone(const CacheKey& key);
   std::size_t flights() const;
 
  private:

@@ -67,6 +67,43 @@ TEST_F(SingleFlightTest, FollowersGetTheLeadersAnswer) {
   EXPECT_EQ(flight.flights(), 0u);
 }
 
+TEST_F(SingleFlightTest, ALeaderHearsThatTheLastFollowerLeft) {
+  Leader leader = lead();
+  int left = 0;
+  leader.on_last_left([&left] { ++left; });
+  {
+    Follower first = follow(first_wakes);
+    {
+      const Follower second = follow(second_wakes);
+    }
+    EXPECT_EQ(left, 0) << "one still follows";
+  }
+  EXPECT_EQ(left, 1);
+  Follower answered = follow(first_wakes);
+  leader.publish("piece");
+  leader.finish(facts(), nullptr);
+  answered.take();
+  {
+    const Follower gone = std::move(answered);
+  }
+  EXPECT_EQ(left, 1) << "a leader that has finished hears nothing";
+}
+
+TEST_F(SingleFlightTest, AnAnswerMayBeKeptWithoutFollowers) {
+  Leader alone = flight.lead_alone(key);
+  EXPECT_EQ(flight.flights(), 0u);
+  Leader other = lead();
+  alone.publish("bytes");
+  const CachedAnswerPtr answer = alone.finish(facts(), &store);
+  ASSERT_NE(answer, nullptr);
+  EXPECT_EQ(store.get({key, "t", 0}), answer);
+  EXPECT_EQ(flight.flights(), 1u) << "the other request is still under way";
+  {
+    const Leader dropped = flight.lead_alone(key);
+  }
+  EXPECT_EQ(flight.flights(), 1u);
+}
+
 TEST_F(SingleFlightTest, AStreamIsFollowedAsItComes) {
   Leader leader = lead();
   Follower early = follow(first_wakes);
