@@ -264,15 +264,15 @@ def test_a_reload_moves_a_backend_and_what_runs_stays(start_gateway, start_upstr
 
 
 def test_a_request_that_kills_the_engine_twice_is_refused(start_server):
-    server = start_server()
+    # On a slow machine an attempt may wait in vain for the engine that is restarted.
+    server = start_server(settings={"retry.attempts_max": "16"})
     body = {"max_tokens": 400, "ignore_eos": True, "n": 2}
     body["messages"] = [{"role": "user", "content": "Kill."}]
     with server.stream("/v1/chat/completions", body) as answer:
-        for _ in range(2):
+        for death in (1, 2):
             server.wait_metric("deepseek_running_sequences", 2)
-            engine = server.engine_pid()
-            os.kill(engine, signal.SIGKILL)
-            wait_until(lambda gone=engine: gone not in server.children(), "the engine has ended")
+            os.kill(server.engine_pid(), signal.SIGKILL)
+            server.wait_metric("deepseek_engine_restarts_total", death)
         refused = answer.read()
     assert refused.status == 500, refused.body
     assert refused.json()["error"]["code"] == "internal_error", refused.body
