@@ -10,6 +10,27 @@ namespace deepseek::server {
 
 namespace asio = boost::asio;
 
+namespace {
+
+std::vector<asio::any_io_executor> executors_of(io::IoThreads& threads) {
+  std::vector<asio::any_io_executor> executors;
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    executors.emplace_back(threads.context(i).get_executor());
+  }
+  return executors;
+}
+
+}  // namespace
+
+BackendSet::BackendSet(io::IoThreads& threads, base::LogSink& sink, asio::any_io_executor main)
+    : threads_(threads), sink_(sink), checks_(std::move(main)) {
+  side_work_ = std::make_unique<gateway::SideWork>(
+      executors_of(threads),
+      [logger = base::Logger(sink, "gateway")](std::string_view task, std::string_view what) {
+        logger.error("a task failed", {{"task", task}, {"what", what}});
+      });
+}
+
 base::Result<void> BackendSet::make(const Configuration& configuration, const ProgramPaths& paths) {
   auto made = make_engines(configuration, paths);
   if (made.has_error()) return made.error();
@@ -43,13 +64,9 @@ base::Result<void> BackendSet::make_engines(const Configuration& configuration,
 
 base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& configuration,
                                                        const Configuration::Backend& backend) {
-  std::vector<asio::any_io_executor> executors;
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    executors.emplace_back(threads_.context(i).get_executor());
-  }
   auto options = relay_options(backend);
   if (options.has_error()) return options.error();
-  auto made = gateway::OpenAiBackend::make(std::move(*options), executors);
+  auto made = gateway::OpenAiBackend::make(std::move(*options), executors_of(threads_));
   if (made.has_error()) return made.error();
   Relay relay{backend, std::move(*made), nullptr, nullptr};
   relay.target =
@@ -121,6 +138,7 @@ std::vector<gateway::EngineBackend*> BackendSet::engines() const {
 
 asio::awaitable<void> BackendSet::stop() {
   co_await checks_.stop();
+  co_await side_work_->stop();
   for (const Engine& engine : engines_) {
     co_await io::run_on(threads_.context(0).get_executor(), engine.backend->stop());
   }

@@ -10,6 +10,7 @@
 #include "gateway/engine_backend.hpp"
 #include "gateway/relay/openai_backend.hpp"
 #include "gateway/resilience/health_prober.hpp"
+#include "gateway/side_work.hpp"
 #include "gateway/target.hpp"
 #include "io/io_threads.hpp"
 #include "io/task_group.hpp"
@@ -29,8 +30,7 @@ namespace deepseek::server {
 class BackendSet {
  public:
   // `main` runs the active health checks, on the thread that calls everything here.
-  BackendSet(io::IoThreads& threads, base::LogSink& sink, boost::asio::any_io_executor main)
-      : threads_(threads), sink_(sink), checks_(std::move(main)) {}
+  BackendSet(io::IoThreads& threads, base::LogSink& sink, boost::asio::any_io_executor main);
 
   // Looks at the model files, then makes everything. The error is one line for the person who
   // started the server.
@@ -49,6 +49,8 @@ class BackendSet {
     std::string id;
     std::int64_t created = 0;  // of its file, seconds since 1970
   };
+  // For what hedges and shadows leave behind; ends with the backends.
+  gateway::SideWork& side_work() const { return *side_work_; }
   const std::vector<LocalModel>& local_models() const { return local_models_; }
   std::vector<gateway::EngineBackend*> engines() const;
   // By the name of a backend or of a local model; null if there is none.
@@ -74,6 +76,7 @@ class BackendSet {
   io::IoThreads& threads_;
   base::LogSink& sink_;
   io::TaskGroup checks_;
+  std::unique_ptr<gateway::SideWork> side_work_;
   bool launched_ = false;
   std::vector<Engine> engines_;
   std::vector<Relay> relays_;

@@ -9,6 +9,7 @@
 #include "gateway/attempt_record.hpp"
 #include "gateway/engine_backend.hpp"
 #include "gateway/relay/openai_backend.hpp"
+#include "gateway/resilience/outlier_detector.hpp"
 #include "gateway/target.hpp"
 #include "io/http_server.hpp"
 #include "server/configuration.hpp"
@@ -16,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,8 @@ io::HttpServerOptions metrics_options();
 
 // One upstream's options; the error names the setting.
 base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend);
+// Nothing if backends are not compared.
+std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Breaker& configured);
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);
 gateway::TargetOptions relay_target(const Configuration& configuration,
                                     const Configuration::Backend& backend);
