@@ -88,10 +88,19 @@ void AnswerSession::report(int status, std::string_view error) {
 }
 
 // Why this backend: for whoever wonders where an answer comes from.
-void AnswerSession::add_route_note(io::HttpResponse& response) const {
+void AnswerSession::add_route_note(io::HttpResponse& response) {
   if (!watch_->stream) return;
   std::string note = watch_->stream->route_note();
+  told_note_ = note.size();
   if (!note.empty()) response.fields.add("DeepSeek-Route", std::move(note));
+}
+
+// The head of a stream goes out before its answer is continued elsewhere; that is told at its end,
+// as a comment. Frames that pass as they are come from one backend, which the head names.
+std::string AnswerSession::late_route_note() const {
+  if (verbatim_ || !watch_->stream) return {};
+  const std::string note = watch_->stream->route_note();
+  return note.size() <= told_note_ ? std::string{} : ": DeepSeek-Route: " + note + "\n\n";
 }
 
 asio::awaitable<void> AnswerSession::run_whole() {
@@ -203,7 +212,8 @@ asio::awaitable<void> AnswerSession::forward_events() {
     }
     const bool ended = events->empty();
     if (ended) {
-      piece = stream_end();
+      piece = late_route_note();
+      piece += stream_end();
       report(200);
     }
     if (!piece.empty()) {
