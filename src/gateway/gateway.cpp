@@ -4,6 +4,7 @@
 #include "gateway/balance/prefix_blocks.hpp"
 #include "gateway/balance/stable_hash.hpp"
 #include "gateway/route/request_facts.hpp"
+#include "gateway/shadow_run.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -188,10 +189,17 @@ std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, co
   context.priority = caller.priority;
   context.arrived = caller.arrived == base::TimePoint{} ? base::now() : caller.arrived;
   context.observer = options_.observer;
+  context.side_work = options_.side_work;
   if (routed.group->reads_prefixes()) {
     PrefixBlocks blocks(prefix_seed(request.model, caller.tenant));
     add_prompt(blocks, request);
     context.prefix_blocks.assign(blocks.blocks().begin(), blocks.blocks().end());
+  }
+  const RouteGroupOptions& group = routed.group->options();
+  if (group.shadow != nullptr && options_.side_work != nullptr) {
+    start_shadow(request, {group.shadow_percent, options_.run.request_timeout}, *group.shadow,
+                 context.tenant, options_.observer, *options_.side_work, executor,
+                 base::random_bits());
   }
   return std::make_unique<AnswerRun>(request, std::move(context), std::move(executor));
 }
@@ -245,6 +253,12 @@ std::vector<ModelEntry> Gateway::models() const {
                        model == nullptr ? "deepseek-server" : model->owner});
   }
   return entries;
+}
+
+std::vector<std::vector<Target*>> Gateway::route_targets() const {
+  std::vector<std::vector<Target*>> all;
+  for (const auto& group : groups_) all.push_back(group->options().targets);
+  return all;
 }
 
 std::vector<Gateway::ModelStatus> Gateway::status() const {

@@ -61,6 +61,7 @@ class Gateway {
     std::vector<Route> routes;  // the first that fits is taken
     RunOptions run{};
     AttemptObserver* observer = nullptr;  // not owned; may be null
+    SideWork* side_work = nullptr;        // not owned; null: no hedges, no shadows
   };
   explicit Gateway(Options options);
 
@@ -94,7 +95,8 @@ class Gateway {
     std::string model;
     BackendStatus status;
   };
-  std::vector<ModelStatus> status() const;  // of local models
+  std::vector<ModelStatus> status() const;                  // of local models
+  std::vector<std::vector<Target*>> route_targets() const;  // of each route, in its order
   // Of every backend that a route names, each once, in the routes' order.
   std::vector<BackendReport> backends(base::TimePoint now) const;
   struct Line {

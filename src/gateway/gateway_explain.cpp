@@ -56,10 +56,10 @@ RouteGroup::Preview RouteGroup::preview(std::string_view model, const RequestTra
   input.hash_key = traits.hash_key;
   input.prefix_blocks = traits.prefix_blocks;
   input.request_tokens = static_cast<double>(traits.total_tokens);
-  for (const Pass pass : {Pass::in_order, Pass::late_too, Pass::broken_too}) {
+  for (const Pass pass : {Pass::near, Pass::in_order, Pass::late_too, Pass::broken_too}) {
     for (std::size_t i = 0; i < size(); ++i) {
       const Usable usable = target(i).health().usable(now);
-      views[i].usable = target(i).serves(model) && allowed(pass, target(i), usable, traits);
+      views[i].usable = target(i).serves(model) && allowed(pass, i, usable, traits);
     }
     input.replicas = views;
     const Choice choice = strategy->choose(input);

@@ -25,7 +25,24 @@ bool same_program(const Configuration::Backend& left, const Configuration::Backe
          left.start_timeout == right.start_timeout;
 }
 
+std::vector<asio::any_io_executor> executors_of(io::IoThreads& threads) {
+  std::vector<asio::any_io_executor> executors;
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    executors.emplace_back(threads.context(i).get_executor());
+  }
+  return executors;
+}
+
 }  // namespace
+
+BackendSet::BackendSet(io::IoThreads& threads, base::LogSink& sink, asio::any_io_executor main)
+    : threads_(threads), sink_(sink), checks_(main), programs_(main), main_(std::move(main)) {
+  side_work_ = std::make_unique<gateway::SideWork>(
+      executors_of(threads),
+      [logger = base::Logger(sink, "gateway")](std::string_view task, std::string_view what) {
+        logger.error("a task failed", {{"task", task}, {"what", what}});
+      });
+}
 
 base::Result<void> BackendSet::make(const Configuration& configuration, const ProgramPaths& paths) {
   server_program_ = paths.server;
@@ -61,10 +78,6 @@ base::Result<void> BackendSet::make_engines(const Configuration& configuration,
 
 base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& configuration,
                                                        const Configuration::Backend& backend) {
-  std::vector<asio::any_io_executor> executors;
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    executors.emplace_back(threads_.context(i).get_executor());
-  }
   std::shared_ptr<ManagedProcess> program;
   if (backend.type == BackendType::managed) {
     auto found = find_or_make_program(configuration, backend);
@@ -73,7 +86,7 @@ base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& conf
   }
   auto options = relay_options(backend, program ? program->options().port : 0);
   if (options.has_error()) return options.error();
-  auto made = gateway::OpenAiBackend::make(std::move(*options), executors);
+  auto made = gateway::OpenAiBackend::make(std::move(*options), executors_of(threads_));
   if (made.has_error()) return made.error();
   Relay relay{backend, std::move(program), std::move(*made), nullptr, nullptr, nullptr, false};
   gateway::Backend* front = relay.backend.get();
@@ -213,6 +226,7 @@ asio::awaitable<void> BackendSet::stop() {
     if (relay.program) programs_.spawn("stop a program", relay.program->stop());
   }
   co_await checks_.stop();
+  co_await side_work_->stop();
   for (const Engine& engine : engines_) {
     co_await io::run_on(threads_.context(0).get_executor(), engine.backend->stop());
   }

@@ -11,6 +11,7 @@
 #include "gateway/managed/managed_backend.hpp"
 #include "gateway/relay/openai_backend.hpp"
 #include "gateway/resilience/health_prober.hpp"
+#include "gateway/side_work.hpp"
 #include "gateway/target.hpp"
 #include "io/io_threads.hpp"
 #include "io/task_group.hpp"
@@ -34,8 +35,7 @@ class BackendSet final : public TargetSource {
  public:
   // `main` runs the active health checks and keeps the programs, on the thread that calls
   // everything here.
-  BackendSet(io::IoThreads& threads, base::LogSink& sink, boost::asio::any_io_executor main)
-      : threads_(threads), sink_(sink), checks_(main), programs_(main), main_(std::move(main)) {}
+  BackendSet(io::IoThreads& threads, base::LogSink& sink, boost::asio::any_io_executor main);
 
   // Looks at the model files, then makes everything. The error is one line for the person who
   // started the server.
@@ -53,6 +53,7 @@ class BackendSet final : public TargetSource {
   // thread; once.
   boost::asio::awaitable<void> stop();
 
+  gateway::SideWork* side_work() const override { return side_work_.get(); }
   const std::vector<LocalModel>& local_models() const override { return local_models_; }
   std::vector<gateway::EngineBackend*> engines() const;
   gateway::Target* find(std::string_view name) const override;
@@ -91,6 +92,7 @@ class BackendSet final : public TargetSource {
   std::string server_program_;
   std::set<std::uint16_t> ports_;  // that programs have or had
   base::Milliseconds drain_timeout_{0};
+  std::unique_ptr<gateway::SideWork> side_work_;
   bool launched_ = false;
   bool stopping_ = false;
   std::vector<Engine> engines_;

@@ -88,6 +88,7 @@ struct Configuration {
     std::uint32_t port = 8080;     // 0: the system chooses
     std::uint32_t io_threads = 0;  // 0: one per core
     milliseconds drain_timeout{30'000};
+    std::string zone;  // where this server runs; empty: no backend is nearer than another
     bool operator==(const Server&) const = default;
   } server;
 

@@ -10,6 +10,7 @@
 #include "frontend/frontend.hpp"
 #include "frontend/metrics_page.hpp"
 #include "gateway/engine_backend.hpp"
+#include "gateway/outlier_watch.hpp"
 #include "io/http_server.hpp"
 #include "io/io_threads.hpp"
 #include "io/signals.hpp"
@@ -56,6 +57,8 @@ class Server {
   boost::asio::awaitable<void> handle_signals();
   boost::asio::awaitable<void> end_at_second_signal();
   boost::asio::awaitable<void> tell_systemd();
+  boost::asio::awaitable<void> compare_backends();
+  void watch_outliers(const frontend::Snapshot& snapshot);
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_backends(boost::asio::steady_timer& limit);
   void reload();
@@ -77,6 +80,7 @@ class Server {
   std::unique_ptr<io::IoThreads> threads_;
   std::unique_ptr<UsageRecorder> usage_;  // null: nothing is recorded
   std::optional<BackendSet> backends_;
+  gateway::OutlierWatch outliers_;
   std::optional<frontend::Frontend> frontend_;
   std::optional<io::HttpServer> api_;
   std::optional<io::HttpServer> metrics_server_;

@@ -68,7 +68,7 @@ const std::array table{
             .maximum = 1'000,
             .field = in_entry<&B::weight, backends>},
     Setting{.name = "backends[].zone",
-            .help = "Where it runs; a name for metrics and for choosing what is near.",
+            .help = "Where it runs; compared with server.zone.",
             .example = "eu-1",
             .maximum = 64,
             .form = form::name,

@@ -10,6 +10,7 @@
 #include "gateway/engine_backend.hpp"
 #include "gateway/managed/managed_process.hpp"
 #include "gateway/relay/openai_backend.hpp"
+#include "gateway/resilience/outlier_detector.hpp"
 #include "gateway/target.hpp"
 #include "io/http_server.hpp"
 #include "server/configuration.hpp"
@@ -17,6 +18,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,8 @@ gateway::ManagedCommand managed_command(const Configuration::Backend& backend);
 gateway::ManagedProcessOptions managed_options(const Configuration& configuration,
                                                const Configuration::Backend& backend,
                                                const ProgramPaths& paths);
+// Nothing if backends are not compared.
+std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Breaker& configured);
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);
 gateway::TargetOptions relay_target(const Configuration& configuration,
                                     const Configuration::Backend& backend);

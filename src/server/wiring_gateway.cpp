@@ -13,6 +13,8 @@ namespace {
 
 using base::Result;
 
+constexpr base::Milliseconds hedge_window{60'000};  // a quiet server may hedge now and then too
+
 protocol::Continuation to_continuation(Continuation configured) {
   switch (configured) {
     case Continuation::none:
@@ -107,6 +109,7 @@ gateway::RouteGroupOptions group_options(const Configuration& configuration) {
   group.retry_budget.per_second_min = configuration.retry.budget_min;
   group.hedge_budget.percent = configuration.retry.hedge_budget_percent;
   group.hedge_budget.per_second_min = 0;
+  group.hedge_budget.window = hedge_window;
   return group;
 }
 
@@ -121,6 +124,11 @@ Result<gateway::Gateway::Route> make_route(const Configuration& configuration, s
                              .value_or(gateway::StrategyKind::priority);
   route.group.first_token_goal = configured.first_token_goal;
   route.group.hedge = configured.hedge;
+  route.group.zone = configuration.server.zone;
+  if (!configured.shadow.empty()) {
+    route.group.shadow = backends.find(target_name(configuration, configured.shadow));
+    route.group.shadow_percent = configured.shadow_percent;
+  }
   for (const std::string& name : configured.backends) {
     const std::string target = target_name(configuration, name);
     gateway::Target* const found = backends.find(target);
@@ -265,6 +273,15 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend
   return options;
 }
 
+std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Breaker& configured) {
+  if (configured.outlier_factor <= 0) return std::nullopt;
+  gateway::OutlierOptions options;
+  options.failure_factor_min = configured.outlier_factor;
+  options.latency_factor_min = configured.outlier_factor;
+  options.ejected_percent_max = configured.outlier_ejected_max_percent;
+  return options;
+}
+
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model) {
   gateway::TargetOptions target;
   target.name = model;
@@ -303,6 +320,7 @@ Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
   options.default_model = configuration.default_model;
   options.run = run_options(configuration);
   options.observer = observer;
+  options.side_work = backends.side_work();
   for (std::size_t i = 0; i < configuration.routes.size(); ++i) {
     auto route = make_route(configuration, i, backends);
     if (route.has_error()) return route.error();

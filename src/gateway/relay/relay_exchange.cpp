@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::size_t error_body_max = 64u << 10;  // of an answer that is not 200
 constexpr base::Milliseconds error_body_time{2'000};
+// A server that had closed a kept connection says so within a round trip. What takes longer died
+// with this request, and whether it is asked again is the plan's affair.
+constexpr base::Milliseconds stale_time_max{500};
 
 TimePoint after(TimePoint time, base::Milliseconds span) {
   return time >= TimePoint::max() - span ? TimePoint::max() : time + span;
@@ -116,17 +119,20 @@ asio::awaitable<Result<void>> RelayExchange::exchange(const io::HttpRequestHead&
                                                       std::string_view request_id,
                                                       std::string_view body, bool& stale) {
   const bool kept = std::exchange(stale, false);
+  const TimePoint began = base::now();
   std::string extra = "X-Request-Id: ";
   extra.append(request_id).append("\r\n");
   auto sent = co_await client_->send(head, extra, body, next_by());
   if (sent.has_error()) {
-    stale = kept && !cancelled_ && sent.error().code == ErrorCode::upstream_failed;
+    stale = kept && !cancelled_ && sent.error().code == ErrorCode::upstream_failed &&
+            base::now() - began < stale_time_max;
     co_return fail(sent.error());
   }
   auto answered = co_await client_->read_head(next_by());
   if (answered.has_error()) {
     stale = kept && client_->untouched() && !cancelled_ &&
-            answered.error().code == ErrorCode::upstream_failed;
+            answered.error().code == ErrorCode::upstream_failed &&
+            base::now() - began < stale_time_max;
     co_return fail(answered.error());
   }
   if (answered->status != 200) {
