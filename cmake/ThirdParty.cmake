@@ -11,7 +11,9 @@ find_package(SQLite3 3.40 REQUIRED)
 # declarations.
 add_library(deepseek_boost STATIC ${CMAKE_CURRENT_LIST_DIR}/boost_separate.cpp)
 target_compile_definitions(deepseek_boost PUBLIC BOOST_ASIO_SEPARATE_COMPILATION
-  BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
+  BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
+  # Frames of coroutines that a thread keeps for the next ones; a request has about a dozen at once.
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=8)
 target_include_directories(deepseek_boost SYSTEM PUBLIC ${Boost_INCLUDE_DIRS})
 target_link_libraries(deepseek_boost PUBLIC Boost::json OpenSSL::SSL OpenSSL::Crypto
   Threads::Threads)

@@ -5,6 +5,7 @@
 const conversation = [];  // {role, content}
 const part = (id) => document.getElementById(id);
 let running = null;  // AbortController of the answer that is being made
+const keyName = "deepseek-server-key";  // in sessionStorage: it ends with this tab
 
 function say(kind, text) {
   const article = document.createElement("article");
@@ -52,8 +53,20 @@ async function errorOf(response) {
   }
 }
 
+// With the key, if one was given. A server that wants one makes its field visible.
+async function ask(path, options = {}) {
+  const key = sessionStorage.getItem(keyName);
+  const headers = {...options.headers, ...(key ? {Authorization: `Bearer ${key}`} : {})};
+  const response = await fetch(path, {...options, headers});
+  if (response.status === 401) {
+    part("key-field").hidden = false;
+    part("key").focus();
+  }
+  return response;
+}
+
 async function answer(signal) {
-  const response = await fetch("v1/chat/completions", {
+  const response = await ask("v1/chat/completions", {
     method: "POST",
     headers: {"Content-Type": "application/json"},
     body: JSON.stringify({model: part("model").value, messages: conversation, stream: true,
@@ -120,7 +133,9 @@ async function lookAtServer() {
 }
 
 async function listModels() {
-  const models = (await (await fetch("v1/models")).json()).data;
+  const response = await ask("v1/models");
+  if (!response.ok) throw new Error(await errorOf(response));
+  const models = (await response.json()).data;
   const names = models.map((model) => new Option(model.id));
   part("model").replaceChildren(new Option("the default", ""), ...names);
 }
@@ -140,5 +155,13 @@ part("clear").addEventListener("click", () => {
   conversation.length = 0;
   part("messages").replaceChildren();
 });
+part("key").addEventListener("change", () => {
+  const key = part("key").value.trim();
+  if (key) sessionStorage.setItem(keyName, key);
+  else sessionStorage.removeItem(keyName);
+  listModels().catch((error) => say("wrong", error.message));
+});
+part("key").value = sessionStorage.getItem(keyName) ?? "";
+part("key-field").hidden = !part("key").value;
 lookAtServer();
 listModels().catch((error) => say("wrong", error.message));

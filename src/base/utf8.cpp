@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace deepseek::base {
 namespace {
@@ -39,6 +42,14 @@ Scan scan_one(std::string_view text) {
 // nearly always.
 std::size_t ascii_prefix(std::string_view text) {
   std::size_t size = 0;
+#ifdef __SSE2__
+  for (; text.size() - size >= 32; size += 32) {
+    __m128i first, second;
+    std::memcpy(&first, text.data() + size, sizeof first);
+    std::memcpy(&second, text.data() + size + 16, sizeof second);
+    if (_mm_movemask_epi8(_mm_or_si128(first, second)) != 0) break;
+  }
+#endif
   for (; text.size() - size >= 8; size += 8) {
     std::uint64_t word;
     std::memcpy(&word, text.data() + size, sizeof word);

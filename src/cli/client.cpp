@@ -1,6 +1,7 @@
 #include "cli/client.hpp"
 
 #include "cli/answer.hpp"
+#include "cli/explanation.hpp"
 #include "io/http_client.hpp"
 #include "io/task_group.hpp"
 #include "protocol/sse.hpp"
@@ -35,6 +36,12 @@ io::HttpClientRequest make_request(const Command& command, const std::string& pa
       break;
     case Action::models:
       request.target = path + "/v1/models";
+      break;
+    case Action::explain_route:
+      request.method = "POST";
+      request.target = path + "/routes/explain";
+      request.fields.add("Content-Type", "application/json");
+      request.body = command.prompt;
       break;
     default:
       request.target = path + "/ready";
@@ -95,7 +102,9 @@ int print_body(const Command& command, int status, const std::string& body,
     outputs.error(for_terminal(refusal(status, body)));
     return 1;
   }
-  const auto text = command.action == Action::models ? list_of_models(body) : text_of_answer(body);
+  const auto text = command.action == Action::models          ? list_of_models(body)
+                    : command.action == Action::explain_route ? explanation(body)
+                                                              : text_of_answer(body);
   if (text.has_error()) {
     outputs.error(for_terminal(text.error().message));
     return 1;

@@ -16,6 +16,7 @@ struct Outputs {
   std::function<void(std::string_view)> error;  // one line, without its end
 };
 
+// For explain_route `command.prompt` is the question (explanation.hpp).
 // 0: done; 1: the server is not there, refused or failed; 2: the URL or a file is wrong.
 int run_command(const Command& command, const std::string& key, const Outputs& outputs);
 

@@ -37,6 +37,22 @@ TEST(Command, Actions) {
   EXPECT_EQ(parse({"ask", "-"})->prompt, "-");
 }
 
+TEST(Command, RouteExplain) {
+  const auto command =
+      parse({"route", "explain", "--model", "m", "--message=Hi", "--tenant", "acme", "--header",
+             "X-Tier=gold=1", "--header", "x-other=", "--config", "c.yaml"});
+  ASSERT_TRUE(command.has_value()) << command.error().message;
+  EXPECT_EQ(command->action, Action::explain_route);
+  EXPECT_EQ(command->url, "http://127.0.0.1:8081") << "the metrics port";
+  EXPECT_EQ(command->prompt, "Hi");
+  EXPECT_EQ(command->tenant, "acme");
+  EXPECT_EQ(command->config, "c.yaml");
+  EXPECT_THAT(command->headers, testing::ElementsAre(testing::Pair("x-tier", "gold=1"),
+                                                     testing::Pair("x-other", "")));
+  EXPECT_EQ(parse({"route", "explain", "--body", "f", "--url", "http://x:1"})->body_path, "f");
+  EXPECT_EQ(parse({"ask", "x"})->url, "http://127.0.0.1:8080");
+}
+
 TEST(Command, Mistakes) {
   const auto message = [](std::vector<std::string_view> arguments) {
     const auto command = parse(std::move(arguments));
@@ -47,6 +63,11 @@ TEST(Command, Mistakes) {
   EXPECT_THAT(message({"ask", "two", "words"}), HasSubstr("in quotes"));
   EXPECT_THAT(message({"aks", "x"}), HasSubstr("\"aks\""));
   EXPECT_THAT(message({"models", "x"}), HasSubstr("\"x\""));
+  EXPECT_THAT(message({"route"}), HasSubstr("route needs explain"));
+  EXPECT_THAT(message({"route", "x"}), HasSubstr("\"x\""));
+  EXPECT_THAT(message({"route", "explain"}), HasSubstr("needs --message TEXT or --body FILE"));
+  EXPECT_THAT(message({"models", "--tenant", "t"}), HasSubstr("flags of route explain"));
+  EXPECT_THAT(message({"route", "explain", "--header", "x"}), HasSubstr("NAME=VALUE"));
   EXPECT_THAT(message({"--nope"}), HasSubstr("unknown flag"));
   EXPECT_THAT(message({"models", "--url"}), HasSubstr("--url needs a value"));
   EXPECT_THAT(message({"models", "--model"}), HasSubstr("needs a value"));

@@ -400,6 +400,9 @@ void EngineLoop::flush() {
   told->set_prefill_tokens(load.prefill_tokens);
   told->set_decode_tokens(load.decode_tokens);
   told->set_preemptions(load.preemptions);
+  told->set_unread_tokens(load.unread_tokens);
+  told->set_prefill_tokens_per_second(load.prefill_tokens_per_second);
+  told->set_answer_ms(load.answer_ms);
   told->set_step_ms(step_ms_);
   told->set_steps(steps_);
   sink_(message_);

@@ -257,18 +257,23 @@ void Scheduler::release(Sequence& sequence) {
 
 std::vector<Ended> Scheduler::complete(const StepPlan& plan, std::span<const Sampled> sampled,
                                        base::TimePoint now, std::chrono::nanoseconds took) {
-  speed_.step(plan.tokens, took);
   if (chunk_limit_ > 0) {
     chunk_limit_ = chunk_limit_ * 2 >= options_.step_tokens_max ? 0 : chunk_limit_ * 2;
   }
+  std::int32_t prefill_tokens = 0;
   for (const Slice& slice : plan.slices) {
     Sequence* sequence = find(slice.id);
     if (sequence == nullptr || sequence->slot != slice.slot) continue;
-    (sequence->decoding() ? decode_tokens_ : prefill_tokens_) +=
-        static_cast<std::uint64_t>(slice.size());
+    if (sequence->decoding()) {
+      decode_tokens_ += static_cast<std::uint64_t>(slice.size());
+    } else {
+      prefill_tokens += slice.size();
+    }
     sequence->computed = slice.end;
     cells_used_ += slice.size();
   }
+  prefill_tokens_ += static_cast<std::uint64_t>(prefill_tokens);
+  speed_.step(plan.tokens, prefill_tokens, took);
   std::vector<Ended> ended;
   for (const Sampled& sample : sampled) {
     Sequence* sequence = find(sample.id);
@@ -281,7 +286,8 @@ std::vector<Ended> Scheduler::complete(const StepPlan& plan, std::span<const Sam
     if (!sample.stop && !full) continue;
     ended.push_back(
         {sample.id, sample.stop ? EndReason::stop : EndReason::length, facts_of(*sequence, now)});
-    speed_.ended(now, sequence->generated());
+    const SequenceFacts& facts = ended.back().facts;
+    speed_.ended(now, sequence->generated(), facts.prefill_ms + facts.decode_ms);
     release(*sequence);
     sequences_.erase(sample.id);
   }
@@ -397,8 +403,13 @@ SchedulerLoad Scheduler::load() const {
   load.running = static_cast<std::int32_t>(running_.size());
   load.waiting = static_cast<std::int32_t>(waiting_.size());
   for (const auto& [key, id] : running_) {
-    if (sequences_.at(id).paused()) ++load.paused;
+    const Sequence& sequence = sequences_.at(id);
+    if (sequence.paused()) ++load.paused;
+    if (!sequence.decoding()) load.unread_tokens += sequence.missing();
   }
+  for (const auto& [key, id] : waiting_) load.unread_tokens += sequences_.at(id).missing();
+  load.prefill_tokens_per_second = speed_.prefill_tokens_per_second().value_or(0);
+  load.answer_ms = speed_.answer_ms().value_or(0);
   load.cells_used = cells_used_;
   load.prefill_tokens = prefill_tokens_;
   load.decode_tokens = decode_tokens_;

@@ -100,6 +100,9 @@ struct SchedulerLoad {
   std::uint64_t prefill_tokens = 0;
   std::uint64_t decode_tokens = 0;
   std::uint64_t preemptions = 0;
+  std::int64_t unread_tokens = 0;        // of prompts, running and waiting
+  double prefill_tokens_per_second = 0;  // measured; 0: not yet
+  double answer_ms = 0;                  // how long a sequence keeps its place; 0: not known yet
 };
 
 class Scheduler {

@@ -5,7 +5,8 @@
 namespace deepseek::engine {
 namespace {
 
-constexpr double kFade = 0.1;  // weight of the newest value
+constexpr double kFade = 0.1;             // weight of the newest value
+constexpr std::int32_t kPrefillMin = 16;  // tokens of prompts in a step that tells their speed
 
 void blend(std::optional<double>& average, double value) {
   average = average ? *average + kFade * (value - *average) : value;
@@ -13,14 +14,19 @@ void blend(std::optional<double>& average, double value) {
 
 }  // namespace
 
-void SpeedMeter::step(std::int32_t tokens, std::chrono::nanoseconds took) {
+void SpeedMeter::step(std::int32_t tokens, std::int32_t prefill_tokens,
+                      std::chrono::nanoseconds took) {
   const double seconds = std::chrono::duration<double>(took).count();
   if (tokens <= 0 || seconds <= 0) return;
   blend(tokens_per_second_, tokens / seconds);
+  if (prefill_tokens >= kPrefillMin && 2 * prefill_tokens >= tokens) {
+    blend(prefill_tokens_per_second_, prefill_tokens / seconds);
+  }
   blend(step_ms_, seconds * 1e3);
 }
 
-void SpeedMeter::ended(base::TimePoint now, std::int64_t completion_tokens) {
+void SpeedMeter::ended(base::TimePoint now, std::int64_t completion_tokens, double held_ms) {
+  blend(answer_ms_, held_ms);
   blend(answer_tokens_, static_cast<double>(completion_tokens));
   if (last_end_) {
     const std::chrono::duration<double, std::milli> gap = now - *last_end_;

@@ -12,12 +12,16 @@ namespace deepseek::engine {
 
 class SpeedMeter {
  public:
-  // A step that computed `tokens` took so long.
-  void step(std::int32_t tokens, std::chrono::nanoseconds took);
-  // A sequence ended; a place in the batch is free.
-  void ended(base::TimePoint now, std::int64_t completion_tokens);
+  // A step that computed `tokens`, some of them of prompts, took so long.
+  void step(std::int32_t tokens, std::int32_t prefill_tokens, std::chrono::nanoseconds took);
+  // A sequence ended, `held_ms` after it had been admitted; a place in the batch is free.
+  void ended(base::TimePoint now, std::int64_t completion_tokens, double held_ms);
 
   std::optional<double> tokens_per_second() const;
+  // Of steps that mostly read prompts. A step that makes one token for each sequence is far slower
+  // per token, so it says nothing of how long a prompt will take.
+  std::optional<double> prefill_tokens_per_second() const { return prefill_tokens_per_second_; }
+  std::optional<double> answer_ms() const { return answer_ms_; }
   std::optional<double> answer_tokens() const { return answer_tokens_; }
   std::optional<double> step_ms() const { return step_ms_; }
 
@@ -27,8 +31,10 @@ class SpeedMeter {
 
  private:
   std::optional<double> tokens_per_second_;
+  std::optional<double> prefill_tokens_per_second_;
   std::optional<double> step_ms_;
   std::optional<double> answer_tokens_;
+  std::optional<double> answer_ms_;
   std::optional<double> end_interval_ms_;
   std::optional<base::TimePoint> last_end_;
 };

@@ -126,11 +126,20 @@ void AnswerSession::report(int status, std::string_view error) {
 }
 
 // Why this backend, and what the cache did: for whoever wonders where an answer comes from.
-void AnswerSession::add_notes(io::HttpResponse& response) const {
+void AnswerSession::add_notes(io::HttpResponse& response) {
   if (!watch_->stream) return;
   if (watch_->cached != nullptr) watch_->cached->add_fields(response.fields);
   std::string note = watch_->stream->route_note();
+  told_note_ = note.size();
   if (!note.empty()) response.fields.add("DeepSeek-Route", std::move(note));
+}
+
+// The head of a stream goes out before its answer is continued elsewhere; that is told at its end,
+// as a comment. Frames that pass as they are come from one backend, which the head names.
+std::string AnswerSession::late_route_note() const {
+  if (verbatim_ || !watch_->stream) return {};
+  const std::string note = watch_->stream->route_note();
+  return note.size() <= told_note_ ? std::string{} : ": DeepSeek-Route: " + note + "\n\n";
 }
 
 asio::awaitable<void> AnswerSession::run_whole() {
@@ -247,6 +256,8 @@ asio::awaitable<void> AnswerSession::forward_events() {
       report(200);
     }
     if (watch_->cached != nullptr) watch_->cached->publish(piece, ended);
+    // Where this answer went on is of no interest to those that get it from the cache.
+    if (ended) piece.insert(0, late_route_note());
     if (!piece.empty()) {
       const bool taken = co_await write(std::move(piece));
       if (!taken) co_return;

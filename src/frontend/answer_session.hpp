@@ -57,7 +57,8 @@ class AnswerSession {
   void report(int status, std::string_view error = {});
   bool given_up();
 
-  void add_notes(io::HttpResponse& response) const;
+  void add_notes(io::HttpResponse& response);
+  std::string late_route_note() const;
   void take(const protocol::Event& event, std::string& piece);
   std::string stream_end();
   boost::asio::awaitable<void> run_whole();
@@ -83,6 +84,7 @@ class AnswerSession {
   std::unique_ptr<protocol::StreamEncoder> encoder_;
   std::vector<std::string> frames_;  // of one event, between calls of the encoder
   bool verbatim_ = false;            // the upstream's own frames are passed; the encoder rests
+  std::size_t told_note_ = 0;        // bytes of the route's note that the head has
   base::TimePoint last_write_{};
   bool reading_ = false;  // waiting for events: a comment may be written
   bool writing_ = false;  // a comment is being written: events must wait

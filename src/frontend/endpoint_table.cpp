@@ -47,7 +47,7 @@ constexpr std::array table{
                 "A prompt, as query parameter or JSON, makes a JSON string"},
     EndpointRow{"GET", "/health", health, BodyForm::none, "/health", "The server lives"},
     EndpointRow{"GET", "/ready", ready, BodyForm::none, "/ready",
-                "Every model is loaded, or why not"},
+                "Requests can be answered, or why not"},
 };
 
 std::optional<int> hex_digit(char character) {

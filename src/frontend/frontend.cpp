@@ -259,7 +259,10 @@ io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& reque
     case Endpoint::health:
       return json_response(200, health_body(facts(), snapshot->gateway->status()), record.id);
     case Endpoint::ready: {
-      ReadyPage ready = ready_page(facts(), snapshot->gateway->status());
+      const gateway::Gateway& gateway = *snapshot->gateway;
+      std::vector<gateway::BackendReport> relays;
+      if (gateway.relays()) relays = gateway.backends(base::now());
+      ReadyPage ready = ready_page(facts(), gateway.status(), relays);
       auto response = json_response(ready.status, std::move(ready.body), record.id);
       if (ready.status != 200) response.fields.add("Retry-After", "1");
       return response;
@@ -315,6 +318,18 @@ void Frontend::report(RequestRecord& record) {
   record.reported = true;
   const auto now = base::now();
   if (options_.observer != nullptr) options_.observer->on_request(record, now);
+  if (options_.logger.enabled(base::LogLevel::debug)) log_request(record, now);
+  std::int64_t suppressed = 0;
+  if (record.status >= 500 && record.status != 503 && failures_.allow(now, suppressed)) {
+    options_.logger.warning("request failed", {{"request", record.id},
+                                               {"endpoint", record.label},
+                                               {"status", record.status},
+                                               {"error", record.error},
+                                               {"suppressed", suppressed}});
+  }
+}
+
+void Frontend::log_request(const RequestRecord& record, base::TimePoint now) const {
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.began);
   options_.logger.debug("request", {{"request", record.id},
                                     {"method", record.method},
@@ -326,14 +341,6 @@ void Frontend::report(RequestRecord& record) {
                                     {"completion_tokens", record.usage.completion_tokens},
                                     {"cache", record.cache},
                                     {"duration_ms", took}});
-  std::int64_t suppressed = 0;
-  if (record.status >= 500 && record.status != 503 && failures_.allow(now, suppressed)) {
-    options_.logger.warning("request failed", {{"request", record.id},
-                                               {"endpoint", record.label},
-                                               {"status", record.status},
-                                               {"error", record.error},
-                                               {"suppressed", suppressed}});
-  }
 }
 
 }  // namespace deepseek::frontend

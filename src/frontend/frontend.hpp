@@ -29,6 +29,7 @@ class Frontend final : public io::HttpHandler {
 
   // Any thread. Requests that run keep the snapshot they began with.
   void replace(std::shared_ptr<const Snapshot> snapshot) { snapshot_.replace(std::move(snapshot)); }
+  std::shared_ptr<const Snapshot> snapshot() const { return snapshot_.get(); }
   // From now on /ready says that the server stops.
   void set_draining() { draining_ = true; }
 
@@ -54,6 +55,7 @@ class Frontend final : public io::HttpHandler {
   ServerFacts facts() const;
   RequestRecord make_record(const io::HttpRequest& request) const;
   void report(RequestRecord& record);
+  void log_request(const RequestRecord& record, base::TimePoint now) const;
 
   const Options options_;
   SnapshotHolder snapshot_;

@@ -84,7 +84,7 @@ io::HttpResponse json_response(int status, std::string body, std::string_view re
   io::HttpResponse response;
   response.status = status;
   response.fields.add("Content-Type", "application/json; charset=utf-8");
-  response.fields.add("X-Request-Id", std::string(request_id));
+  response.fields.add("X-Request-Id", request_id);
   response.body = std::move(body);
   return response;
 }
@@ -111,7 +111,7 @@ io::HttpResponse stream_response(std::string_view request_id) {
   response.fields.add("Content-Type", "text/event-stream; charset=utf-8");
   response.fields.add("Cache-Control", "no-cache");
   response.fields.add("X-Accel-Buffering", "no");
-  response.fields.add("X-Request-Id", std::string(request_id));
+  response.fields.add("X-Request-Id", request_id);
   return response;
 }
 

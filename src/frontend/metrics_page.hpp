@@ -1,8 +1,10 @@
-// The handler of the metrics port: GET /metrics, and nothing else; and the observer that feeds it.
+// The handler of the metrics port, which is the operator's: GET /metrics, GET /backends, POST
+// /routes/explain; and the observer that feeds the metrics.
 //
 // Owned by main(); any I/O thread.
 #pragma once
 
+#include "frontend/frontend.hpp"
 #include "frontend/request_record.hpp"
 #include "io/http_handler.hpp"
 #include "observe/metrics.hpp"
@@ -23,6 +25,8 @@ class MetricsObserver final : public RequestObserver {
 class MetricsPage final : public io::HttpHandler {
  public:
   explicit MetricsPage(observe::Registry& registry) : registry_(registry) {}
+  // Before the port opens: whose backends and routes it tells of. It outlives this.
+  void show(const Frontend& frontend) { frontend_ = &frontend; }
 
   base::Result<std::uint64_t> accept_head(const io::HttpRequest& request) override;
   boost::asio::awaitable<void> handle(io::HttpRequest request,
@@ -30,7 +34,10 @@ class MetricsPage final : public io::HttpHandler {
   io::HttpResponse refuse(const io::HttpRefusal& refusal, const io::HttpRequest& request) override;
 
  private:
+  io::HttpResponse page(const io::HttpRequest& request) const;
+
   observe::Registry& registry_;
+  const Frontend* frontend_ = nullptr;
 };
 
 }  // namespace deepseek::frontend

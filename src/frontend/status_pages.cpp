@@ -3,6 +3,7 @@
 #include "frontend/endpoint_table.hpp"
 #include "protocol/json.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace deepseek::frontend {
@@ -39,6 +40,27 @@ void append_models(std::string& out, ModelStates models) {
     }
     out += ", \"restarts\": ";
     append_json_integer(out, static_cast<std::int64_t>(status.restarts));
+    out += '}';
+  }
+  out += ']';
+}
+
+std::string_view state_word(const gateway::BackendReport& backend) {
+  if (backend.status.state != BackendState::ready) return gateway::to_string(backend.status.state);
+  return backend.usable() ? "ready" : "unavailable";
+}
+
+void append_backends(std::string& out, BackendReports backends) {
+  out += "\"backends\": [";
+  bool first = true;
+  for (const gateway::BackendReport& backend : backends) {
+    if (backend.local) continue;
+    if (!first) out += ", ";
+    first = false;
+    out += '{';
+    append_member(out, "name", backend.name);
+    out += ", ";
+    append_member(out, "status", state_word(backend));
     out += '}';
   }
   out += ']';
@@ -101,7 +123,7 @@ std::string health_body(const ServerFacts& facts, ModelStates models) {
   return out;
 }
 
-ReadyPage ready_page(const ServerFacts& facts, ModelStates models) {
+ReadyPage ready_page(const ServerFacts& facts, ModelStates models, BackendReports relays) {
   std::string_view status = "ready";
   std::string reason;
   int worst = 0;
@@ -112,6 +134,12 @@ ReadyPage ready_page(const ServerFacts& facts, ModelStates models) {
       reason = model.model + ": ";
       reason += model.status.reason.empty() ? std::string(status) : model.status.reason;
     }
+  }
+  if (!relays.empty()) {
+    const bool any = std::any_of(relays.begin(), relays.end(),
+                                 [](const auto& backend) { return backend.usable(); });
+    status = any ? "ready" : "unavailable";
+    reason = any ? "" : "no backend of any route can be asked now";
   }
   if (facts.draining) {
     status = "draining";
@@ -127,6 +155,10 @@ ReadyPage ready_page(const ServerFacts& facts, ModelStates models) {
     page.body += ", ";
   }
   append_models(page.body, models);
+  if (!relays.empty()) {
+    page.body += ", ";
+    append_backends(page.body, relays);
+  }
   page.body += '}';
   return page;
 }

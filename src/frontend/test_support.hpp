@@ -229,7 +229,7 @@ class Harness {
   boost::asio::io_context context{1};
   Script script{context.get_executor()};
   FakeBackend backend{script};
-  gateway::Target target{{"tiny"}, backend};
+  gateway::Target target{{.name = "tiny", .local = true}, backend};
   FakeObserver observer;
   FakeResponder responder{context.get_executor()};
   gateway::CacheRules cache_rules;

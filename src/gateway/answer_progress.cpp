@@ -49,7 +49,8 @@ void AnswerProgress::decline(std::string_view why) {
   if (cannot_continue_.empty()) cannot_continue_ = why;
 }
 
-void AnswerProgress::begin_leg() {
+void AnswerProgress::begin_leg(std::size_t speaker) {
+  if (std::exchange(speaker_, speaker) != speaker) spoken_.token_ids.clear();
   ++legs_;
   leg_ = {};
 }

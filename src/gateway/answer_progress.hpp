@@ -21,8 +21,9 @@ class AnswerProgress {
   // `continuation_bytes_max`: an answer with more text is not remembered, so not continued.
   AnswerProgress(const protocol::Request& request, std::size_t continuation_bytes_max);
 
-  // The next attempt begins: events of another one follow.
-  void begin_leg();
+  // The next attempt begins: events of another one follow. `speaker` is who answers: token ids of
+  // one are nothing to another.
+  void begin_leg(std::size_t speaker);
   // Takes the events of the current leg and makes them those that the client's encoder shall see.
   void take(std::vector<protocol::Event>& events);
   // The leg broke, and cost that much.
@@ -63,6 +64,7 @@ class AnswerProgress {
   Leg leg_;
   std::size_t unfinished_;
   std::size_t legs_ = 0;
+  std::size_t speaker_ = 0;  // of the current leg
   std::string_view cannot_continue_;
   std::optional<protocol::Resumed> head_;  // of a verbatim first leg
   bool verbatim_ = false;                  // frames were passed as they are

@@ -49,7 +49,7 @@ protocol::Request streamed() {
 TEST(AnswerProgress, KeepsTextAndIdsOfAnEngine) {
   const protocol::Request request = streamed();
   AnswerProgress progress(request, bytes_max);
-  progress.begin_leg();
+  progress.begin_leg(0);
   Events events{Started{}, delta("Hel", {1, 2}), delta("lo", {3})};
   progress.take(events);
   EXPECT_EQ(events.size(), 3u);
@@ -63,11 +63,11 @@ TEST(AnswerProgress, KeepsTextAndIdsOfAnEngine) {
 TEST(AnswerProgress, IdsOfAPartAreOfNoUse) {
   const protocol::Request request = streamed();
   AnswerProgress progress(request, bytes_max);
-  progress.begin_leg();
+  progress.begin_leg(0);
   Events events{delta("Hel")};
   progress.take(events);
   progress.end_leg({});
-  progress.begin_leg();
+  progress.begin_leg(0);
   events = {delta("lo", {3})};
   progress.take(events);
   EXPECT_EQ(progress.text().content, "Hello");
@@ -77,14 +77,14 @@ TEST(AnswerProgress, IdsOfAPartAreOfNoUse) {
 TEST(AnswerProgress, ASecondLegIsTheSameAnswer) {
   const protocol::Request request = streamed();
   AnswerProgress progress(request, bytes_max);
-  progress.begin_leg();
+  progress.begin_leg(0);
   Events events{Started{}, delta("a", {1})};
   progress.take(events);
   protocol::Usage cost;
   cost.prompt_tokens = 5;
   cost.completion_tokens = 1;
   progress.end_leg(cost);
-  progress.begin_leg();
+  progress.begin_leg(0);
   events = {Started{}, delta("b", {2}), finished(6, 1)};
   progress.take(events);
   ASSERT_EQ(events.size(), 2u) << "the answer starts once";
@@ -97,11 +97,11 @@ TEST(AnswerProgress, ASecondLegIsTheSameAnswer) {
 TEST(AnswerProgress, FramesGoOnAsEventsWithTheirHead) {
   const protocol::Request request = streamed();
   AnswerProgress progress(request, bytes_max);
-  progress.begin_leg();
+  progress.begin_leg(0);
   Events events{frames("a")};
   progress.take(events);
   progress.end_leg({});
-  progress.begin_leg();
+  progress.begin_leg(0);
   events = {Started{}, delta("b")};
   progress.take(events);
   ASSERT_EQ(events.size(), 2u);
@@ -129,7 +129,7 @@ TEST(AnswerProgress, WhatCannotBeContinuedIsKnownBeforeItBreaks) {
   request.features = {{protocol::Feature::tools, "tools"}};
   AnswerProgress progress(request, bytes_max);
   EXPECT_EQ(progress.cannot_continue(), "") << "tools alone do not matter, a call does";
-  progress.begin_leg();
+  progress.begin_leg(0);
   Events events{protocol::ToolCallDelta{}};
   progress.take(events);
   EXPECT_NE(progress.cannot_continue(), "");
@@ -138,7 +138,7 @@ TEST(AnswerProgress, WhatCannotBeContinuedIsKnownBeforeItBreaks) {
 TEST(AnswerProgress, ALongTextIsNotKept) {
   const protocol::Request request = streamed();
   AnswerProgress progress(request, 10);
-  progress.begin_leg();
+  progress.begin_leg(0);
   Events events{delta("0123456789")};
   progress.take(events);
   EXPECT_EQ(progress.cannot_continue(), "");
@@ -153,12 +153,12 @@ TEST(AnswerProgress, AWholeAnswerCanBeginAnew) {
   protocol::Request request;
   request.choices = 2;
   AnswerProgress progress(request, bytes_max);
-  progress.begin_leg();
+  progress.begin_leg(0);
   Events events{delta("a"), finished(1, 1)};
   progress.take(events);
   progress.restart();
   EXPECT_FALSE(progress.spoken());
-  progress.begin_leg();
+  progress.begin_leg(0);
   Finished second = std::get<Finished>(finished(1, 2));
   second.sequence = 1;
   events = {delta("b"), finished(1, 2), second};

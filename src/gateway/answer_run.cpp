@@ -17,7 +17,7 @@ using protocol::Event;
 
 namespace {
 
-constexpr std::size_t note_bytes_max = 512;
+constexpr std::size_t note_bytes_max = 512;  // of the header; a little more is no harm
 
 CandidateSet bit(std::size_t candidate) {
   return CandidateSet{1} << candidate;
@@ -57,19 +57,33 @@ AnswerRun::AnswerRun(const protocol::Request& request, RunContext context,
       unable_(context_.group.unable(request.model)),
       plan_(context_.options.plan, context_.group.size(), end_by_),
       progress_(request, context_.options.continuation_bytes_max),
-      alarm_(std::make_shared<Alarm>(executor_)) {
+      alarm_(std::make_shared<RunAlarm>(executor_)) {
   context_.traits.prefix_blocks = context_.prefix_blocks;
+  context_.traits.whole = !request.stream;
   context_.group.count_request(context_.arrived);
 }
 
 AnswerRun::~AnswerRun() {
-  if (leg_) report(AttemptOutcome::cancelled, nullptr);
+  for (AnswerLeg* const leg : {leg_.get(), rival_.get()}) {
+    if (leg == nullptr) continue;
+    report(*leg, AttemptOutcome::cancelled, nullptr);
+    give_up(*leg);
+  }
 }
 
 void AnswerRun::cancel() {
   if (std::exchange(cancelled_, true)) return;
   if (leg_) leg_->stream->cancel();
+  if (rival_) rival_->stream->cancel();
   alarm_->timer.cancel();
+}
+
+std::uint64_t AnswerRun::random_bits() const {
+  return context_.clock ? context_.clock->random_bits() : base::random_bits();
+}
+
+void AnswerRun::note(std::string_view text) {
+  if (note_.size() < note_bytes_max) note_ += text;
 }
 
 base::Error AnswerRun::cancelled_error() const {
@@ -82,19 +96,28 @@ std::string AnswerRun::route_note() const {
 
 asio::awaitable<base::Result<std::vector<Event>>> AnswerRun::read() {
   while (true) {
-    if (cancelled_) co_return cancelled_error();
     if (progress_.finished()) co_return std::vector<Event>();
+    if (cancelled_) co_return cancelled_error();
     if (!leg_) {
       auto started = co_await next_leg();
       if (started.has_error()) co_return started.error();
     }
+    if (leg_->racing) {
+      co_await race();
+      if (!leg_ || cancelled_) continue;
+      std::vector<Event> held = std::exchange(leg_->held, {});
+      take(held);
+      if (!held.empty()) co_return held;
+      continue;
+    }
     auto events = co_await leg_->stream->read();
     if (events.has_error()) {
-      leg_failed(events.error());
+      leg_failed(leg_, events.error());
       continue;
     }
     if (events->empty()) {
-      leg_failed(base::make_error(ErrorCode::upstream_failed, "The answer ended before its end."));
+      leg_failed(leg_,
+                 base::make_error(ErrorCode::upstream_failed, "The answer ended before its end."));
       continue;
     }
     take(*events);
@@ -105,8 +128,7 @@ asio::awaitable<base::Result<std::vector<Event>>> AnswerRun::read() {
 asio::awaitable<base::Result<void>> AnswerRun::next_leg() {
   while (true) {
     if (cancelled_) co_return cancelled_error();
-    const TimePoint now = base::now();
-    const AttemptPlan::Step step = plan_.next(now);
+    const AttemptPlan::Step step = plan_.next(now());
     switch (step.kind) {
       case AttemptPlan::Step::Kind::give_up:
         co_return *step.error;
@@ -115,7 +137,7 @@ asio::awaitable<base::Result<void>> AnswerRun::next_leg() {
         break;
       case AttemptPlan::Step::Kind::choose: {
         const CandidateSet excluded = step.excluded | unable_ | mute_candidates();
-        const Started started = try_start(excluded, false, now);
+        const Started started = try_start(excluded, false, now());
         if (started == Started::busy) co_await wait_in_line(excluded);
         if (leg_) co_return base::Result<void>{};
         break;
@@ -125,14 +147,18 @@ asio::awaitable<base::Result<void>> AnswerRun::next_leg() {
 }
 
 asio::awaitable<void> AnswerRun::wait_until(TimePoint time) {
-  alarm_->timer.expires_at(time);
+  if (context_.clock) {
+    context_.clock->set(alarm_, time);
+  } else {
+    alarm_->timer.expires_at(time);
+  }
   co_await alarm_->timer.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 // Until a place is free and it is this request's turn, or the time is up.
 asio::awaitable<void> AnswerRun::wait_in_line(CandidateSet excluded) {
   RouteGroup& group = context_.group;
-  const TimePoint began = base::now();
+  const TimePoint began = now();
   const TimePoint until = std::min(end_by_, began + group.options().queue_timeout);
   alarm_->called = false;
   const auto ticket = group.wait_in_line({context_.tenant, context_.weight, context_.priority},
@@ -152,15 +178,19 @@ asio::awaitable<void> AnswerRun::wait_in_line(CandidateSet excluded) {
     plan_.refused(std::move(error));
     co_return;
   }
-  while (!leg_ && !cancelled_ && base::now() < until) {
-    if (!alarm_->called) co_await wait_until(until);
+  while (!leg_ && !cancelled_ && now() < until) {
+    if (!alarm_->called) co_await wait_until(std::min(until, usable_at_.value_or(until)));
+    if (usable_at_ && now() >= *usable_at_) {
+      usable_at_.reset();
+      group.room().call_one();
+    }
     if (!std::exchange(alarm_->called, false) || cancelled_) continue;
-    if (try_start(excluded, true, base::now()) != Started::yes) group.room().pass_on(*ticket);
+    if (try_start(excluded, true, now()) != Started::yes) group.room().pass_on(*ticket);
   }
   // A call that came too late is the next one's.
   if (!leg_) group.room().pass_on(*ticket);
   group.leave_line(*ticket);
-  if (leg_ || cancelled_ || base::now() >= end_by_) co_return;
+  if (leg_ || cancelled_ || now() >= end_by_) co_return;
   auto error = base::make_error(ErrorCode::rate_limited,
                                 "All backends were busy for " +
                                     std::to_string(group.options().queue_timeout.count()) +
@@ -179,148 +209,158 @@ CandidateSet AnswerRun::mute_candidates() const {
   return set;
 }
 
-AnswerRun::Started AnswerRun::try_start(CandidateSet excluded, bool called, TimePoint now) {
-  auto selected =
-      context_.group.select(excluded, context_.traits, base::random_bits(), now, called);
+AnswerRun::Started AnswerRun::try_start(CandidateSet excluded, bool called, TimePoint time) {
+  auto selected = context_.group.select(excluded, context_.traits, random_bits(), time, called);
   if (auto* chosen = std::get_if<RouteGroup::Selected>(&selected)) {
-    start(std::move(*chosen), now);
+    const auto delay = hedge_delay(chosen->index, time);
+    leg_ = start(std::move(*chosen), time, delay.has_value());
+    if (delay) hedge_at_ = time + *delay;
     return Started::yes;
   }
   const auto& nobody = std::get<RouteGroup::Nobody>(selected);
-  if (nobody.busy) return Started::busy;
+  if (nobody.busy) {
+    usable_at_ = nobody.back_at;
+    return Started::busy;
+  }
   AttemptPlan::NoneUsable why;
   why.back_at = nobody.back_at;
-  why.random = base::random_bits();
-  why.retries_allowed = plan_.attempts() == 0 || context_.group.take_retry(now);
+  why.random = random_bits();
+  why.retries_allowed = plan_.attempts() == 0 || context_.group.take_retry(time);
   why.reason = base::make_error(
       nobody.limited ? ErrorCode::rate_limited : ErrorCode::unavailable,
       "No backend can answer now: " +
           (nobody.why.empty() ? std::string("none of them serves this model") : nobody.why) + ".");
-  plan_.none_usable(why, now);
+  plan_.none_usable(why, time);
   return Started::nobody;
 }
 
+CandidateSet AnswerRun::excluded_now() const {
+  return plan_.next(now()).excluded | unable_ | mute_candidates();
+}
+
 bool AnswerRun::others_left(std::size_t index) const {
-  const CandidateSet excluded = plan_.next(base::now()).excluded | unable_ | mute_candidates();
+  const CandidateSet excluded = excluded_now();
   for (std::size_t i = 0; i < context_.group.size(); ++i) {
     if (i != index && (excluded & bit(i)) == 0) return true;
   }
   return false;
 }
 
-void AnswerRun::start(RouteGroup::Selected selected, TimePoint now) {
+AnswerRun::LegPointer AnswerRun::start(RouteGroup::Selected selected, TimePoint time, bool races) {
   Target& target = context_.group.target(selected.index);
-  leg_ = std::make_unique<Leg>();
-  leg_->index = selected.index;
-  leg_->use = std::move(selected.use);
-  leg_->number = plan_.attempts() + 1;
+  auto leg = std::make_shared<AnswerLeg>();
+  leg->index = selected.index;
+  leg->use = std::move(selected.use);
+  leg->number = plan_.attempts() + 1;
+  leg->racing = races;
+  if (races) {
+    if (!shared_) shared_ = std::make_shared<const protocol::Request>(request_);
+    leg->request = shared_;
+  }
   const bool first = plan_.attempts() == 0;
-  Attempt attempt{request_, executor_};
+  progress_.begin_leg(selected.index);
+  Attempt attempt{races ? *shared_ : request_, executor_};
   if (progress_.spoken()) attempt.spoken = &progress_.text();
   // The first attempt's time to its first token counts from the request's arrival.
-  const TimePoint from = first ? context_.arrived : now;
+  const TimePoint from = first ? context_.arrived : time;
   attempt.first_token_by =
       request_.stream ? std::min(end_by_, from + target.options().first_token_timeout) : end_by_;
   attempt.end_by = end_by_;
   // A whole answer shows no sign of life before its end: one backend may not use up the time of
   // those that could still be asked.
   if (!request_.stream && others_left(selected.index)) {
-    attempt.end_by = now + (end_by_ - now) / 2;
+    attempt.end_by = time + (end_by_ - time) / 2;
     attempt.first_token_by = attempt.end_by;
   }
   attempt.verbatim =
       !progress_.spoken() && !progress_.headed() && request_.form != protocol::ClientForm::other;
   plan_.started(selected.index);
-  progress_.begin_leg();
-  if (note_.size() < note_bytes_max) {
-    if (!note_.empty()) note_ += "; ";
-    note_ += target.name();
-    note_ += ": ";
-    note_ += selected.reason;
-  }
-  leg_->stream = target.backend().start(attempt);
+  if (!note_.empty()) note("; ");
+  note(target.name());
+  note(": ");
+  note(selected.reason);
+  leg->stream = target.backend().start(attempt);
+  if (races && !context_.side_work->spawn("race", race_leg(leg, alarm_))) leg->racing = false;
+  return leg;
 }
 
 void AnswerRun::take(std::vector<Event>& events) {
   progress_.take(events);
   const bool said = progress_.leg().delivered.text.bytes() > 0 || progress_.leg().delivered.other;
   if (!leg_->first_token && (said || progress_.finished())) {
-    leg_->first_token = base::now();
-    leg_->use.first_token(*leg_->first_token);
+    const TimePoint time = now();
+    leg_->first_token = time;
+    leg_->use.first_token(time);
+    note_time(*leg_, time);
   }
   if (progress_.finished()) leg_ended();
 }
 
-protocol::Usage AnswerRun::leg_cost(CountedBy& counted_by) const {
-  const AnswerProgress::Leg& leg = progress_.leg();
-  counted_by = leg.finished_any ? CountedBy::backend : CountedBy::us;
-  if (leg.finished_any) return leg.usage;
-  const bool began = leg.delivered.text.bytes() > 0 || leg.delivered.other;
-  protocol::Usage usage =
-      protocol::usage_of_broken(std::nullopt, request_, leg.delivered, began).usage;
-  // An engine tells what it has read and made.
-  if (leg.prompt_tokens > 0) usage.prompt_tokens = leg.prompt_tokens;
-  if (leg.token_ids > 0) usage.completion_tokens = leg.token_ids;
-  return usage;
+protocol::Usage AnswerRun::cost(const AnswerLeg& leg, CountedBy& counted_by) const {
+  return leg.racing ? cost_of_loser(leg, request_, counted_by)
+                    : cost_of(progress_.leg(), request_, counted_by);
 }
 
-void AnswerRun::report(AttemptOutcome outcome, const AttemptFailure* failure) {
-  const TimePoint now = base::now();
+void AnswerRun::report(AnswerLeg& leg, AttemptOutcome outcome, const AttemptFailure* failure) {
+  const TimePoint ended = now();
   AttemptRecord record;
   record.request_id = request_.id;
   record.tenant = context_.tenant;
   record.model = request_.model;
-  record.backend = leg_->use.target()->name();
-  record.number = leg_->number;
+  record.backend = leg.use.target()->name();
+  record.number = leg.number;
   record.outcome = outcome;
   if (failure != nullptr) {
     record.failure = failure->kind;
     record.status = failure->status;
   }
-  record.usage = leg_cost(record.counted_by);
-  record.began = leg_->use.began();
-  record.first_token = leg_->first_token;
-  record.ended = now;
+  record.usage = cost(leg, record.counted_by);
+  record.began = leg.use.began();
+  record.first_token = leg.first_token;
+  record.ended = ended;
   if (outcome == AttemptOutcome::answered) {
-    leg_->use.succeeded(now, record.usage.total_tokens());
+    leg.use.succeeded(ended, record.usage.total_tokens());
   } else if (failure != nullptr) {
-    leg_->use.failed(now, *failure);
+    leg.use.failed(ended, *failure);
   } else {
-    leg_->use.cancelled(now);
+    leg.use.cancelled(ended);
   }
   if (context_.observer != nullptr) context_.observer->on_attempt(record);
 }
 
 void AnswerRun::leg_ended() {
-  report(AttemptOutcome::answered, nullptr);
+  report(*leg_, AttemptOutcome::answered, nullptr);
   leg_.reset();
 }
 
-void AnswerRun::leg_failed(const base::Error& error) {
-  failure_ = leg_->stream->failure();
+// `leg` is a copy: the members that hold it are reset here.
+void AnswerRun::leg_failed(LegPointer leg, const base::Error& error) {
+  failure_ = leg->stream->failure();
   if (cancelled_) failure_.kind = FailureKind::client_cancelled;
   // An engine that is still loading has waited for itself already; one that died under this request
   // is waited for again.
-  if (failure_.kind == FailureKind::connect && leg_->number == 1 &&
-      leg_->use.target()->options().local) {
+  if (failure_.kind == FailureKind::connect && leg->number == 1 &&
+      leg->use.target()->options().local) {
     failure_.kind = FailureKind::status_4xx_there;
   }
   CountedBy counted_by{};
-  const protocol::Usage cost = leg_cost(counted_by);
+  const protocol::Usage used = cost(*leg, counted_by);
   const bool cancelled = failure_.kind == FailureKind::client_cancelled;
   const bool goes_on = progress_.spoken() && progress_.cannot_continue().empty();
-  report(cancelled ? AttemptOutcome::cancelled
+  report(*leg,
+         cancelled ? AttemptOutcome::cancelled
                    : (goes_on ? AttemptOutcome::continued : AttemptOutcome::failed),
          &failure_);
-  const std::size_t index = leg_->index;
-  leg_.reset();
-  progress_.end_leg(cost);
+  // The other one goes on alone, if there is one.
+  if (leg == leg_) leg_ = std::move(rival_);
+  rival_.reset();
+  progress_.end_leg(used);
   // Whoever waits for a whole answer has seen nothing of it: it can begin anew.
   if (progress_.spoken() && !request_.stream && !progress_.cannot_continue().empty()) {
     progress_.restart();
   }
   AttemptPlan::Failed failed;
-  failed.candidate = index;
+  failed.candidate = leg->index;
   failed.failure = failure_;
   failed.error = error;
   failed.spoken = progress_.spoken();
@@ -330,12 +370,14 @@ void AnswerRun::leg_failed(const base::Error& error) {
   if (failed.spoken && (all & ~(mute_candidates() | unable_)) == 0) {
     failed.cannot_continue = "no backend of this route can continue a text";
   }
-  if (note_.size() < note_bytes_max) {
-    note_ += " failed (";
-    note_ += describe(failure_.kind).name;
-    note_ += ")";
+  if (leg_) {
+    note("; ");
+    note(context_.group.target(leg->index).name());
   }
-  plan_.failed(failed, base::now());
+  note(" failed (");
+  note(describe(failure_.kind).name);
+  note(")");
+  plan_.failed(failed, now());
 }
 
 }  // namespace deepseek::gateway

@@ -6,14 +6,15 @@
 // the shell that waits.
 #pragma once
 
+#include "gateway/answer_leg.hpp"
 #include "gateway/answer_progress.hpp"
 #include "gateway/attempt_plan.hpp"
 #include "gateway/attempt_record.hpp"
 #include "gateway/backend.hpp"
 #include "gateway/route_group.hpp"
-#include "io/event.hpp"
+#include "gateway/run_clock.hpp"
+#include "gateway/side_work.hpp"
 
-#include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -38,6 +39,8 @@ struct RunContext {
   std::int32_t priority = 0;  // in the line for a busy backend
   base::TimePoint arrived{};
   AttemptObserver* observer = nullptr;  // not owned; may be null
+  SideWork* side_work = nullptr;        // not owned; null: nothing is hedged
+  RunClock* clock = nullptr;            // not owned; null: the system's
 };
 
 class AnswerRun final : public EventStream {
@@ -53,29 +56,37 @@ class AnswerRun final : public EventStream {
   std::string route_note() const override;
 
  private:
-  // One attempt that runs.
-  struct Leg {
-    std::size_t index = 0;
-    std::uint32_t number = 0;
-    TargetUse use;
-    std::unique_ptr<EventStream> stream;
-    std::optional<base::TimePoint> first_token{};
-  };
+  using LegPointer = std::shared_ptr<AnswerLeg>;
+
+  base::TimePoint now() const { return context_.clock ? context_.clock->now() : base::now(); }
+  std::uint64_t random_bits() const;
 
   boost::asio::awaitable<base::Result<void>> next_leg();
   boost::asio::awaitable<void> wait_until(base::TimePoint time);
   boost::asio::awaitable<void> wait_in_line(CandidateSet excluded);
   enum class Started { yes, nobody, busy };
-  Started try_start(CandidateSet excluded, bool called, base::TimePoint now);
+  Started try_start(CandidateSet excluded, bool called, base::TimePoint time);
+  CandidateSet excluded_now() const;
   bool others_left(std::size_t index) const;
-  void start(RouteGroup::Selected selected, base::TimePoint now);
+  LegPointer start(RouteGroup::Selected selected, base::TimePoint time, bool races);
   void take(std::vector<protocol::Event>& events);
-  void leg_failed(const base::Error& error);
+  void leg_failed(LegPointer leg, const base::Error& error);
   void leg_ended();
-  protocol::Usage leg_cost(CountedBy& counted_by) const;
-  void report(AttemptOutcome outcome, const AttemptFailure* failure);
+  protocol::Usage cost(const AnswerLeg& leg, CountedBy& counted_by) const;
+  void report(AnswerLeg& leg, AttemptOutcome outcome, const AttemptFailure* failure);
+  void note(std::string_view text);
   CandidateSet mute_candidates() const;
   base::Error cancelled_error() const;
+
+  // answer_race.cpp: two legs side by side.
+  std::optional<base::Milliseconds> hedge_delay(std::size_t index, base::TimePoint time);
+  boost::asio::awaitable<void> race();
+  void start_rival(base::TimePoint time);
+  bool settle_race();
+  void lose(const LegPointer& leg);
+  static void give_up(AnswerLeg& leg);
+  bool shows_whole(std::size_t index) const;
+  void note_time(const AnswerLeg& leg, base::TimePoint time);
 
   const protocol::Request& request_;
   RunContext context_;
@@ -84,14 +95,12 @@ class AnswerRun final : public EventStream {
   CandidateSet unable_;
   AttemptPlan plan_;
   AnswerProgress progress_;
-  std::unique_ptr<Leg> leg_;
-  // Shared with wakers on other threads, which post to this thread and find it gone or not.
-  struct Alarm {
-    explicit Alarm(boost::asio::any_io_executor executor) : timer(std::move(executor)) {}
-    boost::asio::steady_timer timer;
-    bool called = false;
-  };
-  std::shared_ptr<Alarm> alarm_;
+  LegPointer leg_;
+  LegPointer rival_;                          // beside it, until one of them speaks
+  std::optional<base::TimePoint> usable_at_;  // while in line: when a pause of a backend ends
+  std::optional<base::TimePoint> hedge_at_;   // when a rival begins, while one may
+  std::shared_ptr<const protocol::Request> shared_;  // a copy, for legs that may outlive the run
+  std::shared_ptr<RunAlarm> alarm_;
   AttemptFailure failure_{FailureKind::client_cancelled};
   std::string note_;
   bool cancelled_ = false;

@@ -55,12 +55,24 @@ AttemptPlan::Step AttemptPlan::next(TimePoint now) const {
 
 void AttemptPlan::started(std::size_t candidate) {
   ++attempts_;
+  ++running_;
   tried_ |= bit(candidate);
   wait_until_.reset();
 }
 
+bool AttemptPlan::may_hedge() const {
+  return !hedged_ && !given_up_ && continuations_ == 0 && attempts_ <= options_.retry.retries_max;
+}
+
+void AttemptPlan::lost(std::size_t candidate) {
+  --running_;
+  // It was only slow: it may be asked as if it had not been.
+  tried_ &= ~bit(candidate);
+}
+
 void AttemptPlan::failed(const Failed& failed, TimePoint /*now*/) {
   const FailureInfo& info = describe(failed.failure.kind);
+  --running_;
   last_error_ = failed.error;
   if (failed.failure.retry_after) last_error_->retry_after = failed.failure.retry_after;
   if (!info.elsewhere && !info.same_again) return give_up(failed.error);
@@ -71,6 +83,7 @@ void AttemptPlan::failed(const Failed& failed, TimePoint /*now*/) {
     return give_up(broken_off(failed.error, "it broke off too often"));
   }
   if (!info.same_again) refused_ |= bit(failed.candidate);
+  if (running_ > 0) return;
   if (!may_ask_anyone() || attempts_ > options_.retry.retries_max) give_up(*last_error_);
 }
 

@@ -60,7 +60,8 @@ class AttemptPlan {
   void none_usable(const NoneUsable& why, base::TimePoint now);
 
   // The attempt ended with an error. `spoken`: text of it or of an earlier one has been sent;
-  // `cannot_continue`: why another backend cannot go on behind that text; empty if it can.
+  // `cannot_continue`: why another backend cannot go on behind that text; empty if it can. While
+  // another attempt runs beside it, only the client's own mistake ends the request.
   struct Failed {
     std::size_t candidate = 0;
     AttemptFailure failure{};
@@ -69,6 +70,13 @@ class AttemptPlan {
     std::string_view cannot_continue{};
   };
   void failed(const Failed& failed, base::TimePoint now);
+
+  // May a second attempt begin beside the one that runs? Once for a request, and not behind text.
+  bool may_hedge() const;
+  // It has begun; started() is still told.
+  void hedged() { hedged_ = true; }
+  // The other attempt was faster than this one, which has ended without a fault.
+  void lost(std::size_t candidate);
 
   // The request waited for a busy backend in vain, or the line was full.
   void refused(base::Error error) { give_up(std::move(error)); }
@@ -87,9 +95,11 @@ class AttemptPlan {
   CandidateSet tried_ = 0;    // since the last pause
   CandidateSet refused_ = 0;  // never to be asked again for this request
   std::uint32_t attempts_ = 0;
+  std::uint32_t running_ = 0;
   std::uint32_t pauses_ = 0;
   std::uint32_t continuations_ = 0;
   bool again_ = false;
+  bool hedged_ = false;
   std::optional<base::TimePoint> wait_until_;
   std::optional<base::Error> given_up_;
   std::optional<base::Error> last_error_;

@@ -93,6 +93,8 @@ class Backend {
   virtual std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
                                                boost::asio::any_io_executor executor) = 0;
   virtual BackendStatus status() const = 0;  // any thread; never blocks on I/O
+  // False while it starts and others should be asked first. Any thread; cheap.
+  virtual bool ready() const { return true; }
   // How long a prompt of so many tokens would wait for its first token, as far as the backend knows
   // by itself; 0 where it knows nothing. Any thread; cheap.
   virtual base::Milliseconds expected_first_token(std::int64_t prompt_tokens) const {

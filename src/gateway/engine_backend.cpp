@@ -1,6 +1,7 @@
 #include "gateway/engine_backend.hpp"
 
 #include "gateway/engine_core.hpp"
+#include "gateway/engine_queue_time.hpp"
 #include "protocol/local_support.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -315,6 +316,7 @@ std::unique_ptr<EventStream> EngineBackend::start(const Attempt& attempt) {
   if (is_over(status().state)) return std::make_unique<RefusedStream>(core_->unavailable());
   const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
   WorkPointer work = make_answer(attempt, *core_, alarm);
+  core_->sequences_live += static_cast<std::int32_t>(work->count);
   std::unique_ptr<EventStream> stream = std::make_unique<EngineStream>(core_, work, alarm);
   post_begin(core_, work);
   return stream;
@@ -332,6 +334,18 @@ std::unique_ptr<EmbeddingCall> EngineBackend::embed(const protocol::EmbeddingReq
 
 BackendStatus EngineBackend::status() const {
   return core_->status();
+}
+
+base::Milliseconds EngineBackend::expected_first_token(std::int64_t prompt_tokens) const {
+  const BackendStatus now = core_->status();
+  // One that starts with its first request must get it.
+  const bool asleep =
+      now.state == BackendState::starting && now.pid == 0 && !core_->options.preload;
+  if (asleep) return base::Milliseconds(0);
+  if (now.state != BackendState::ready) return base::Milliseconds::max();
+  const auto described = core_->description();
+  return engine_queue_time(core_->load(), described ? described->sequences_max : 1,
+                           core_->sequences_live.load(std::memory_order_relaxed), prompt_tokens);
 }
 
 std::optional<EngineDescription> EngineBackend::description() const {

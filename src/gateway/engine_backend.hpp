@@ -73,6 +73,9 @@ struct EngineLoadFigures {
   std::uint64_t preemptions = 0;
   std::uint64_t steps = 0;
   double step_ms = 0;
+  std::int64_t unread_tokens = 0;        // of the prompts there: read before a new one is
+  double prefill_tokens_per_second = 0;  // measured; 0: not yet
+  double answer_ms = 0;                  // how long a sequence keeps its place; 0: not known yet
 };
 
 class EngineBackend final : public Backend {
@@ -97,6 +100,8 @@ class EngineBackend final : public Backend {
   std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
                                        boost::asio::any_io_executor executor) override;
   BackendStatus status() const override;
+  // From the engine's queue and its measured speed; very long while the model is not ready.
+  base::Milliseconds expected_first_token(std::int64_t prompt_tokens) const override;
 
   std::optional<EngineDescription> description() const;  // of the last engine that was ready
   EngineLoadFigures load() const;

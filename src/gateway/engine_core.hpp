@@ -58,6 +58,8 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   std::optional<EngineDescription> description() const;
   EngineLoadFigures load() const;
   base::Error unavailable() const;
+  // Sequences that were handed over and have not ended, known to the engine or not yet.
+  std::atomic<std::int32_t> sequences_live{0};
 
   // Owner thread.
   void step(const SupervisorEvent& event);

@@ -81,6 +81,7 @@ void Core::fail(const WorkPointer& work, const base::Error& error, bool tell_eng
 }
 
 void Core::end(const WorkPointer& work) {
+  if (work->events) sequences_live -= static_cast<std::int32_t>(work->count);
   work->ended = true;
   work->live = 0;
   work->frames.clear();

@@ -251,6 +251,9 @@ EngineLoadFigures to_load(const wire::EngineLoad& told) {
   load.preemptions = told.preemptions();
   load.steps = told.steps();
   load.step_ms = told.step_ms();
+  load.unread_tokens = told.unread_tokens();
+  load.prefill_tokens_per_second = told.prefill_tokens_per_second();
+  load.answer_ms = told.answer_ms();
   return load;
 }
 

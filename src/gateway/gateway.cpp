@@ -4,6 +4,7 @@
 #include "gateway/balance/prefix_blocks.hpp"
 #include "gateway/balance/stable_hash.hpp"
 #include "gateway/route/request_facts.hpp"
+#include "gateway/shadow_run.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -188,10 +189,17 @@ std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, co
   context.priority = caller.priority;
   context.arrived = caller.arrived == base::TimePoint{} ? base::now() : caller.arrived;
   context.observer = options_.observer;
+  context.side_work = options_.side_work;
   if (routed.group->reads_prefixes()) {
     PrefixBlocks blocks(prefix_seed(request.model, caller.tenant));
     add_prompt(blocks, request);
     context.prefix_blocks.assign(blocks.blocks().begin(), blocks.blocks().end());
+  }
+  const RouteGroupOptions& group = routed.group->options();
+  if (group.shadow != nullptr && options_.side_work != nullptr) {
+    start_shadow(request, {group.shadow_percent, options_.run.request_timeout}, *group.shadow,
+                 context.tenant, options_.observer, *options_.side_work, executor,
+                 base::random_bits());
   }
   return std::make_unique<AnswerRun>(request, std::move(context), std::move(executor));
 }
@@ -213,11 +221,30 @@ base::Result<std::unique_ptr<EmbeddingCall>> Gateway::embed(
   return chosen.use.target()->backend().embed(request, std::move(executor));
 }
 
+// What backends say that they have, as far as a route lets it in: patterns name nothing themselves.
+void Gateway::add_listed(std::vector<ModelEntry>& entries) const {
+  std::map<std::string, std::string> listed;
+  for (const auto& group : groups_) {
+    for (std::size_t i = 0; i < group->size(); ++i) {
+      for (std::string& name : group->target(i).listed()) {
+        listed.emplace(std::move(name), group->target(i).name());
+      }
+    }
+  }
+  for (const auto& [name, owner] : listed) {
+    if (find(name) != nullptr || options_.aliases.contains(name) || !any_route(name)) continue;
+    entries.push_back({name, "", 0, owner});
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const ModelEntry& left, const ModelEntry& right) { return left.id < right.id; });
+}
+
 std::vector<ModelEntry> Gateway::models() const {
   std::vector<ModelEntry> entries;
   for (const Model& model : options_.models) {
     entries.push_back({model.id, "", model.created, model.owner});
   }
+  add_listed(entries);
   for (const auto& [alias, id] : options_.aliases) {
     // A model's own name wins over an alias of the same name.
     if (find(alias) != nullptr || !any_route(id)) continue;
@@ -226,6 +253,12 @@ std::vector<ModelEntry> Gateway::models() const {
                        model == nullptr ? "deepseek-server" : model->owner});
   }
   return entries;
+}
+
+std::vector<std::vector<Target*>> Gateway::route_targets() const {
+  std::vector<std::vector<Target*>> all;
+  for (const auto& group : groups_) all.push_back(group->options().targets);
+  return all;
 }
 
 std::vector<Gateway::ModelStatus> Gateway::status() const {

@@ -9,6 +9,7 @@
 #include "gateway/attempt_record.hpp"
 #include "gateway/backend.hpp"
 #include "gateway/cache/cache_rules.hpp"
+#include "gateway/explanation.hpp"
 #include "gateway/route/price.hpp"
 #include "gateway/route/route_match.hpp"
 #include "gateway/route_group.hpp"
@@ -60,6 +61,7 @@ class Gateway {
     std::vector<Route> routes;  // the first that fits is taken
     RunOptions run{};
     AttemptObserver* observer = nullptr;  // not owned; may be null
+    SideWork* side_work = nullptr;        // not owned; null: no hedges, no shadows
   };
   explicit Gateway(Options options);
 
@@ -93,12 +95,26 @@ class Gateway {
     std::string model;
     BackendStatus status;
   };
-  std::vector<ModelStatus> status() const;  // of local models
+  std::vector<ModelStatus> status() const;                  // of local models
+  std::vector<std::vector<Target*>> route_targets() const;  // of each route, in its order
+  // Of every backend that a route names, each once, in the routes' order.
+  std::vector<BackendReport> backends(base::TimePoint now) const;
+  struct Line {
+    std::string route;  // its name
+    std::uint32_t requests = 0;
+  };
+  std::vector<Line> lines() const;  // of requests that wait for a busy backend
+  // Does any backend of a route belong to others? Then one that may be asked is enough to be ready.
+  bool relays() const;
+  // What would happen to this request now. Changes nothing and asks nobody.
+  RouteExplanation explain(protocol::Request request, const Caller& caller,
+                           base::TimePoint now) const;
 
  private:
   const Model* find(std::string_view id) const;
   std::string canonical(std::string_view name) const;
   bool any_route(std::string_view model) const;
+  void add_listed(std::vector<ModelEntry>& entries) const;
   base::Error unknown_model(std::string_view name) const;
   RequestTraits traits_of(const protocol::Request& request, const RouteGroup& group,
                           std::string_view tenant) const;

@@ -21,6 +21,21 @@ std::vector<std::uint64_t> ids(const std::vector<Target*>& targets) {
   return all;
 }
 
+// Those in another zone than this server, if there are some in its own. What runs on this machine
+// is in its zone. A split says itself who gets how much.
+CandidateSet far_targets(const RouteGroupOptions& options) {
+  if (options.zone.empty() || !options.split.empty()) return 0;
+  CandidateSet far = 0;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < options.targets.size(); ++i) {
+    const TargetOptions& target = options.targets[i]->options();
+    if (target.local || target.zone == options.zone) continue;
+    far |= bit(i);
+    ++count;
+  }
+  return count == options.targets.size() ? 0 : far;
+}
+
 }  // namespace
 
 RouteGroup::RouteGroup(RouteGroupOptions options)
@@ -29,6 +44,8 @@ RouteGroup::RouteGroup(RouteGroupOptions options)
       strategy_(make_strategy(options_.strategy, ids(options_.targets))),
       retry_budget_(options_.retry_budget),
       hedge_budget_(options_.hedge_budget) {
+  far_ = far_targets(options_);
+  if (options_.hedge) hedge_policy_ = std::make_unique<HedgePolicy>();
   for (Target* target : options_.targets) target->add_room(room_);
 }
 
@@ -64,11 +81,13 @@ CandidateSet RouteGroup::unable(std::string_view model) const {
   return set;
 }
 
-bool RouteGroup::allowed(Pass pass, const Target& target, const Usable& usable,
+bool RouteGroup::allowed(Pass pass, std::size_t index, const Usable& usable,
                          const RequestTraits& traits) const {
+  const Target& target = *options_.targets[index];
+  if (pass == Pass::near && (far_ & bit(index)) != 0) return false;
   if (target.full() || usable.availability == Availability::cooling_down) return false;
   if (pass == Pass::broken_too) return true;
-  if (!usable) return false;
+  if (!usable || !target.backend().ready()) return false;
   if (pass == Pass::late_too || options_.first_token_goal.count() == 0) return true;
   // Burst out: who would answer too late is asked only when nobody else can be.
   return target.backend().expected_first_token(traits.prompt_tokens) <= options_.first_token_goal;
@@ -96,7 +115,7 @@ std::optional<RouteGroup::Selected> RouteGroup::choose(Pass pass, CandidateSet& 
     }
     const Usable usable = target(i).health().usable(now);
     views[i] = target(i).view(usable, price_ ? price_(i, traits) : 0);
-    views[i].usable = allowed(pass, target(i), usable, traits);
+    views[i].usable = allowed(pass, i, usable, traits);
   }
   ChoiceInput input;
   input.replicas = std::span(views).first(size());
@@ -124,6 +143,8 @@ std::optional<RouteGroup::Selected> RouteGroup::choose(Pass pass, CandidateSet& 
       chosen.leave();
       continue;
     }
+    // An engine's first token is seen even where the client waits for the whole answer.
+    ticket->whole = traits.whole && !chosen.options().local;
     return Selected{index, TargetUse(chosen, *ticket, traits.total_tokens, now),
                     pass == Pass::broken_too ? "nobody else is left" : choice.reason};
   }
@@ -135,7 +156,8 @@ std::variant<RouteGroup::Selected, RouteGroup::Nobody> RouteGroup::select(
   if (!called && in_line_.load(std::memory_order_relaxed) > 0) {
     return Nobody{.busy = true, .limited = false, .back_at = {}, .why = "others wait already"};
   }
-  for (const Pass pass : {Pass::in_order, Pass::late_too, Pass::broken_too}) {
+  for (const Pass pass : {Pass::near, Pass::in_order, Pass::late_too, Pass::broken_too}) {
+    if (pass == Pass::near && far_ == 0) continue;
     if (pass == Pass::late_too && options_.first_token_goal.count() == 0) continue;
     auto selected = choose(pass, excluded, traits, random, now);
     if (selected) return std::move(*selected);
@@ -175,6 +197,32 @@ bool RouteGroup::take_retry(TimePoint now) {
 bool RouteGroup::take_hedge(TimePoint now) {
   const std::lock_guard lock(mutex_);
   return hedge_budget_.take(now);
+}
+
+std::optional<base::Milliseconds> RouteGroup::hedge_delay(bool whole, TimePoint now) {
+  if (!hedge_policy_) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  return hedge_policy_->delay(whole, now);
+}
+
+void RouteGroup::note_first_token(bool whole, std::chrono::microseconds time, TimePoint now) {
+  if (!hedge_policy_) return;
+  const std::lock_guard lock(mutex_);
+  hedge_policy_->note(whole, time, now);
+}
+
+std::optional<RouteGroup::Selected> RouteGroup::select_hedge(CandidateSet excluded,
+                                                             const RequestTraits& traits,
+                                                             std::uint64_t random, TimePoint now) {
+  if (in_line_.load(std::memory_order_relaxed) > 0) return std::nullopt;
+  {
+    // Asked first, so that a strategy does not learn of what will not be.
+    const std::lock_guard lock(mutex_);
+    if (hedge_budget_.left(now) == 0) return std::nullopt;
+  }
+  auto selected = choose(Pass::in_order, excluded, traits, random, now);
+  if (selected && !take_hedge(now)) return std::nullopt;
+  return selected;
 }
 
 }  // namespace deepseek::gateway

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "gateway/backend.hpp"
+#include "gateway/virtual_clock.hpp"
 #include "io/event.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -25,7 +26,11 @@ struct Fails {
   std::optional<base::Milliseconds> retry_after{};
 };
 struct Hangs {};
-using Act = std::variant<std::vector<protocol::Event>, Fails, Hangs>;
+// Of the backend's clock; then the next act.
+struct Waits {
+  base::Milliseconds time;
+};
+using Act = std::variant<std::vector<protocol::Event>, Fails, Hangs, Waits>;
 
 class ScriptedBackend final : public Backend {
  public:
@@ -45,6 +50,7 @@ class ScriptedBackend final : public Backend {
     bool cancelled = false;
   };
   std::vector<Seen> seen;
+  VirtualClock* clock = nullptr;  // for Waits
   std::function<void()> on_hang;  // an attempt begins to wait
 
  private:
@@ -55,7 +61,9 @@ class ScriptedBackend final : public Backend {
 class ScriptedBackend::Stream final : public EventStream {
  public:
   Stream(ScriptedBackend& backend, const Attempt& attempt, std::vector<Act> acts)
-      : backend_(backend), number_(backend.seen.size() - 1), wake_(attempt.executor) {
+      : backend_(backend),
+        number_(backend.seen.size() - 1),
+        wake_(std::make_shared<io::Event>(attempt.executor)) {
     for (Act& act : acts) acts_.push_back(std::move(act));
   }
 
@@ -63,10 +71,21 @@ class ScriptedBackend::Stream final : public EventStream {
     if (acts_.empty()) co_return std::vector<protocol::Event>{};
     Act act = std::move(acts_.front());
     acts_.pop_front();
+    if (const auto* waits = std::get_if<Waits>(&act)) {
+      const base::TimePoint until = backend_.clock->now() + waits->time;
+      backend_.clock->at(until, [weak = std::weak_ptr(wake_)] {
+        if (const auto wake = weak.lock()) wake->notify();
+      });
+      while (!cancelled_ && backend_.clock->now() < until) {
+        co_await wake_->wait();
+      }
+      act = std::move(acts_.front());
+      acts_.pop_front();
+    }
     if (std::holds_alternative<Hangs>(act)) {
       if (backend_.on_hang) std::exchange(backend_.on_hang, {})();
       while (!cancelled_) {
-        co_await wake_.wait();
+        co_await wake_->wait();
       }
     }
     if (cancelled_) {
@@ -83,14 +102,14 @@ class ScriptedBackend::Stream final : public EventStream {
   void cancel() override {
     cancelled_ = true;
     backend_.seen[number_].cancelled = true;
-    wake_.notify();
+    wake_->notify();
   }
   AttemptFailure failure() const override { return failure_; }
 
  private:
   ScriptedBackend& backend_;
   std::size_t number_;
-  io::Event wake_;
+  std::shared_ptr<io::Event> wake_;
   std::deque<Act> acts_;
   AttemptFailure failure_{};
   bool cancelled_ = false;

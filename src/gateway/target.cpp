@@ -15,6 +15,16 @@ bool Target::serves(std::string_view model) const {
   return models.empty() || std::find(models.begin(), models.end(), model) != models.end();
 }
 
+void Target::set_listed(std::vector<std::string> models) {
+  const std::lock_guard lock(listed_mutex_);
+  listed_ = std::move(models);
+}
+
+std::vector<std::string> Target::listed() const {
+  const std::lock_guard lock(listed_mutex_);
+  return listed_;
+}
+
 bool Target::enter() {
   if (in_flight_.fetch_add(1) < options_.in_flight_max) return true;
   in_flight_.fetch_sub(1);

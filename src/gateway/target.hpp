@@ -44,6 +44,9 @@ class Target {
   BackendHealth& health() { return health_; }
   const BackendHealth& health() const { return health_; }
   bool serves(std::string_view model) const;
+  // The models that it said it has, for the list of models; as of its last health check.
+  void set_listed(std::vector<std::string> models);
+  std::vector<std::string> listed() const;
 
   // Takes one of the `in_flight_max` places; false when all are taken.
   bool enter();
@@ -68,6 +71,8 @@ class Target {
   const TargetOptions options_;
   Backend& backend_;
   BackendHealth health_;
+  mutable std::mutex listed_mutex_;
+  std::vector<std::string> listed_;
   std::mutex rooms_mutex_;
   std::vector<WaitRoom*> rooms_;
   std::size_t next_room_ = 0;

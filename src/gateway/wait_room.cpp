@@ -15,19 +15,31 @@ std::optional<WaitRoom::Ticket> WaitRoom::enter(const Guest& guest, Waker waker)
 void WaitRoom::leave(Ticket ticket) {
   const std::lock_guard lock(mutex_);
   queue_.remove(ticket);
-  seats_.erase(ticket);
+  std::erase(passed_, ticket);
+  const auto seat = seats_.extract(ticket);
+  // It took the place: the call is over.
+  if (!seat.empty() && seat.mapped().called) seat_again();
 }
 
 void WaitRoom::pass_on(Ticket ticket) {
   const std::lock_guard lock(mutex_);
   const auto seat = seats_.find(ticket);
   if (seat == seats_.end() || !std::exchange(seat->second.called, false)) return;
-  call_next();
-  queue_.put_back(ticket, seat->second.tenant, seat->second.priority);
+  passed_.push_back(ticket);
+  if (!call_next()) seat_again();
+}
+
+// In their old positions: the first that was called is the first again.
+void WaitRoom::seat_again() {
+  for (; !passed_.empty(); passed_.pop_back()) {
+    const Seat& seat = seats_.at(passed_.back());
+    queue_.put_back(passed_.back(), seat.tenant, seat.priority);
+  }
 }
 
 bool WaitRoom::call_one() {
   const std::lock_guard lock(mutex_);
+  seat_again();
   return call_next();
 }
 

@@ -2,7 +2,8 @@
 //
 // One per route group; thread-safe. Order is FairQueue's. Who is woken tries once more to take a
 // place; in vain, it passes the call on to the next and waits on in its old position, so that one
-// who may not have the free place never keeps it from others.
+// who may not have the free place never keeps it from others. A call reaches each guest once at
+// most: when nobody can use the place, all of them wait for the next one.
 #pragma once
 
 #include "gateway/fair_queue.hpp"
@@ -15,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace deepseek::gateway {
 
@@ -51,10 +53,12 @@ class WaitRoom {
     bool called = false;
   };
   bool call_next();
+  void seat_again();
 
   mutable std::mutex mutex_;
   FairQueue queue_;
   std::unordered_map<Ticket, Seat> seats_;  // also of those that were called
+  std::vector<Ticket> passed_;  // called in vain while the call goes on; not in the queue
 };
 
 }  // namespace deepseek::gateway

@@ -38,6 +38,24 @@ TEST_F(WaitRoomTest, WhoCannotUseThePlacePassesItOn) {
   EXPECT_EQ(called, "aba") << "it kept its position";
 }
 
+TEST_F(WaitRoomTest, ACallThatNobodyCanUseEnds) {
+  const auto first = enter('a');
+  const auto second = enter('b');
+  const auto third = enter('c');
+  room.call_one();
+  for (const auto guest : {first, second, third}) room.pass_on(guest);
+  EXPECT_EQ(called, "abc") << "nobody is called twice for one place";
+  for (const auto guest : {first, second, third}) room.pass_on(guest);
+  EXPECT_EQ(called, "abc") << "only who was called can pass on";
+  room.call_one();
+  EXPECT_EQ(called, "abca") << "all kept their positions";
+  room.pass_on(first);
+  room.leave(second);
+  EXPECT_EQ(called, "abcab");
+  room.call_one();
+  EXPECT_EQ(called, "abcaba") << "the second took the place, and another one is free";
+}
+
 TEST_F(WaitRoomTest, WhoLeavesIsNotCalled) {
   const auto first = enter('a');
   enter('b');

@@ -34,6 +34,7 @@ struct Launch {
   int number_max = 2;
   int failure_pipe = -1;
   pid_t parent = 0;
+  bool ends_with_parent = true;
 };
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -55,6 +56,7 @@ Launch prepare(const ChildOptions& options, int failure_pipe) {
   }
   launch.failure_pipe = failure_pipe;
   launch.parent = ::getpid();
+  launch.ends_with_parent = options.ends_with_parent;
   return launch;
 }
 
@@ -98,7 +100,9 @@ void reset_signals() {
   ::setpgid(0, 0);
   arrange_descriptors(launch);
   reset_signals();
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(launch.failure_pipe);
+  if (launch.ends_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+    fail(launch.failure_pipe);
+  }
   if (::getppid() != launch.parent) ::_exit(127);  // it died before the line above
   char** environment = launch.environment.size() > 1 ? launch.environment.data() : environ;
   ::execve(launch.arguments[0], launch.arguments.data(), environment);

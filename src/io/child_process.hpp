@@ -1,9 +1,9 @@
 // One supervised child process: spawn, signal, wait without blocking, and never leave it behind.
 //
 // A ChildProcess belongs to one I/O thread. The child gets: the given descriptors, /dev/null as
-// standard input, its own process group, default signal handling, and PR_SET_PDEATHSIG(SIGKILL).
-// That signal is tied to the *thread* that spawned, so spawn only from a thread that lives as long
-// as the process (the I/O threads of IoThreads do).
+// standard input, its own process group, default signal handling, and PR_SET_PDEATHSIG(SIGKILL)
+// unless it looks after itself (GuardedChild). That signal is tied to the *thread* that spawned, so
+// spawn only from a thread that lives as long as the process (the I/O threads of IoThreads do).
 #pragma once
 
 #include "base/result.hpp"
@@ -23,7 +23,8 @@ struct ChildOptions {
   std::vector<std::string> arguments;    // without argv[0]
   std::vector<std::string> environment;  // "NAME=value"; empty: the parent's own
   std::vector<std::pair<int, int>>
-      descriptors;  // (ours, the child's number ≥ 3); ours stays open here
+      descriptors;               // (ours, the child's number ≥ 1); ours stays open here
+  bool ends_with_parent = true;  // false: no PR_SET_PDEATHSIG; it must notice by itself
 };
 
 struct ChildExit {

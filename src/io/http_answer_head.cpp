@@ -128,7 +128,7 @@ Result<HttpAnswerHead> parse_answer_head(std::string_view bytes, bool to_head) {
       return bad("more than " + std::to_string(answer_fields_max) + " header fields");
     }
     note_field(line.substr(0, colon), value, framing);
-    head.fields.add(std::string(line.substr(0, colon)), std::string(value));
+    head.fields.add(line.substr(0, colon), value);
   }
   const Result<void> framed = decide_framing(framing, minor, to_head, head);
   if (framed.has_error()) return framed.error();

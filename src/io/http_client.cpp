@@ -53,7 +53,9 @@ Error bad_request(const HttpUrl& url) {
 std::string head_begin(const HttpClientRequest& request, const HttpUrl& url) {
   std::string head = request.method + " " + request.target + " HTTP/1.1\r\nHost: ";
   head += url.authority() + "\r\n";
-  for (const auto& [name, value] : request.fields) head += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : request.fields) {
+    head.append(name).append(": ").append(value).append("\r\n");
+  }
   return head;
 }
 
@@ -289,6 +291,7 @@ asio::awaitable<Result<void>> HttpClient::send(const HttpClientRequest& request,
   state_->begin_exchange(request.method == "HEAD", request.keep_alive);
   state_->head_text = request_head(request, state_->url);
   state_->connection->set_parts({state_->head_text, request.body});
+  if (base::now() < deadline && state_->connection->write_now()) co_return Result<void>{};
   auto sent = co_await state_->write(deadline);
   co_return sent;
 }
@@ -304,6 +307,7 @@ asio::awaitable<Result<void>> HttpClient::send(const HttpRequestHead& head,
   text.assign(extra_fields).append("Content-Length: ");
   text.append(digits.data(), end).append("\r\n\r\n");
   state_->connection->set_parts({head.text(), text, body});
+  if (base::now() < deadline && state_->connection->write_now()) co_return Result<void>{};
   auto sent = co_await state_->write(deadline);
   co_return sent;
 }
@@ -400,6 +404,18 @@ asio::awaitable<Result<std::string>> HttpClient::read_piece(base::TimePoint dead
     if (!ends) co_return state.fail(status, step);
     state.body_done = true;
   }
+}
+
+Result<std::string> HttpClient::take_ready() {
+  State& state = *state_;
+  if (!state.head_seen || state.broken || state.closed) {
+    return state.unusable("reading the answer");
+  }
+  return state.body_done ? Result<std::string>(std::string{}) : state.take_piece();
+}
+
+bool HttpClient::body_done() const {
+  return state_->body_done;
 }
 
 bool HttpClient::reusable() const {

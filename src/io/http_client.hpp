@@ -84,6 +84,10 @@ class HttpClient {
   // What has arrived of the body, at least one byte; empty at its end.
   boost::asio::awaitable<base::Result<std::string>> read_piece(base::TimePoint deadline);
 
+  // What has arrived of the body, without waiting; perhaps nothing.
+  base::Result<std::string> take_ready();
+  bool body_done() const;
+
   // The body was read to its end and the server keeps the connection: send() may be called again.
   bool reusable() const;
   // No byte of the current answer has arrived.

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t read_size = 64u << 10;
 constexpr std::size_t idle_capacity_max = 4096;
+constexpr std::size_t deferred_max = 16u << 10;  // larger writes are sent at once
 
 base::Error client_gone() {
   return base::make_error(base::ErrorCode::cancelled, "the client has gone");
@@ -39,6 +40,7 @@ HttpConnection::HttpConnection(Socket socket, std::unique_ptr<Transport> transpo
     : socket_(std::move(socket)),
       transport_(std::move(transport)),
       watch_max_(watch_max),
+      turn_(WriteTurn::of(socket_.get_executor())),
       input_event_(socket_.get_executor()),
       timer_(socket_.get_executor()) {
   if (!transport_) ended_ = gone_ = true;
@@ -75,9 +77,15 @@ bool HttpConnection::read_some(std::size_t size_max) {
   // Shared by the connections of a thread: an idle one holds no buffer.
   static thread_local char scratch[read_size];
   bool drained = false;
+  if (target_ != nullptr) size_max = std::min(size_max, target_left_);
   const TransportOutcome outcome =
       transport_->read(std::span(scratch, std::min(size_max, read_size)), drained);
   readable_ = !drained;
+  if (outcome.kind == Kind::done && target_ != nullptr) {
+    target_->append(scratch, outcome.size);
+    target_left_ -= outcome.size;
+    return true;
+  }
   if (outcome.kind == Kind::done) {
     if (input_begin_ > 0) {
       input_.erase(0, input_begin_);
@@ -100,6 +108,11 @@ void HttpConnection::consume(std::size_t size) {
   if (input_.capacity() > idle_capacity_max) input_.shrink_to_fit();
 }
 
+void HttpConnection::read_into(std::string* target, std::size_t size_max) {
+  target_ = target;
+  target_left_ = size_max;
+}
+
 void HttpConnection::set_parts(std::initializer_list<std::string_view> parts) {
   parts_begin_ = parts_end_ = 0;
   for (std::string_view part : parts) {
@@ -118,23 +131,92 @@ void HttpConnection::drop_written(std::size_t written) {
   }
 }
 
-asio::awaitable<base::Result<void>> HttpConnection::write(base::Milliseconds timeout) {
-  if (gone_) co_return client_gone();
-  while (parts_begin_ < parts_end_) {
-    if (gone_) co_return client_gone();
+bool HttpConnection::write_now() {
+  write_blocked_ = false;
+  if (gone_) return false;
+  if (defer_parts()) return true;
+  write_blocked_ = !send_deferred();
+  while (!gone_ && !write_blocked_ && parts_begin_ < parts_end_) {
     const TransportOutcome outcome =
         transport_->write(std::span(parts_).subspan(parts_begin_, parts_end_ - parts_begin_));
     if (outcome.kind == Kind::done) {
       drop_written(outcome.size);
     } else if (outcome.kind == Kind::want_write) {
-      set_deadline(base::now() + timeout);
-      co_await socket_.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
-      clear_deadline();
-      // Too slow: nothing more is said to this client.
-      if (timed_out_) end();
+      write_blocked_ = true;
     } else {
       end();
     }
+  }
+  if (gone_) write_blocked_ = false;
+  return !gone_ && !write_blocked_;
+}
+
+// Small writes wait for the end of the turn, where those of all connections follow each other: the
+// first wakes the processes that read them, and the others find them awake.
+bool HttpConnection::defer_parts() {
+  std::size_t size = deferred_.size();
+  for (std::size_t i = parts_begin_; i < parts_end_; ++i) size += parts_[i].iov_len;
+  if (size > deferred_max || deferred_wait_armed_) return false;
+  for (; parts_begin_ < parts_end_; ++parts_begin_) {
+    const iovec& part = parts_[parts_begin_];
+    deferred_.append(static_cast<const char*>(part.iov_base), part.iov_len);
+  }
+  if (!deferred_.empty() && !std::exchange(turn_joined_, true)) turn_.join(weak_from_this());
+  return true;
+}
+
+void HttpConnection::end_turn() {
+  turn_joined_ = false;
+  if (!gone_ && socket_.is_open() && !send_deferred()) arm_deferred_wait();
+}
+
+void HttpConnection::send_early() {
+  while (!gone_ && deferred_begin_ < deferred_.size()) {
+    iovec rest{deferred_.data() + deferred_begin_, deferred_.size() - deferred_begin_};
+    const TransportOutcome outcome = transport_->write(std::span(&rest, 1));
+    if (outcome.kind != Kind::done) return;
+    deferred_begin_ += outcome.size;
+  }
+}
+
+// False when the peer does not take all of it now, or has gone.
+bool HttpConnection::send_deferred() {
+  while (!gone_ && deferred_begin_ < deferred_.size()) {
+    iovec rest{deferred_.data() + deferred_begin_, deferred_.size() - deferred_begin_};
+    const TransportOutcome outcome = transport_->write(std::span(&rest, 1));
+    if (outcome.kind == Kind::want_write) return false;
+    if (outcome.kind != Kind::done) {
+      end();
+      return false;
+    }
+    deferred_begin_ += outcome.size;
+  }
+  if (gone_) return false;
+  deferred_begin_ = 0;
+  deferred_.clear();
+  if (deferred_.capacity() > idle_capacity_max) deferred_.shrink_to_fit();
+  if (std::exchange(shutdown_due_, false)) transport_->shutdown_write();
+  return true;
+}
+
+void HttpConnection::arm_deferred_wait() {
+  if (gone_ || deferred_wait_armed_ || !socket_.is_open()) return;
+  deferred_wait_armed_ = true;
+  socket_.async_wait(Socket::wait_write,
+                     [self = shared_from_this()](boost::system::error_code error) {
+                       self->deferred_wait_armed_ = false;
+                       if (!error) self->end_turn();
+                     });
+}
+
+asio::awaitable<base::Result<void>> HttpConnection::write(base::Milliseconds timeout) {
+  while (!write_now()) {
+    if (!write_blocked_) co_return client_gone();
+    set_deadline(base::now() + timeout);
+    co_await socket_.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
+    clear_deadline();
+    // Too slow: nothing more is said to this client.
+    if (timed_out_) end();
   }
   co_return base::Result<void>();
 }
@@ -239,6 +321,8 @@ void HttpConnection::mark_gone() {
 
 void HttpConnection::end() {
   ended_ = true;
+  deferred_.clear();
+  deferred_begin_ = 0;
   mark_gone();
   input_event_.notify();
   std::function<void()> callback = std::exchange(on_end_, {});
@@ -251,7 +335,9 @@ std::string HttpConnection::transport_problem() const {
 }
 
 void HttpConnection::shutdown_write() {
-  if (!gone_ && socket_.is_open()) transport_->shutdown_write();
+  if (gone_ || !socket_.is_open()) return;
+  shutdown_due_ = true;
+  if (!send_deferred()) arm_deferred_wait();
 }
 
 void HttpConnection::cut() {
@@ -264,6 +350,8 @@ void HttpConnection::close() {
   unwatch();
   clear_deadline();
   timer_.cancel();
+  if (!gone_ && socket_.is_open()) send_deferred();
+  gone_ = true;  // the descriptor may soon be another connection's
   boost::system::error_code ignored;
   socket_.close(ignored);
 }

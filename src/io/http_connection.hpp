@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "io/event.hpp"
 #include "io/transport.hpp"
+#include "io/write_turn.hpp"
 
 #include <array>
 #include <boost/asio/awaitable.hpp>
@@ -39,11 +40,22 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   boost::asio::awaitable<InputStatus> read();
   std::string_view input() const { return std::string_view(input_).substr(input_begin_); }
   void consume(std::size_t size);
+  // What arrives from now on is appended to `target` instead, at most `size_max` bytes; null ends
+  // that. For a large body, which would be copied once more.
+  void read_into(std::string* target, std::size_t size_max);
 
   // Writes all parts, gathered. Fails with `cancelled` when the client is gone, or takes nothing
-  // for `timeout`. One at a time; what the parts point to stays until it returns.
+  // for `timeout`. One at a time; what the parts point to stays until it returns. A small write has
+  // returned before it is sent: it goes out at the end of this turn of the thread.
   void set_parts(std::initializer_list<std::string_view> parts);
   boost::asio::awaitable<base::Result<void>> write(base::Milliseconds timeout);
+  // As much of that as goes without waiting; true when all is written. write() does the rest, and
+  // tells what is wrong.
+  bool write_now();
+  // WriteTurn's: sends what small writes have left, at the end of a turn, or before it. Before it
+  // nobody is told when the peer has gone, since somebody else's event is being handled.
+  void end_turn();
+  void send_early();
 
   // For waits in read() and handshake(). A write that waits sets its own.
   void set_deadline(base::TimePoint deadline);
@@ -83,6 +95,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void arm_timer();
   void on_timer();
   void end();
+  bool defer_parts();
+  bool send_deferred();
+  void arm_deferred_wait();
   void drop_written(std::size_t written);
 
   Socket socket_;
@@ -90,9 +105,14 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::size_t watch_max_;
   std::string input_;
   std::size_t input_begin_ = 0;
+  std::string* target_ = nullptr;
+  std::size_t target_left_ = 0;
   std::array<iovec, 4> parts_{};
   std::size_t parts_begin_ = 0;
   std::size_t parts_end_ = 0;
+  WriteTurn& turn_;
+  std::string deferred_;  // small writes of this turn, or what the peer does not take yet
+  std::size_t deferred_begin_ = 0;
   Event input_event_;
   boost::asio::steady_timer timer_;
   base::TimePoint deadline_ = base::TimePoint::max();
@@ -103,6 +123,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool read_wait_armed_ = false;
   bool error_wait_armed_ = false;
   bool timed_out_ = false;
+  bool write_blocked_ = false;  // the last write_now() would have had to wait
+  bool turn_joined_ = false;
+  bool deferred_wait_armed_ = false;
+  bool shutdown_due_ = false;  // once deferred_ is sent
   bool ended_ = false;
   bool gone_ = false;
 };

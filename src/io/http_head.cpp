@@ -1,5 +1,6 @@
 #include "io/http_head.hpp"
 
+#include "base/byte_scan.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -38,11 +39,6 @@ bool is_token_char(char c) {
   return token_table[static_cast<unsigned char>(c)];
 }
 
-bool is_control(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return (byte < 0x20 && c != '\t') || byte == 0x7f;
-}
-
 HttpRefusal bad(std::string message, int status = 0) {
   return {base::make_error(ErrorCode::invalid_request, std::move(message)), {}, status};
 }
@@ -56,10 +52,10 @@ std::string_view trim(std::string_view text) {
 // Takes the next line off `rest`, without its CRLF. A line that holds a CR or LF of its own, or
 // does not end, is nothing.
 std::optional<std::string_view> take_line(std::string_view& rest) {
-  const std::size_t end = rest.find("\r\n");
-  if (end == std::string_view::npos) return std::nullopt;
+  const std::size_t end = rest.find('\r');
+  if (end >= rest.size() - 1 || rest[end + 1] != '\n') return std::nullopt;
   const std::string_view line = rest.substr(0, end);
-  if (line.find_first_of("\r\n") != std::string_view::npos) return std::nullopt;
+  if (line.find('\n') != std::string_view::npos) return std::nullopt;
   rest.remove_prefix(end + 2);
   return line;
 }
@@ -128,7 +124,7 @@ std::optional<HttpRefusal> parse_field(std::string_view line, HttpHead& head) {
   if (!is_field_value(value)) {
     return bad("the header field " + std::string(name) + " holds a control character");
   }
-  head.request.fields.add(std::string(name), std::string(value));
+  head.request.fields.add(name, value);
   return std::nullopt;
 }
 
@@ -225,11 +221,15 @@ void read_connection(HttpHead& head) {
 }  // namespace
 
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
+  bool token = !text.empty();
+  for (const char c : text) token = token && is_token_char(c);
+  return token;
 }
 
 bool is_field_value(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), is_control);
+  std::size_t at = base::find_control(text);
+  while (at < text.size() && text[at] == '\t') at = base::find_control(text, at + 1);
+  return at == text.size();
 }
 
 HeadResult parse_head(std::string_view bytes, std::size_t fields_max) {
@@ -264,23 +264,25 @@ HeadResult parse_head(std::string_view bytes, std::size_t fields_max) {
 }
 
 HeadScanner::Status HeadScanner::scan(std::string_view bytes) {
-  for (; position_ < bytes.size(); ++position_) {
-    const char c = bytes[position_];
+  if (position_ == 0 && !bytes.empty() && bytes[0] != '\r' && !is_token_char(bytes[0])) {
+    return Status::invalid;
+  }
+  while (position_ < bytes.size()) {
     if (after_cr_) {
-      if (c != '\n') return Status::invalid;
+      if (bytes[position_++] != '\n') return Status::invalid;
       after_cr_ = false;
-      if (line_empty_) {
-        ++position_;
-        return Status::complete;
-      }
+      if (line_empty_) return Status::complete;
       line_empty_ = true;
-    } else if (c == '\r') {
-      after_cr_ = true;
-    } else if (is_control(c) || (position_ == 0 && !is_token_char(c))) {
-      return Status::invalid;
-    } else {
-      line_empty_ = false;
+      continue;
     }
+    const std::size_t stop = base::find_control(bytes, position_);
+    line_empty_ = line_empty_ && stop == position_;
+    position_ = stop;
+    if (stop == bytes.size()) break;
+    if (bytes[stop] != '\r' && bytes[stop] != '\t') return Status::invalid;
+    after_cr_ = bytes[stop] == '\r';
+    line_empty_ = line_empty_ && after_cr_;
+    ++position_;
   }
   return Status::incomplete;
 }

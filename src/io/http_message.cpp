@@ -6,6 +6,9 @@ namespace deepseek::io {
 
 namespace {
 
+constexpr std::size_t first_bytes = 512;
+constexpr std::size_t first_fields = 12;
+
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
@@ -40,21 +43,38 @@ std::string decode_component(std::string_view text) {
 }  // namespace
 
 bool equal_names(std::string_view left, std::string_view right) {
-  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                    [](char a, char b) { return lower(a) == lower(b); });
+  return left.size() == right.size() &&
+         std::equal(left.begin(), left.end(), right.begin(),
+                    [](char a, char b) { return a == b || lower(a) == lower(b); });
+}
+
+void HttpFields::add(std::string_view name, std::string_view value) {
+  if (places_.empty()) {
+    // More than a string holds within itself: views stay valid when the fields are moved.
+    bytes_.reserve(first_bytes);
+    places_.reserve(first_fields);
+  }
+  places_.push_back({static_cast<std::uint32_t>(bytes_.size()),
+                     static_cast<std::uint32_t>(name.size()),
+                     static_cast<std::uint32_t>(value.size())});
+  bytes_.append(name).append(value);
 }
 
 std::optional<std::string_view> HttpFields::find(std::string_view name) const {
-  for (const auto& [field_name, value] : fields_) {
-    if (equal_names(field_name, name)) return std::string_view(value);
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    if (places_[i].name_size != name.size()) continue;
+    const auto [field_name, value] = (*this)[i];
+    if (equal_names(field_name, name)) return value;
   }
   return std::nullopt;
 }
 
 std::size_t HttpFields::count(std::string_view name) const {
-  return static_cast<std::size_t>(
-      std::count_if(fields_.begin(), fields_.end(),
-                    [name](const auto& field) { return equal_names(field.first, name); }));
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    if (places_[i].name_size == name.size() && equal_names((*this)[i].first, name)) ++found;
+  }
+  return found;
 }
 
 std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query) {

@@ -17,21 +17,51 @@ namespace deepseek::io {
 // Without regard to case, in ASCII only.
 bool equal_names(std::string_view left, std::string_view right);
 
-// Header fields in the order received; names compare without case.
+// Header fields in the order received; names compare without case. All of them lie in one piece of
+// memory, so that a request of many fields costs two allocations. What find() and the iterators
+// give is valid until the next add(), and where the fields are moved to.
 class HttpFields {
+  struct Place {
+    std::uint32_t begin;  // the value follows the name
+    std::uint32_t name_size;
+    std::uint32_t value_size;
+  };
+
  public:
-  void add(std::string name, std::string value) {
-    fields_.emplace_back(std::move(name), std::move(value));
-  }
+  using Field = std::pair<std::string_view, std::string_view>;  // name, value
+
+  class Iterator {
+   public:
+    Iterator(const HttpFields& fields, std::size_t index) : fields_(&fields), index_(index) {}
+    Field operator*() const { return (*fields_)[index_]; }
+    Iterator& operator++() {
+      ++index_;
+      return *this;
+    }
+    bool operator==(const Iterator& other) const { return index_ == other.index_; }
+
+   private:
+    const HttpFields* fields_;
+    std::size_t index_;
+  };
+
+  void add(std::string_view name, std::string_view value);
   // The first field of that name, or nothing.
   std::optional<std::string_view> find(std::string_view name) const;
   std::size_t count(std::string_view name) const;
-  auto begin() const { return fields_.begin(); }
-  auto end() const { return fields_.end(); }
-  std::size_t size() const { return fields_.size(); }
+  Field operator[](std::size_t index) const {
+    const Place& place = places_[index];
+    const std::string_view all(bytes_);
+    return {all.substr(place.begin, place.name_size),
+            all.substr(place.begin + place.name_size, place.value_size)};
+  }
+  Iterator begin() const { return {*this, 0}; }
+  Iterator end() const { return {*this, places_.size()}; }
+  std::size_t size() const { return places_.size(); }
 
  private:
-  std::vector<std::pair<std::string, std::string>> fields_;
+  std::string bytes_;
+  std::vector<Place> places_;
 };
 
 struct HttpRequest {

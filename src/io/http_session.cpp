@@ -15,6 +15,7 @@ using base::Result;
 
 namespace {
 
+constexpr std::size_t body_reserve = 256u << 10;
 constexpr std::uint64_t drain_body_max = 64u << 10;    // of a refused request: the connection lives
 constexpr std::uint64_t linger_bytes_max = 64u << 20;  // read and thrown away before closing
 
@@ -146,7 +147,7 @@ asio::awaitable<HttpSession::Next> HttpSession::serve_one() {
     Next next = co_await refuse_head(std::move(refusal));
     co_return next;
   }
-  if (head_.framing != BodyFraming::none) {
+  if (head_.framing != BodyFraming::none && !take_arrived_body(*body_max)) {
     reading = co_await read_body(*body_max);
     if (reading.kind == Reading::Kind::closed) co_return Next::close;
     if (reading.kind == Reading::Kind::refused) {
@@ -244,6 +245,16 @@ HttpRefusal HttpSession::body_too_large(std::uint64_t body_max) const {
           context_.body_max};
 }
 
+// The usual case: the body came with its head.
+bool HttpSession::take_arrived_body(std::uint64_t body_max) {
+  const std::string_view input = connection_->input();
+  const std::uint64_t size = head_.content_length;
+  if (head_.framing != BodyFraming::length || size > body_max || size > input.size()) return false;
+  head_.request.body = input.substr(0, static_cast<std::size_t>(size));
+  connection_->consume(static_cast<std::size_t>(size));
+  return true;
+}
+
 asio::awaitable<HttpSession::Reading> HttpSession::read_body(std::uint64_t body_max) {
   const HttpServerOptions& options = context_.options;
   ChunkedDecoder decoder(body_max);
@@ -267,13 +278,25 @@ asio::awaitable<HttpSession::Reading> HttpSession::read_body(std::uint64_t body_
         base::Milliseconds(received * 1000 / std::max<std::uint64_t>(options.body_rate_min, 1));
     connection_->set_deadline(
         std::min(base::now() + options.body_timeout, began + options.body_timeout + rate_allows));
+    const std::size_t before = head_.request.body.size();
+    if (head_.framing == BodyFraming::length) expect_body();
     auto status = co_await connection_->read();
+    connection_->read_into(nullptr, 0);
     connection_->clear_deadline();
+    received += head_.request.body.size() - before;
     if (status == InputStatus::closed) co_return closed();
     if (status == InputStatus::timed_out) {
       co_return refused(too_slow("the body", context_.body_timeout, options.body_timeout));
     }
   }
+}
+
+// The rest of the body is read into its place. A length that is only claimed takes no memory yet.
+void HttpSession::expect_body() {
+  std::string& body = head_.request.body;
+  const auto size = static_cast<std::size_t>(head_.content_length);
+  if (body.capacity() < size) body.reserve(std::min(size, std::max(body_reserve, 2 * body.size())));
+  connection_->read_into(&body, size - body.size());
 }
 
 HttpSession::Reading HttpSession::take_body(ChunkedDecoder& decoder, bool& complete) {
@@ -433,6 +456,7 @@ asio::awaitable<Result<void>> HttpSession::send(HttpResponse response) {
   response_ = std::move(response);
   const bool with_body = has_body && !head_only();
   connection_->set_parts({head_text_, with_body ? std::string_view(response_.body) : ""});
+  if (connection_->write_now()) co_return Result<void>{};
   auto written = co_await write_parts();
   co_return written;
 }
@@ -451,6 +475,7 @@ asio::awaitable<Result<void>> HttpSession::start(HttpResponse head) {
   }
   started_ = true;
   connection_->set_parts({head_text_});
+  if (connection_->write_now()) co_return Result<void>{};
   auto written = co_await write_parts();
   co_return written;
 }

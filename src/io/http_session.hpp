@@ -75,6 +75,8 @@ class HttpSession final : public HttpResponder {
   static Reading closed();
   static Reading refused(HttpRefusal refusal);
   HttpRefusal body_too_large(std::uint64_t body_max) const;
+  bool take_arrived_body(std::uint64_t body_max);
+  void expect_body();
   boost::asio::awaitable<Reading> read_body(std::uint64_t body_max);
   Reading take_body(ChunkedDecoder& decoder, bool& complete);
   boost::asio::awaitable<Next> answer();

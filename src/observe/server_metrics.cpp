@@ -28,6 +28,27 @@ struct Row {
 
 // Every family, by name. The names are a promise: add, never rename.
 const std::array rows{
+    Row{{"deepseek_backend_breaker_open",
+         "1 while the backend is switched off after failures, or is being tried again.",
+         {"backend"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_backend_first_token_seconds",
+         "Moving average of the backend's time to first token; 0 before the first.",
+         {"backend"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_backend_in_flight", "Requests that the backend works on.", {"backend"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_backend_restarts_total",
+         "How often a managed backend's program was started again.",
+         {"backend"}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_backend_usable", "1 when the backend may be asked, else 0.", {"backend"}},
+        MetricType::gauge,
+        {}},
     Row{{"deepseek_build_info", "Versions of this build; always 1.", {"version", "llama_cpp"}},
         MetricType::gauge,
         {}},
@@ -69,6 +90,11 @@ const std::array rows{
         {}},
     Row{{"deepseek_prompt_tokens_total", "Prompt tokens of answered requests.", {"model"}},
         MetricType::counter,
+        {}},
+    Row{{"deepseek_queued_requests",
+         "Requests that wait because all backends of their route are busy.",
+         {"route"}},
+        MetricType::gauge,
         {}},
     Row{{"deepseek_response_cache_bytes", "Memory that kept answers take.", {}},
         MetricType::gauge,
@@ -153,8 +179,8 @@ void raise_counter(Registry& registry, std::string_view name, Values values, dou
   cell.add(std::max(0.0, total - cell.value()));
 }
 
-void observe_value(Registry& registry, const Row& of, std::string_view label, double value) {
-  registry.histogram(of.family, of.bounds, std::span(&label, 1)).observe(value);
+Histogram& histogram(Registry& registry, const Row& of, std::string_view label) {
+  return registry.histogram(of.family, of.bounds, std::span(&label, 1));
 }
 
 struct Question {
@@ -214,32 +240,51 @@ void ServerMetrics::set_build(std::string_view version, std::string_view llama_c
 }
 
 void ServerMetrics::http_request(std::string_view endpoint, int status, double seconds) {
-  const std::string code = std::to_string(status);
-  counter(registry_, http_requests, {endpoint, code}).add();
-  observe_value(registry_, http_durations, endpoint, seconds);
+  const RequestCells cells =
+      request_cells_.find({endpoint, status}, [this](const auto& name) -> RequestCells {
+        const std::string code = std::to_string(name.number);
+        return {counter(registry_, http_requests, {name.text, code}),
+                histogram(registry_, http_durations, name.text)};
+      });
+  cells.requests.add();
+  cells.durations.observe(seconds);
 }
 
 void ServerMetrics::set_http_connections(double open) {
   set_gauge(registry_, "deepseek_http_connections", {}, open);
 }
 
+void ServerMetrics::set_backend(std::string_view backend, const Backend& state) {
+  set_gauge(registry_, "deepseek_backend_usable", {backend}, state.usable ? 1 : 0);
+  set_gauge(registry_, "deepseek_backend_breaker_open", {backend}, state.breaker_open ? 1 : 0);
+  set_gauge(registry_, "deepseek_backend_in_flight", {backend}, state.in_flight);
+  set_gauge(registry_, "deepseek_backend_first_token_seconds", {backend},
+            state.first_token_seconds);
+  raise_counter(registry_, "deepseek_backend_restarts_total", {backend},
+                static_cast<double>(state.restarts));
+}
+
+void ServerMetrics::set_queued(std::string_view route, double requests) {
+  set_gauge(registry_, "deepseek_queued_requests", {route}, requests);
+}
+
 void ServerMetrics::error(std::string_view code) {
   counter(registry_, errors, {code}).add();
 }
 
-void ServerMetrics::tokens(std::string_view model, std::int64_t prompt, std::int64_t cached,
-                           std::int64_t completion) {
-  counter(registry_, prompt_tokens, {model}).add(static_cast<double>(prompt));
-  counter(registry_, cached_tokens, {model}).add(static_cast<double>(cached));
-  counter(registry_, completion_tokens, {model}).add(static_cast<double>(completion));
-}
-
-void ServerMetrics::time_to_first_token(std::string_view model, double seconds) {
-  observe_value(registry_, first_token, model, seconds);
-}
-
-void ServerMetrics::time_per_output_token(std::string_view model, double seconds) {
-  observe_value(registry_, per_token, model, seconds);
+void ServerMetrics::answer(std::string_view model, const Answer& answer) {
+  const AnswerCells cells = answer_cells_.find({model}, [this](const auto& name) -> AnswerCells {
+    return {counter(registry_, prompt_tokens, {name.text}),
+            counter(registry_, cached_tokens, {name.text}),
+            counter(registry_, completion_tokens, {name.text}),
+            histogram(registry_, first_token, name.text),
+            histogram(registry_, per_token, name.text)};
+  });
+  cells.prompt.add(static_cast<double>(answer.prompt_tokens));
+  cells.cached.add(static_cast<double>(answer.cached_tokens));
+  cells.completion.add(static_cast<double>(answer.completion_tokens));
+  if (answer.first_token_seconds) cells.first_token.observe(*answer.first_token_seconds);
+  if (answer.per_token_seconds) cells.per_token.observe(*answer.per_token_seconds);
 }
 
 void ServerMetrics::response_cache_request(std::string_view result) {

@@ -5,9 +5,11 @@
 // models from the configuration, codes from the table of errors.
 #pragma once
 
+#include "observe/cell_map.hpp"
 #include "observe/metrics.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,11 +28,15 @@ class ServerMetrics {
   void set_http_connections(double open);
   void error(std::string_view code);  // `error.code` of the body
 
-  // Tokens of one finished answer; `cached` is a part of `prompt`.
-  void tokens(std::string_view model, std::int64_t prompt, std::int64_t cached,
-              std::int64_t completion);
-  void time_to_first_token(std::string_view model, double seconds);
-  void time_per_output_token(std::string_view model, double seconds);
+  // One answer of a model, as far as it came.
+  struct Answer {
+    std::int64_t prompt_tokens = 0;
+    std::int64_t cached_tokens = 0;  // a part of prompt_tokens
+    std::int64_t completion_tokens = 0;
+    std::optional<double> first_token_seconds{};
+    std::optional<double> per_token_seconds{};
+  };
+  void answer(std::string_view model, const Answer& answer);
 
   // What the response cache did for one request: hit, similar, shared, miss or none.
   void response_cache_request(std::string_view result);
@@ -58,11 +64,35 @@ class ServerMetrics {
   };
   void set_engine(std::string_view model, const Engine& engine);
 
+  // State of one backend of a route; set at every scrape.
+  struct Backend {
+    bool usable = false;
+    bool breaker_open = false;  // or half-open
+    std::uint64_t restarts = 0;
+    double in_flight = 0;
+    double first_token_seconds = 0;  // moving average; 0: unknown
+  };
+  void set_backend(std::string_view backend, const Backend& state);
+  void set_queued(std::string_view route, double requests);  // at every scrape
+
   // Memory and processor time of this process; set at every scrape by the registry itself.
   void set_process();
 
  private:
+  struct RequestCells {
+    Counter& requests;
+    Histogram& durations;
+  };
+  struct AnswerCells {
+    Counter& prompt;
+    Counter& cached;
+    Counter& completion;
+    Histogram& first_token;
+    Histogram& per_token;
+  };
   Registry& registry_;
+  CellMap<RequestCells> request_cells_;  // by endpoint and status
+  CellMap<AnswerCells> answer_cells_;    // by model
 };
 
 // docs/metrics.md, made from the table of families.

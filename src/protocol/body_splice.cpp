@@ -44,8 +44,10 @@ bool BodySplice::changes() const {
   for (std::size_t i = 0; i < count_; ++i) {
     if (!edits_[i].value.empty() && outline_.find(edits_[i].name) == nullptr) return true;
   }
-  return std::any_of(outline_.fields.begin(), outline_.fields.end(),
-                     [&](const BodyField& field) { return new_value(field) != field.value; });
+  return std::any_of(outline_.fields.begin(), outline_.fields.end(), [&](const BodyField& field) {
+    const std::string_view value = new_value(field);
+    return value.data() != field.value.data() && value != field.value;
+  });
 }
 
 std::string BodySplice::text() const {

@@ -79,6 +79,7 @@ void JsonReader::refuse_value(std::string path, std::string_view allowed,
 }
 
 const json::value* JsonReader::find(std::string_view name) {
+  if ((names_ & name_bit(name)) == 0) return nullptr;
   const auto found = object_.find({name.data(), name.size()});
   if (found == object_.end()) return nullptr;
   mark_read(static_cast<std::size_t>(found - object_.begin()));

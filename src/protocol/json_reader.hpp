@@ -34,7 +34,9 @@ class JsonReader {
 
   // `object`, `failure` outlive the reader. `path` is empty for the body itself.
   JsonReader(const boost::json::object& object, Failure& failure, std::string path = {})
-      : object_(object), failure_(failure), path_(std::move(path)) {}
+      : object_(object), failure_(failure), path_(std::move(path)) {
+    for (const auto& field : object_) names_ |= name_bit({field.key().data(), field.key().size()});
+  }
 
   // The field unless it is absent, null, or something failed before.
   const boost::json::value* find(std::string_view name);
@@ -71,11 +73,19 @@ class JsonReader {
   std::vector<std::string_view> unread() const;
 
  private:
+  // Decoders ask for many names that are not there: most are known to be absent by this bit.
+  static std::uint64_t name_bit(std::string_view name) {
+    if (name.empty()) return 1;
+    const auto sum = name.size() * 7 + static_cast<unsigned char>(name.front()) * 3U +
+                     static_cast<unsigned char>(name.back());
+    return std::uint64_t{1} << (sum % 64);
+  }
   void mark_read(std::size_t index);
 
   const boost::json::object& object_;
   Failure& failure_;
   std::string path_;
+  std::uint64_t names_ = 0;       // name_bit() of every field
   std::uint64_t read_ = 0;        // of the first 64 fields, those that somebody asked for
   std::vector<bool> read_later_;  // of the others
 };

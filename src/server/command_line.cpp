@@ -34,6 +34,8 @@ constexpr std::array flags{
          "engine.flash_attention: auto, on (also true) or off (also false)"},
     Flag{"--check-config", Takes::nothing, "", "check the configuration and exit"},
     Flag{"--print-config", Takes::nothing, "", "print the configuration in effect and exit"},
+    Flag{"--explain-route", Takes::nothing, "",
+         "say what the routes do with the request on standard input; see deepseek route explain"},
     Flag{"--help", Takes::nothing, "", "print this text and exit"},
     Flag{"--version", Takes::nothing, "", "print the version and exit"},
 };
@@ -109,6 +111,8 @@ Result<void> apply(CommandLine& line, std::string_view flag, std::string_view va
     line.action = Action::check_config;
   } else if (flag == "--print-config") {
     line.action = Action::print_config;
+  } else if (flag == "--explain-route") {
+    line.action = Action::explain_route;
   } else {
     line.action = Action::print_config_docs;
   }

@@ -1,8 +1,8 @@
 // What the command line of deepseek-server asks for. Pure: no file is read here.
 //
 // --config FILE, --system FILE, --set NAME=VALUE, --host, --port, --preload_model[=…],
-// --enable_flash_attn[=…], --check-config, --print-config, --help, --version; `--flag value` and
-// `--flag=value`. The caller prints an error and exits with status 2.
+// --enable_flash_attn[=…], --check-config, --print-config, --explain-route, --help, --version;
+// `--flag value` and `--flag=value`. The caller prints an error and exits with status 2.
 #pragma once
 
 #include "base/result.hpp"
@@ -22,7 +22,15 @@ struct Override {
 };
 
 struct CommandLine {
-  enum class Action { serve, check_config, print_config, print_config_docs, help, version };
+  enum class Action {
+    serve,
+    check_config,
+    print_config,
+    print_config_docs,
+    explain_route,
+    help,
+    version
+  };
   Action action = Action::serve;
   std::string config_path;         // empty: none given, the built-in defaults
   std::string system_path;         // --system: an INI file; empty: none

@@ -25,6 +25,7 @@ enum class FlashAttention { automatic, on, off };
 enum class KvType { f16, q8_0, q4_0 };
 
 enum class BackendType { openai, deepseek, azure, managed };
+enum class ManagedEngine { none, vllm, sglang, llama_server };
 // How a backend is asked to go on with a text that is there already.
 enum class Continuation { none, prefix, continue_final_message, assistant_last };
 enum class Strategy {
@@ -45,6 +46,7 @@ enum class CacheStoreKind { memory, sqlite };
 std::string_view to_string(FlashAttention value);
 std::string_view to_string(KvType value);
 std::string_view to_string(BackendType value);
+std::string_view to_string(ManagedEngine value);
 std::string_view to_string(Continuation value);
 std::string_view to_string(Strategy value);
 std::string_view to_string(RouteFeature value);
@@ -86,6 +88,7 @@ struct Configuration {
     std::uint32_t port = 8080;     // 0: the system chooses
     std::uint32_t io_threads = 0;  // 0: one per core
     milliseconds drain_timeout{30'000};
+    std::string zone;  // where this server runs; empty: no backend is nearer than another
     bool operator==(const Server&) const = default;
   } server;
 
@@ -198,14 +201,24 @@ struct Configuration {
     milliseconds connect_timeout{5'000};
     milliseconds first_token_timeout{60'000};
     milliseconds gap_timeout{60'000};
-    std::string health_path;  // empty: no active checks
+    std::string health_path;  // empty: no active checks; loading gives managed its `/health`
     milliseconds health_interval{10'000};
     std::uint32_t pool_idle_max = 256;      // connections of each I/O thread
     std::vector<std::string> allow_fields;  // of a request, beside the known ones
     std::string api_version;                // azure
     std::string trust_file;                 // PEM; empty: the system's certificates
-    std::vector<std::string> command;       // managed: program and arguments
+    // The rest is of `managed` alone.
+    ManagedEngine engine = ManagedEngine::none;
+    std::string model;                 // that the engine loads
+    std::vector<std::string> command;  // program and arguments
+    std::vector<std::string> arguments;
+    std::map<std::string, std::string> environment;
+    std::uint32_t port = 0;  // 0: a free one
     milliseconds start_timeout{600'000};
+    std::uint32_t tensor_parallel = 1;
+    std::uint32_t pipeline_parallel = 1;
+    std::uint32_t expert_parallel = 1;
+    std::uint32_t data_parallel = 1;
     bool operator==(const Backend&) const = default;
   };
   std::vector<Backend> backends;

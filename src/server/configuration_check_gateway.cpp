@@ -1,6 +1,7 @@
 // The checks of what belongs to other servers: backends, routes, keys, waiting and keeping answers.
 #include "server/configuration_check.hpp"
 #include "server/setting.hpp"
+#include "server/wiring.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -69,11 +70,10 @@ class GatewayCheck {
     } else if (!backend.base_url.empty() && managed) {
       add("base_url", "found a URL with type managed, which has its own; leave it out");
     }
-    if (backend.command.empty() && managed) {
-      add("command", "found nothing; allowed with type managed are a program and its arguments");
-    } else if (!backend.command.empty() && !managed) {
-      add("command", "found a command with type " + std::string(to_string(backend.type)) +
-                         "; allowed is one with type managed");
+    if (managed) {
+      managed_program(backend);
+    } else {
+      no_program(backend);
     }
     if (!backend.api_version.empty() && backend.type != BackendType::azure) {
       add("api_version", "found a version with type " + std::string(to_string(backend.type)) +
@@ -87,6 +87,57 @@ class GatewayCheck {
       add("upstream_models",
           "found " + quoted(ours) + ", which is not in models; allowed are names that are");
     }
+  }
+
+  // What the flags of its engine allow.
+  void managed_program(const Backend& backend) {
+    const auto checked = gateway::check_managed(managed_command(backend));
+    if (checked.has_error()) {
+      const std::string& message = checked.error().message;
+      add(leaf_of(message), rest_of(message));
+    }
+    if (backend.engine == ManagedEngine::vllm && backend.models.empty()) {
+      add("models",
+          "found nothing with engine vllm, which serves only names that it knows; "
+          "allowed are the names that requests use");
+    }
+    if (backend.port == 0) return;
+    for (const Backend& other : values_.backends) {
+      if (&other == &backend || other.type != BackendType::managed || other.port != backend.port) {
+        continue;
+      }
+      add("port", "found " + std::to_string(backend.port) + ", which " + quoted(other.name) +
+                      " has too; allowed is a port for each, or 0");
+      return;
+    }
+  }
+
+  // Settings that only a program has.
+  void no_program(const Backend& backend) {
+    const Backend none;
+    const auto refuse = [&](std::string_view leaf, bool written) {
+      if (!written) return;
+      add(leaf, "found a value with type " + std::string(to_string(backend.type)) +
+                    "; allowed is one with type managed");
+    };
+    refuse("engine", backend.engine != none.engine);
+    refuse("model", !backend.model.empty());
+    refuse("command", !backend.command.empty());
+    refuse("arguments", !backend.arguments.empty());
+    refuse("environment", !backend.environment.empty());
+    refuse("port", backend.port != none.port);
+    refuse("tensor_parallel", backend.tensor_parallel != none.tensor_parallel);
+    refuse("pipeline_parallel", backend.pipeline_parallel != none.pipeline_parallel);
+    refuse("expert_parallel", backend.expert_parallel != none.expert_parallel);
+    refuse("data_parallel", backend.data_parallel != none.data_parallel);
+  }
+
+  // "command: found nothing; …" in its two parts.
+  static std::string leaf_of(const std::string& message) {
+    return message.substr(0, message.find(':'));
+  }
+  static std::string rest_of(const std::string& message) {
+    return message.substr(message.find(':') + 2);
   }
 
   void backend_name(const Backend& backend) {

@@ -53,6 +53,13 @@ TEST(ConfigurationCheck, TypesHaveTheirSettings) {
   EXPECT_THAT(error_of_backend("name: a"), HasSubstr("backends[0].base_url: found nothing"));
   EXPECT_THAT(error_of_backend("name: a, type: managed, command: [x], base_url: 'http://a'"),
               HasSubstr("backends[0].base_url: found a URL with type managed"));
+  EXPECT_EQ(error_of_backend("name: a, type: managed, engine: llama-server, model: m"), "no error");
+  EXPECT_THAT(error_of_backend("name: a, type: managed, engine: sglang"),
+              HasSubstr("backends[0].model: found nothing; allowed with engine sglang"));
+  EXPECT_THAT(error_of_backend("name: a, type: managed, engine: vllm, model: m"),
+              HasSubstr("backends[0].models: found nothing with engine vllm"));
+  EXPECT_THAT(error_of_backend("name: a, base_url: 'http://a', tensor_parallel: 2"),
+              HasSubstr("backends[0].tensor_parallel: found a value with type openai"));
   EXPECT_THAT(error_of_backend("name: a, type: managed"),
               HasSubstr("backends[0].command: found nothing"));
   EXPECT_THAT(error_with(", command: [x]"),

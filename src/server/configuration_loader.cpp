@@ -90,9 +90,10 @@ class Assembly {
     auto& values = loaded_.values;
     for (std::size_t i = 0; i < values.backends.size(); ++i) {
       auto& backend = values.backends[i];
-      if (backend.type != BackendType::deepseek) continue;
-      if (is_written(entry_name("backends", i) + ".continuation")) continue;
-      backend.continuation = Continuation::prefix;
+      const std::string entry = entry_name("backends", i);
+      if (!is_written(entry + ".continuation")) backend.continuation = usual(backend);
+      if (backend.type != BackendType::managed || is_written(entry + ".health_path")) continue;
+      backend.health_path = "/health";
     }
     if (!values.routes.empty()) drop_defaults();
     if (values.models.empty()) return;
@@ -125,6 +126,20 @@ class Assembly {
   void fail(std::string problem) { problems_.push_back(std::move(problem)); }
 
  private:
+  static Continuation usual(const Configuration::Backend& backend) {
+    if (backend.type == BackendType::deepseek) return Continuation::prefix;
+    switch (backend.engine) {
+      case ManagedEngine::vllm:
+      case ManagedEngine::sglang:
+        return Continuation::continue_final_message;
+      case ManagedEngine::llama_server:
+        return Continuation::assistant_last;
+      case ManagedEngine::none:
+        break;
+    }
+    return backend.continuation;
+  }
+
   bool is_written(const std::string& name) const { return loaded_.origins.contains(name); }
 
   bool is_default_model_named() const {

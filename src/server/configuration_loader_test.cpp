@@ -197,6 +197,25 @@ TEST(ConfigurationLoader, DeepSeekContinuesByPrefixUnlessToldOtherwise) {
   EXPECT_EQ(loaded->values.backends[2].continuation, Continuation::none);
 }
 
+TEST(ConfigurationLoader, AnEngineBringsItsOwnDefaults) {
+  const auto loaded = load_yaml(
+      "backends:\n"
+      "  - {name: a, type: managed, engine: vllm, model: m, models: [x]}\n"
+      "  - {name: b, type: managed, engine: llama-server, model: m, health_path: /up}\n"
+      "  - {name: c, type: managed, engine: sglang, model: m, continuation: none}\n"
+      "  - {name: d, type: managed, command: [x]}\n"
+      "routes: [{backends: [a, b, c, d]}]\n");
+  ASSERT_TRUE(loaded.has_value()) << error_of(loaded);
+  const auto& backends = loaded->values.backends;
+  EXPECT_EQ(backends[0].continuation, Continuation::continue_final_message);
+  EXPECT_EQ(backends[0].health_path, "/health");
+  EXPECT_EQ(backends[1].continuation, Continuation::assistant_last);
+  EXPECT_EQ(backends[1].health_path, "/up");
+  EXPECT_EQ(backends[2].continuation, Continuation::none);
+  EXPECT_EQ(backends[3].continuation, Continuation::none);
+  EXPECT_EQ(backends[3].health_path, "/health");
+}
+
 TEST(ConfigurationLoader, PathsAndVariablesOfBackends) {
   Memory memory;
   memory.environment = {{"PORT", "9001"}, {"MODEL", "/srv/m"}};

@@ -4,21 +4,12 @@
 #include "server/setting.hpp"
 
 #include <algorithm>
-#include <iterator>
 
 namespace deepseek::server {
 namespace {
 
-template <class Entries>
-auto managed_ones(const Entries& backends) {
-  Entries managed;
-  std::copy_if(backends.begin(), backends.end(), std::back_inserter(managed),
-               [](const auto& backend) { return backend.type == BackendType::managed; });
-  return managed;
-}
-
-// What a reload may put into effect. It keeps the models and the programs that run, so names may
-// only point to those.
+// What a reload may put into effect. It keeps the models that run, so names may only point to
+// those.
 class Reload {
  public:
   Reload(const Configuration& before, const Configuration& after)
@@ -70,8 +61,8 @@ class Reload {
     result_.routes = after_.routes;
     result_.default_model = after_.default_model;
     const bool somewhere = !after_.routes.empty() || !before_.models.empty();
-    other_servers_ = somewhere && managed_ones(before_.backends) == managed_ones(after_.backends) &&
-                     std::all_of(after_.routes.begin(), after_.routes.end(),
+    other_servers_ =
+        somewhere && std::all_of(after_.routes.begin(), after_.routes.end(),
                                  [this](const auto& route) { return reaches_running(route); });
     if (other_servers_) return;
     result_.backends = before_.backends;

@@ -3,14 +3,18 @@
 // Exit status: 0 after a normal end, 2 when the configuration, a model or a port stops the start,
 // 1 for a mistake of ours, 128 plus its number when a second signal ended it.
 #include "base/version.hpp"
+#include "io/child_guard.hpp"
 #include "server/command_line.hpp"
 #include "server/configuration_loader.hpp"
+#include "server/route_explain.hpp"
 #include "server/server.hpp"
 
 #include <sys/resource.h>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +32,18 @@ int refuse(const base::Error& error) {
 int print(const std::string& text) {
   const bool written = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
   return written ? 0 : status_mistake;
+}
+
+std::string read_standard_input() {
+  constexpr std::size_t bytes_max = 4u << 20;
+  std::string text;
+  std::array<char, 16'384> piece{};
+  while (text.size() < bytes_max) {
+    const std::size_t size = std::fread(piece.data(), 1, piece.size(), stdin);
+    if (size == 0) break;
+    text.append(piece.data(), size);
+  }
+  return text;
 }
 
 void prepare_process() {
@@ -63,12 +79,17 @@ int run(std::span<const std::string_view> arguments) {
     case serve:
     case check_config:
     case print_config:
+    case explain_route:
       break;
   }
   auto loaded = load_configuration(*command_line, system_outside());
   if (loaded.has_error()) return refuse(loaded.error());
   if (command_line->action == print_config) return print(print_configuration(*loaded));
   if (command_line->action == check_config) return print("The configuration is good.\n");
+  if (command_line->action == explain_route) {
+    auto explained = explain_route_offline(loaded->values, read_standard_input());
+    return explained.has_error() ? refuse(explained.error()) : print(*explained + "\n");
+  }
   return server::serve(std::move(loaded->values), std::move(*command_line));
 }
 
@@ -76,6 +97,10 @@ int run(std::span<const std::string_view> arguments) {
 }  // namespace deepseek::server
 
 int main(int argc, char** argv) {
+  // What this program starts for a managed backend, in place of the program itself.
+  if (argc > 2 && argv[1] == deepseek::io::child_guard_flag) {
+    return deepseek::io::run_child_guard(argv + 2);
+  }
   try {
     const std::vector<std::string_view> arguments(argv + 1, argv + argc);
     return deepseek::server::run(arguments);

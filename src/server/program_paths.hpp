@@ -9,7 +9,8 @@
 namespace deepseek::server {
 
 struct ProgramPaths {
-  std::string engine;                          // deepseek-engine beside this program
+  std::string server;                          // this program
+  std::string engine;                          // deepseek-engine beside it
   std::vector<std::string> share_directories;  // where relative model paths are looked for
 };
 

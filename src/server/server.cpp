@@ -52,7 +52,9 @@ base::Result<void> Server::prepare() {
   options.version = base::version();
   options.logger = base::Logger(sink_, "frontend");
   options.observer = &observer_;
+  watch_outliers(**snapshot);
   frontend_.emplace(std::move(options), std::move(*snapshot));
+  metrics_page_.show(*frontend_);
   watch_metrics();
   return open_ports();
 }
@@ -124,8 +126,26 @@ void Server::watch_metrics() {
       metrics_.set_engine(backend->model(), engine);
     }
     watch_cache();
+    set_gateway_metrics();
     metrics_.set_process();
   });
+}
+
+void Server::set_gateway_metrics() {
+  const auto snapshot = frontend_->snapshot();
+  for (const gateway::Gateway::Line& line : snapshot->gateway->lines()) {
+    metrics_.set_queued(line.route, line.requests);
+  }
+  for (const gateway::BackendReport& report : snapshot->gateway->backends(base::now())) {
+    observe::ServerMetrics::Backend backend;
+    backend.usable = report.usable();
+    backend.in_flight = report.in_flight;
+    backend.breaker_open = report.health.breaker != gateway::BreakerState::closed;
+    backend.restarts = report.local ? 0 : report.status.restarts;
+    backend.first_token_seconds =
+        std::chrono::duration<double>(report.health.first_token_average).count();
+    metrics_.set_backend(report.name, backend);
+  }
 }
 
 void Server::watch_cache() {
@@ -173,6 +193,7 @@ void Server::announce() const {
 asio::awaitable<void> Server::handle_signals() {
   io::TaskGroup companions(context_.get_executor());
   companions.spawn("systemd", tell_systemd());
+  companions.spawn("outliers", compare_backends());
   int number = SIGHUP;
   while (number == SIGHUP) {
     number = co_await signals_->next();
@@ -220,6 +241,27 @@ asio::awaitable<void> Server::tell_systemd() {
     timer.expires_after(std::chrono::milliseconds(500));
     auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
+  }
+}
+
+void Server::watch_outliers(const frontend::Snapshot& snapshot) {
+  const auto options = outlier_options(configuration_.breaker);
+  outliers_.watch(
+      options ? snapshot.gateway->route_targets() : std::vector<std::vector<gateway::Target*>>{},
+      options.value_or(gateway::OutlierOptions{}));
+}
+
+asio::awaitable<void> Server::compare_backends() {
+  asio::steady_timer timer(context_);
+  while (true) {
+    timer.expires_after(gateway::OutlierOptions{}.interval);
+    auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    outliers_.evaluate(base::now(),
+                       [this](const gateway::Target& target, const gateway::Ejection& ejection) {
+                         logger_.warning("a backend is left alone for a while",
+                                         {{"backend", target.name()}, {"why", ejection.reason}});
+                       });
   }
 }
 
@@ -286,6 +328,7 @@ void Server::apply(const Configuration& wanted) {
   configuration_ = wanted;
   sink_.set_level(configuration_.log.level);
   if (usage_) usage_->set_prices(configuration_);
+  watch_outliers(**snapshot);
   frontend_->replace(std::move(*snapshot));
   backends_->retry_failed();
 }

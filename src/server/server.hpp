@@ -11,6 +11,7 @@
 #include "frontend/frontend.hpp"
 #include "frontend/metrics_page.hpp"
 #include "gateway/engine_backend.hpp"
+#include "gateway/outlier_watch.hpp"
 #include "io/http_server.hpp"
 #include "io/io_threads.hpp"
 #include "io/signals.hpp"
@@ -53,11 +54,14 @@ class Server {
   base::Result<void> open_ports();
   void watch_metrics();
   void watch_cache();
+  void set_gateway_metrics();
   void announce() const;
 
   boost::asio::awaitable<void> handle_signals();
   boost::asio::awaitable<void> end_at_second_signal();
   boost::asio::awaitable<void> tell_systemd();
+  boost::asio::awaitable<void> compare_backends();
+  void watch_outliers(const frontend::Snapshot& snapshot);
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_backends(boost::asio::steady_timer& limit);
   void reload();
@@ -80,6 +84,7 @@ class Server {
   std::unique_ptr<UsageRecorder> usage_;          // null: nothing is recorded
   std::unique_ptr<frontend::AnswerCache> cache_;  // null: no answers are kept
   std::optional<BackendSet> backends_;
+  gateway::OutlierWatch outliers_;
   std::optional<frontend::Frontend> frontend_;
   std::optional<io::HttpServer> api_;
   std::optional<io::HttpServer> metrics_server_;

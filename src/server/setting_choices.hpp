@@ -25,6 +25,9 @@ template <>
 inline constexpr std::array<std::string_view, 4> choices<BackendType>{"openai", "deepseek", "azure",
                                                                       "managed"};
 template <>
+inline constexpr std::array<std::string_view, 4> choices<ManagedEngine>{"none", "vllm", "sglang",
+                                                                        "llama-server"};
+template <>
 inline constexpr std::array<std::string_view, 4> choices<Continuation>{
     "none", "prefix", "continue_final_message", "assistant_last"};
 template <>

@@ -57,7 +57,8 @@ const std::array table{
     Setting{.name = "backends[].continuation",
             .help = "How it goes on with an answer that broke off elsewhere: prefix as DeepSeek, "
                     "continue_final_message as vLLM, assistant_last as llama-server, none if it "
-                    "cannot. Left out it is none, with type deepseek prefix.",
+                    "cannot. Left out it is none, with type deepseek prefix, with an engine that "
+                    "engine's.",
             .example = "prefix",
             .field = in_entry<&B::continuation, backends>},
     Setting{.name = "backends[].weight",
@@ -67,7 +68,7 @@ const std::array table{
             .maximum = 1'000,
             .field = in_entry<&B::weight, backends>},
     Setting{.name = "backends[].zone",
-            .help = "Where it runs; a name for metrics and for choosing what is near.",
+            .help = "Where it runs; compared with server.zone.",
             .example = "eu-1",
             .maximum = 64,
             .form = form::name,
@@ -132,7 +133,7 @@ const std::array table{
             .field = in_entry<&B::gap_timeout, backends>},
     Setting{.name = "backends[].health_path",
             .help = "Path for GET that answers 200 while it is well. Empty makes no checks but "
-                    "those of real requests.",
+                    "those of real requests; with type managed left out it is /health.",
             .example = "/health",
             .maximum = 1'024,
             .form = form::path,
@@ -169,14 +170,46 @@ const std::array table{
             .example = "ca.pem",
             .maximum = 4'096,
             .field = path_in_entry<&B::trust_file, backends>},
+    Setting{.name = "backends[].engine",
+            .help = "What a managed backend is: vllm, sglang and llama-server get their flags from "
+                    "the settings below, none is started as command says.",
+            .example = "vllm",
+            .field = in_entry<&B::engine, backends>},
+    Setting{.name = "backends[].model",
+            .help = "What the engine of a managed backend loads: a file, a folder, or a name of "
+                    "its hub. Requests call it by models.",
+            .example = "/srv/models/qwen3-8b",
+            .maximum = 4'096,
+            .expand = true,
+            .field = in_entry<&B::model, backends>},
     Setting{.name = "backends[].command",
-            .help = "Program and arguments of a managed backend. {port} stands for the port it "
-                    "must listen on, ${NAME} for a variable of the environment. --print-config "
-                    "shows them: give keys to the program in its environment.",
-            .example = "vllm, serve, /srv/models/qwen3-8b, --port, {port}",
+            .help = "Program and arguments of a managed backend; with an engine what stands in "
+                    "place of its program, such as /opt/vllm/bin/vllm, serve. {port} stands for "
+                    "the port it must listen on, ${NAME} for a variable of the environment. "
+                    "--print-config shows them: give keys to the program in its environment.",
+            .example = "serve-model, --port, {port}",
             .maximum = 256,
             .expand = true,
             .field = in_entry<&B::command, backends>},
+    Setting{.name = "backends[].arguments",
+            .help = "Further arguments of a managed backend, behind those that its engine gets.",
+            .example = "--max-model-len, 8192",
+            .maximum = 256,
+            .expand = true,
+            .field = in_entry<&B::arguments, backends>},
+    Setting{.name = "backends[].environment",
+            .help = "Variables of a managed backend beside those of this server, such as the "
+                    "devices that it may use. --print-config shows them.",
+            .example = "CUDA_VISIBLE_DEVICES=0",
+            .maximum = 64,
+            .form = form::name,
+            .accepts = form::is_name,
+            .field = in_entry<&B::environment, backends>},
+    Setting{.name = "backends[].port",
+            .help = "Port of 127.0.0.1 that a managed backend listens on; 0 takes a free one.",
+            .example = "8000",
+            .maximum = 65'535,
+            .field = in_entry<&B::port, backends>},
     Setting{
         .name = "backends[].start_timeout",
         .help = "How long a managed backend may take until it is well; then it is started again.",
@@ -184,6 +217,34 @@ const std::array table{
         .minimum = second,
         .maximum = day,
         .field = in_entry<&B::start_timeout, backends>},
+    Setting{.name = "backends[].tensor_parallel",
+            .help = "Over how many devices each layer is split: --tensor-parallel-size of vllm, "
+                    "--tp-size of sglang.",
+            .example = "4",
+            .minimum = 1,
+            .maximum = 1'024,
+            .field = in_entry<&B::tensor_parallel, backends>},
+    Setting{.name = "backends[].pipeline_parallel",
+            .help = "Over how many groups of devices the layers are dealt: "
+                    "--pipeline-parallel-size of vllm, --pp-size of sglang.",
+            .example = "2",
+            .minimum = 1,
+            .maximum = 1'024,
+            .field = in_entry<&B::pipeline_parallel, backends>},
+    Setting{.name = "backends[].expert_parallel",
+            .help = "Over how many devices the experts are dealt: --ep-size of sglang; with vllm "
+                    "tensor_parallel × data_parallel, which is --enable-expert-parallel.",
+            .example = "8",
+            .minimum = 1,
+            .maximum = 1'024,
+            .field = in_entry<&B::expert_parallel, backends>},
+    Setting{.name = "backends[].data_parallel",
+            .help = "How many copies of the model answer: --data-parallel-size of vllm, --dp-size "
+                    "of sglang.",
+            .example = "2",
+            .minimum = 1,
+            .maximum = 1'024,
+            .field = in_entry<&B::data_parallel, backends>},
 };
 
 }  // namespace

@@ -76,7 +76,8 @@ const std::array table{
             .reloadable = true,
             .field = at<retry, &C::Retry::retry_after_max>},
     Setting{.name = "retry.hedge_budget_percent",
-            .help = "Second requests of routes with hedge may be this share of the requests.",
+            .help = "Second requests of routes with hedge may be this share of the requests of the "
+                    "last minute.",
             .example = "5",
             .maximum = 100,
             .reloadable = true,
@@ -121,8 +122,9 @@ const std::array table{
             .maximum = 1'000,
             .field = at<breaker, &C::Breaker::successes_min>},
     Setting{.name = "breaker.outlier_factor",
-            .help = "A backend so many times slower or worse than the others is left alone too. 0 "
-                    "is never.",
+            .help = "A backend that fails so many times as often as the others of its route, or is "
+                    "so many times slower to its first token, is left alone for a while, longer "
+                    "each time. Engines of this machine are not compared. 0 is never.",
             .example = "3",
             .maximum = 1'000,
             .field = at<breaker, &C::Breaker::outlier_factor>},

@@ -78,7 +78,8 @@ const std::array table{
             .example = "priority",
             .field = in_entry<&R::strategy, routes>},
     Setting{.name = "routes[].shadow",
-            .help = "Backend that gets a copy of the requests; its answers are ignored.",
+            .help = "Backend that gets a copy of the requests; its answers are ignored, its usage "
+                    "is in the ledger. At most 64 copies run at a time.",
             .example = "second",
             .maximum = 256,
             .field = in_entry<&R::shadow, routes>},
@@ -88,14 +89,15 @@ const std::array table{
             .maximum = 100,
             .field = in_entry<&R::shadow_percent, routes>},
     Setting{.name = "routes[].first_token_goal",
-            .help = "A local engine whose queue would take longer than this is passed over for the "
-                    "next backend. 0 never is.",
+            .help = "A local engine that is not ready, or whose queue would take longer than this, "
+                    "is passed over while another backend can be asked. 0 never is.",
             .example = "2s",
             .maximum = hour,
             .field = in_entry<&R::first_token_goal, routes>},
     Setting{.name = "routes[].hedge",
-            .help = "Ask a second backend too when the first is slower than it nearly always is; "
-                    "the first to answer wins.",
+            .help = "Ask a second backend too when the first has not begun to answer within the "
+                    "time that suffices for 95 % of the route's requests; the first to answer "
+                    "wins, the other is ended and its usage counted.",
             .example = "false",
             .field = in_entry<&R::hedge, routes>},
     Setting{.name = "routes[].cache",

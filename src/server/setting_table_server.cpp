@@ -1,4 +1,5 @@
 // The table, first part: the server's sockets, logging and the bounds of a request.
+#include "server/setting_form.hpp"
 #include "server/setting_member.hpp"
 
 #include <array>
@@ -40,6 +41,15 @@ const std::array table{
             .maximum = day,
             .reloadable = true,
             .field = at<server, &C::Server::drain_timeout>},
+    Setting{.name = "server.zone",
+            .help = "Where this server runs. Backends of the same zone, and the engines here, come "
+                    "first; the others when none of them can answer. Empty: no difference.",
+            .example = "eu-1",
+            .maximum = 64,
+            .reloadable = true,
+            .form = form::name,
+            .accepts = form::is_name,
+            .field = at<server, &C::Server::zone>},
 
     Setting{.name = "metrics.enabled",
             .help = "Serve GET /metrics in the Prometheus text format.",

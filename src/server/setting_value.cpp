@@ -321,6 +321,10 @@ std::string_view to_string(BackendType value) {
   return choice_word(value);
 }
 
+std::string_view to_string(ManagedEngine value) {
+  return choice_word(value);
+}
+
 std::string_view to_string(Continuation value) {
   return choice_word(value);
 }

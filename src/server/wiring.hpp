@@ -10,7 +10,9 @@
 #include "gateway/attempt_record.hpp"
 #include "gateway/cache/cache_rules.hpp"
 #include "gateway/engine_backend.hpp"
+#include "gateway/managed/managed_process.hpp"
 #include "gateway/relay/openai_backend.hpp"
+#include "gateway/resilience/outlier_detector.hpp"
 #include "gateway/target.hpp"
 #include "io/http_server.hpp"
 #include "server/configuration.hpp"
@@ -18,12 +20,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace deepseek::server {
 
-class BackendSet;
+class TargetSource;
 
 // One engine's options; the error names the model's file and where it was looked for.
 base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& configuration,
@@ -34,8 +37,16 @@ io::HttpServerOptions api_options(const Configuration& configuration,
                                   std::shared_ptr<const io::TlsContext> tls);
 io::HttpServerOptions metrics_options();
 
-// One upstream's options; the error names the setting.
-base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend);
+// One upstream's options, at `port` of this machine if it is managed; the error names the setting.
+base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend,
+                                                          std::uint16_t port);
+// What is started for a managed backend; without its port if it may be any.
+gateway::ManagedCommand managed_command(const Configuration::Backend& backend);
+gateway::ManagedProcessOptions managed_options(const Configuration& configuration,
+                                               const Configuration::Backend& backend,
+                                               const ProgramPaths& paths);
+// Nothing if backends are not compared.
+std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Breaker& configured);
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);
 gateway::TargetOptions relay_target(const Configuration& configuration,
                                     const Configuration::Backend& backend);
@@ -45,13 +56,13 @@ base::Result<std::unique_ptr<frontend::AnswerCache>> make_answer_cache(
     const Configuration& configuration, gateway::AttemptObserver* observer, base::Logger logger);
 gateway::CacheRules cache_rules(const Configuration& configuration, bool route_allows);
 // What the answers of these backends depend on beside the request, for the keys of the cache.
-std::string cache_scope(const Configuration& configuration, const BackendSet& backends,
+std::string cache_scope(const Configuration& configuration, const TargetSource& backends,
                         const std::vector<gateway::Target*>& targets);
 
 // Keys, routes, limits: what requests see of the configuration, made anew for a reload. `cache` may
 // be null. The error names the setting.
 base::Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
-    const Configuration& configuration, const BackendSet& backends,
+    const Configuration& configuration, const TargetSource& backends,
     gateway::AttemptObserver* observer, frontend::AnswerCache* cache);
 
 protocol::RequestLimits request_limits(const Configuration::Limits& configured);

@@ -1,5 +1,5 @@
 // The response cache's part of the wiring.
-#include "server/backend_set.hpp"
+#include "server/target_source.hpp"
 #include "server/usage_recorder.hpp"
 #include "server/wiring.hpp"
 
@@ -79,18 +79,19 @@ gateway::CacheRules cache_rules(const Configuration& configuration, bool route_a
 
 // Names of backends, and where they are: answers that a file kept must not outlive a change of who
 // gives them. A model's file counts by its time.
-std::string cache_scope(const Configuration& configuration, const BackendSet& backends,
+std::string cache_scope(const Configuration& configuration, const TargetSource& backends,
                         const std::vector<gateway::Target*>& targets) {
   std::string scope;
   if (!configuration.cache.enabled) return scope;
   for (const gateway::Target* target : targets) {
     add_field(scope, target->name());
-    for (const BackendSet::LocalModel& model : backends.local_models()) {
+    for (const TargetSource::LocalModel& model : backends.local_models()) {
       if (model.id == target->name()) add_field(scope, std::to_string(model.created));
     }
     for (const Configuration::Backend& backend : configuration.backends) {
       if (backend.name != target->name()) continue;
       add_field(scope, backend.base_url);
+      for (const std::string& word : backend.command) add_field(scope, word);
       for (const auto& [ours, theirs] : backend.upstream_models) {
         add_field(scope, ours);
         add_field(scope, theirs);

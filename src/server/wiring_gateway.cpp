@@ -1,5 +1,5 @@
 // The gateway's half of the wiring: upstreams, targets, routes and keys.
-#include "server/backend_set.hpp"
+#include "server/target_source.hpp"
 #include "server/wiring.hpp"
 
 #include "access/key_table.hpp"
@@ -13,6 +13,8 @@ namespace {
 
 using base::Result;
 
+constexpr base::Milliseconds hedge_window{60'000};  // a quiet server may hedge now and then too
+
 protocol::Continuation to_continuation(Continuation configured) {
   switch (configured) {
     case Continuation::none:
@@ -25,6 +27,20 @@ protocol::Continuation to_continuation(Continuation configured) {
       return protocol::Continuation::assistant_last;
   }
   return protocol::Continuation::none;
+}
+
+gateway::ManagedEngine to_engine(ManagedEngine configured) {
+  switch (configured) {
+    case ManagedEngine::none:
+      return gateway::ManagedEngine::none;
+    case ManagedEngine::vllm:
+      return gateway::ManagedEngine::vllm;
+    case ManagedEngine::sglang:
+      return gateway::ManagedEngine::sglang;
+    case ManagedEngine::llama_server:
+      return gateway::ManagedEngine::llama_server;
+  }
+  return gateway::ManagedEngine::none;
 }
 
 gateway::HealthOptions health_options(const Configuration::Breaker& configured) {
@@ -93,11 +109,12 @@ gateway::RouteGroupOptions group_options(const Configuration& configuration) {
   group.retry_budget.per_second_min = configuration.retry.budget_min;
   group.hedge_budget.percent = configuration.retry.hedge_budget_percent;
   group.hedge_budget.per_second_min = 0;
+  group.hedge_budget.window = hedge_window;
   return group;
 }
 
 Result<gateway::Gateway::Route> make_route(const Configuration& configuration, std::size_t index,
-                                           const BackendSet& backends) {
+                                           const TargetSource& backends) {
   const Configuration::Route& configured = configuration.routes[index];
   gateway::Gateway::Route route;
   route.rule = make_rule(configured);
@@ -107,6 +124,11 @@ Result<gateway::Gateway::Route> make_route(const Configuration& configuration, s
                              .value_or(gateway::StrategyKind::priority);
   route.group.first_token_goal = configured.first_token_goal;
   route.group.hedge = configured.hedge;
+  route.group.zone = configuration.server.zone;
+  if (!configured.shadow.empty()) {
+    route.group.shadow = backends.find(target_name(configuration, configured.shadow));
+    route.group.shadow_percent = configured.shadow_percent;
+  }
   for (const std::string& name : configured.backends) {
     const std::string target = target_name(configuration, name);
     gateway::Target* const found = backends.find(target);
@@ -127,9 +149,9 @@ Result<gateway::Gateway::Route> make_route(const Configuration& configuration, s
 }
 
 // Without routes every local model answers for its own name.
-void add_default_routes(const Configuration& configuration, const BackendSet& backends,
+void add_default_routes(const Configuration& configuration, const TargetSource& backends,
                         gateway::Gateway::Options& options) {
-  for (const BackendSet::LocalModel& model : backends.local_models()) {
+  for (const TargetSource::LocalModel& model : backends.local_models()) {
     gateway::Gateway::Route route;
     route.rule.model = model.id;
     route.group = group_options(configuration);
@@ -143,10 +165,10 @@ void add_default_routes(const Configuration& configuration, const BackendSet& ba
 
 // The names that GET /v1/models lists: local ones, and those that routes and backends spell out.
 std::vector<gateway::Gateway::Model> list_models(const Configuration& configuration,
-                                                 const BackendSet& backends) {
+                                                 const TargetSource& backends) {
   std::vector<gateway::Gateway::Model> models;
   std::set<std::string> seen;
-  for (const BackendSet::LocalModel& local : backends.local_models()) {
+  for (const TargetSource::LocalModel& local : backends.local_models()) {
     models.push_back({local.id, local.created, "deepseek-server", backends.find(local.id)});
     seen.insert(local.id);
   }
@@ -191,16 +213,47 @@ Result<std::shared_ptr<const access::KeyTable>> make_keys(const Configuration& c
 
 }  // namespace
 
-Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend) {
-  if (backend.type == BackendType::managed) {
-    return base::make_error(base::ErrorCode::not_implemented,
-                            "backend \"" + backend.name +
-                                "\": type managed cannot be started by this version; start it "
-                                "yourself and give its base_url with type: openai");
+gateway::ManagedCommand managed_command(const Configuration::Backend& backend) {
+  gateway::ManagedCommand command;
+  command.engine = to_engine(backend.engine);
+  command.program = backend.command;
+  command.arguments = backend.arguments;
+  command.model = backend.model;
+  for (const std::string& name : backend.models) {
+    const auto there = backend.upstream_models.find(name);
+    command.names.push_back(there == backend.upstream_models.end() ? name : there->second);
   }
+  command.tensor_parallel = backend.tensor_parallel;
+  command.pipeline_parallel = backend.pipeline_parallel;
+  command.expert_parallel = backend.expert_parallel;
+  command.data_parallel = backend.data_parallel;
+  return command;
+}
+
+gateway::ManagedProcessOptions managed_options(const Configuration& configuration,
+                                               const Configuration::Backend& backend,
+                                               const ProgramPaths& paths) {
+  gateway::ManagedProcessOptions options;
+  options.name = backend.name;
+  options.guard_program = paths.server;
+  options.command = managed_command(backend);
+  options.environment = backend.environment;
+  options.port =
+      backend.port != 0 ? static_cast<std::uint16_t>(backend.port) : gateway::find_free_port();
+  options.health_path = backend.health_path;
+  options.health_interval = backend.health_interval;
+  options.supervision.start_timeout = backend.start_timeout;
+  options.supervision.check_failures_max = configuration.breaker.health_failures;
+  return options;
+}
+
+Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend,
+                                                    std::uint16_t port) {
   gateway::OpenAiBackendOptions options;
   options.name = backend.name;
-  auto url = io::parse_url(backend.base_url);
+  const bool managed = backend.type == BackendType::managed;
+  auto url = io::parse_url(managed ? "http://127.0.0.1:" + std::to_string(port) + "/v1"
+                                   : backend.base_url);
   if (url.has_error()) {
     url.error().message = "backend \"" + backend.name + "\": " + url.error().message;
     return url.error();
@@ -221,6 +274,15 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend
     if (trust.has_error()) return trust.error();
     options.trust = std::move(*trust);
   }
+  return options;
+}
+
+std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Breaker& configured) {
+  if (configured.outlier_factor <= 0) return std::nullopt;
+  gateway::OutlierOptions options;
+  options.failure_factor_min = configured.outlier_factor;
+  options.latency_factor_min = configured.outlier_factor;
+  options.ejected_percent_max = configured.outlier_ejected_max_percent;
   return options;
 }
 
@@ -254,7 +316,7 @@ gateway::TargetOptions relay_target(const Configuration& configuration,
 }
 
 Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(const Configuration& configuration,
-                                                                const BackendSet& backends,
+                                                                const TargetSource& backends,
                                                                 gateway::AttemptObserver* observer,
                                                                 frontend::AnswerCache* cache) {
   gateway::Gateway::Options options;
@@ -263,6 +325,7 @@ Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(const Configurat
   options.default_model = configuration.default_model;
   options.run = run_options(configuration);
   options.observer = observer;
+  options.side_work = backends.side_work();
   for (std::size_t i = 0; i < configuration.routes.size(); ++i) {
     auto route = make_route(configuration, i, backends);
     if (route.has_error()) return route.error();

@@ -110,6 +110,7 @@ class Script:
     def reset(self):
         """As it was at the start; no request may be under way."""
         self.calls = []
+        self.well = True  # what its health page says
         self.understands = ALL_FORMS
         self.behave(faults.answer())
 
@@ -143,6 +144,9 @@ async def _page(call):
     models = [{"id": "upstream-model", "object": "model", "created": 1, "owned_by": "upstream"}]
     pages = {"/models": {"object": "list", "data": models}, "/health": {"status": "ok"}}
     page = next((page for end, page in pages.items() if call.path.endswith(end)), None)
+    if call.path.endswith("/health") and not call.script.well:
+        await call.send_body(b'{"status":"loading"}', 503)
+        return
     body = json.dumps(page or {"error": {"message": "no such page"}}).encode()
     await call.send_body(body, 200 if page else 404)
 
@@ -249,9 +253,9 @@ class _Connection(asyncio.Protocol):
 
 
 class Upstream:
-    """`tls`: a folder with cert.pem and key.pem."""
+    """`tls`: a folder with cert.pem and key.pem; `port` 0 lets the system choose."""
 
-    def __init__(self, name="upstream", tls=None):
+    def __init__(self, name="upstream", tls=None, port=0):
         self.name = name
         self.connections = set()
         self.sockets_seen = 0
@@ -261,7 +265,7 @@ class Upstream:
         if tls is not None:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._tls.load_cert_chain(tls / "cert.pem", tls / "key.pem")
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self._listener.setblocking(False)
         self.port = self._listener.getsockname()[1]
         self._scripts = {}

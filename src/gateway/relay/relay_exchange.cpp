@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::size_t error_body_max = 64u << 10;  // of an answer that is not 200
 constexpr base::Milliseconds error_body_time{2'000};
+// A server that had closed a kept connection says so within a round trip. What takes longer died
+// with this request, and whether it is asked again is the plan's affair.
+constexpr base::Milliseconds stale_time_max{500};
 
 TimePoint after(TimePoint time, base::Milliseconds span) {
   return time >= TimePoint::max() - span ? TimePoint::max() : time + span;
@@ -116,17 +119,20 @@ asio::awaitable<Result<void>> RelayExchange::exchange(const io::HttpRequestHead&
                                                       std::string_view request_id,
                                                       std::string_view body, bool& stale) {
   const bool kept = std::exchange(stale, false);
+  const TimePoint began = base::now();
   std::string extra = "X-Request-Id: ";
   extra.append(request_id).append("\r\n");
   auto sent = co_await client_->send(head, extra, body, next_by());
   if (sent.has_error()) {
-    stale = kept && !cancelled_ && sent.error().code == ErrorCode::upstream_failed;
+    stale = kept && !cancelled_ && sent.error().code == ErrorCode::upstream_failed &&
+            base::now() - began < stale_time_max;
     co_return fail(sent.error());
   }
   auto answered = co_await client_->read_head(next_by());
   if (answered.has_error()) {
     stale = kept && client_->untouched() && !cancelled_ &&
-            answered.error().code == ErrorCode::upstream_failed;
+            answered.error().code == ErrorCode::upstream_failed &&
+            base::now() - began < stale_time_max;
     co_return fail(answered.error());
   }
   if (answered->status != 200) {
@@ -185,9 +191,15 @@ asio::awaitable<Result<std::string>> RelayExchange::read_piece() {
 asio::awaitable<Result<std::string>> RelayExchange::read_whole() {
   std::string whole;
   while (true) {
-    auto piece = co_await read_piece();
-    if (piece.has_error()) co_return piece.error();
-    if (piece->empty()) co_return whole;
+    // A short answer comes with its head.
+    auto piece = client_ ? client_->take_ready() : Result<std::string>(std::string{});
+    if (piece.has_error()) co_return fail(piece.error());
+    if (piece->empty()) {
+      if (client_ && client_->body_done()) pool().give_back(std::move(client_));
+      if (!client_) co_return whole;
+      piece = co_await read_piece();
+      if (piece.has_error()) co_return piece.error();
+    }
     if (whole.size() + piece->size() > backend_.options().answer_bytes_max) {
       co_return refuse(FailureKind::bad_answer, "the answer is larger than answer_bytes_max");
     }

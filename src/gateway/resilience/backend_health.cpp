@@ -39,7 +39,8 @@ Availability BackendHealth::availability(TimePoint now) const {
 
 Usable BackendHealth::usable(TimePoint now) const {
   const std::lock_guard lock(mutex_);
-  return {availability(now), first_token_.average()};
+  const bool streamed = first_token_.average().count() > 0;
+  return {availability(now), streamed ? first_token_.average() : whole_average_};
 }
 
 std::optional<HealthTicket> BackendHealth::start(TimePoint now) {
@@ -57,7 +58,13 @@ void BackendHealth::note_first_token(HealthTicket& ticket, TimePoint now,
                                      microseconds since_start) {
   if (ticket.first_token_seen) return;
   ticket.first_token_seen = true;
-  first_token_.record(since_start, now);
+  if (!ticket.whole) {
+    first_token_.record(since_start, now);
+  } else if (whole_average_.count() == 0) {
+    whole_average_ = since_start;
+  } else {
+    whole_average_ += (since_start - whole_average_) / 8;
+  }
   ++sample_.first_tokens;
   sample_.first_token_sum += since_start;
   cooldown_.succeeded(now);
@@ -128,11 +135,6 @@ void BackendHealth::eject(const Ejection& ejection) {
   const std::lock_guard lock(mutex_);
   ejected_until_ = ejection.until;
   eject_reason_ = ejection.reason;
-}
-
-LatencyQuantiles BackendHealth::first_token_quantiles(TimePoint now) {
-  const std::lock_guard lock(mutex_);
-  return first_token_.quantiles(now);
 }
 
 HealthView BackendHealth::view(TimePoint now) {

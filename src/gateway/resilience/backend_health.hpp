@@ -38,7 +38,8 @@ std::string_view to_string(Availability availability);
 
 struct Usable {
   Availability availability = Availability::usable;
-  std::chrono::microseconds first_token{};  // moving average; 0: unknown
+  // Moving average, of streams if there were any, else of whole answers; 0: unknown.
+  std::chrono::microseconds first_token{};
 
   explicit operator bool() const { return availability <= Availability::probe; }
 };
@@ -47,6 +48,7 @@ struct HealthTicket {
   CircuitBreaker::Permit permit{};
   bool first_token_seen = false;
   bool counted = false;  // a probe that has succeeded with its first token
+  bool whole = false;    // nothing is seen of the answer before its end
 };
 
 struct HealthView {
@@ -98,8 +100,6 @@ class BackendHealth {
   OutlierSample take_sample();
   void eject(const Ejection& ejection);
 
-  // For hedging: times to first token of the last minute.
-  LatencyQuantiles first_token_quantiles(base::TimePoint now);
   HealthView view(base::TimePoint now);
 
  private:
@@ -114,6 +114,7 @@ class BackendHealth {
   base::TimePoint ejected_until_{};
   std::string_view eject_reason_;
   LatencyWindow first_token_;
+  std::chrono::microseconds whole_average_{};  // of whole answers
   LatencyWindow total_;
   OutlierSample sample_;
   std::optional<FailureKind> last_failure_;

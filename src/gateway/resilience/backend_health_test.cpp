@@ -155,7 +155,7 @@ TEST_F(BackendHealthTest, EjectionEnds) {
 TEST_F(BackendHealthTest, KnowsItsTimes) {
   EXPECT_EQ(health.usable(now).first_token, microseconds(0));
   for (int i = 1; i <= 100; ++i) succeed(microseconds(1'000) * i);
-  const LatencyQuantiles times = health.first_token_quantiles(now);
+  const LatencyQuantiles times = health.view(now).first_token;
   EXPECT_NEAR(static_cast<double>(times.p95.count()), 95'000, 6'000);
   EXPECT_GT(health.usable(now).first_token, microseconds(80'000));
   EXPECT_EQ(health.view(now).total.count, 100u);

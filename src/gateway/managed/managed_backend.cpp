@@ -1,0 +1,144 @@
+#include "gateway/managed/managed_backend.hpp"
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace deepseek::gateway {
+
+namespace asio = boost::asio;
+using base::Result;
+
+namespace {
+
+base::Error cancelled_error() {
+  return base::make_error(base::ErrorCode::cancelled, "The request was cancelled.");
+}
+
+// A request that waits for its program; on its coroutine's thread.
+class ReadyWait {
+ public:
+  ReadyWait(ManagedProcess& process, asio::any_io_executor executor, base::TimePoint until)
+      : process_(process),
+        alarm_(std::make_shared<asio::steady_timer>(std::move(executor))),
+        until_(std::min(until, base::now() + ManagedBackend::ready_wait)) {}
+
+  // Error: unavailable, when it is not ready in time; cancelled.
+  asio::awaitable<Result<void>> wait() {
+    while (!cancelled_ && !process_.ready()) {
+      process_.call_when_changed(alarm_);
+      const BackendState state = process_.status().state;
+      const bool hopeless = state == BackendState::failed || state == BackendState::stopped;
+      if (hopeless || base::now() >= until_) co_return process_.unavailable();
+      // A change since the line above is told by this thread, so after the wait has begun.
+      if (process_.ready()) break;
+      alarm_->expires_at(until_);
+      [[maybe_unused]] auto waited =
+          co_await alarm_->async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    if (cancelled_) co_return cancelled_error();
+    co_return Result<void>{};
+  }
+
+  void cancel() {
+    cancelled_ = true;
+    alarm_->cancel();
+  }
+  bool cancelled() const { return cancelled_; }
+
+ private:
+  ManagedProcess& process_;
+  std::shared_ptr<asio::steady_timer> alarm_;
+  base::TimePoint until_;
+  bool cancelled_ = false;
+};
+
+class ManagedStream final : public EventStream {
+ public:
+  ManagedStream(ManagedProcess& process, Backend& relay, const Attempt& attempt)
+      : relay_(relay),
+        attempt_(attempt),
+        wait_(process, attempt.executor, std::min(attempt.first_token_by, attempt.end_by)) {}
+
+  asio::awaitable<Result<std::vector<protocol::Event>>> read() override {
+    if (!inner_) {
+      auto ready = co_await wait_.wait();
+      if (ready.has_error()) {
+        refused_ = ready.error();
+        co_return ready.error();
+      }
+      inner_ = relay_.start(attempt_);
+    }
+    auto events = co_await inner_->read();
+    co_return events;
+  }
+
+  void cancel() override {
+    wait_.cancel();
+    if (inner_) inner_->cancel();
+  }
+
+  AttemptFailure failure() const override {
+    if (inner_) return inner_->failure();
+    AttemptFailure failure;
+    // A program that starts is no failure of it; another backend may be asked.
+    failure.kind =
+        wait_.cancelled() ? FailureKind::client_cancelled : FailureKind::status_4xx_there;
+    if (refused_) failure.retry_after = refused_->retry_after;
+    return failure;
+  }
+
+ private:
+  Backend& relay_;
+  const Attempt attempt_;
+  ReadyWait wait_;
+  std::unique_ptr<EventStream> inner_;
+  std::optional<base::Error> refused_;
+};
+
+class ManagedCall final : public EmbeddingCall {
+ public:
+  ManagedCall(ManagedProcess& process, Backend& relay, const protocol::EmbeddingRequest& request,
+              asio::any_io_executor executor)
+      : relay_(relay),
+        request_(request),
+        executor_(executor),
+        wait_(process, std::move(executor), base::TimePoint::max()) {}
+
+  asio::awaitable<Result<EmbeddingResult>> result() override {
+    auto ready = co_await wait_.wait();
+    if (ready.has_error()) co_return ready.error();
+    inner_ = relay_.embed(request_, executor_);
+    auto result = co_await inner_->result();
+    co_return result;
+  }
+
+  void cancel() override {
+    wait_.cancel();
+    if (inner_) inner_->cancel();
+  }
+
+ private:
+  Backend& relay_;
+  const protocol::EmbeddingRequest& request_;
+  asio::any_io_executor executor_;
+  ReadyWait wait_;
+  std::unique_ptr<EmbeddingCall> inner_;
+};
+
+}  // namespace
+
+std::unique_ptr<EventStream> ManagedBackend::start(const Attempt& attempt) {
+  // What is ready needs no wait around it.
+  if (process_.ready()) return relay_.start(attempt);
+  return std::make_unique<ManagedStream>(process_, relay_, attempt);
+}
+
+std::unique_ptr<EmbeddingCall> ManagedBackend::embed(const protocol::EmbeddingRequest& request,
+                                                     asio::any_io_executor executor) {
+  if (process_.ready()) return relay_.embed(request, std::move(executor));
+  return std::make_unique<ManagedCall>(process_, relay_, request, std::move(executor));
+}
+
+}  // namespace deepseek::gateway
