@@ -297,7 +297,9 @@ struct Configuration {
     std::uint64_t memory_max = 64u << 20;
     std::uint64_t entry_bytes_max = 1u << 20;
     CacheStoreKind store = CacheStoreKind::memory;
+    std::uint64_t file_max = 1u << 30;
     bool semantic = false;
+    std::string semantic_model;  // whose embeddings are compared
     double semantic_threshold = 0.95;
     std::vector<std::string> semantic_tenants;
     bool operator==(const Cache&) const = default;

@@ -272,6 +272,12 @@ class GatewayCheck {
       problems_.add("cache.semantic",
                     "found true with cache.enabled false; allowed are both or neither");
     }
+    if (cache.semantic && cache.semantic_model.empty()) {
+      problems_.add("cache.semantic_model",
+                    "found nothing with cache.semantic true; allowed is the name of a model that "
+                    "embeds",
+                    "cache.semantic");
+    }
   }
 
   const Configuration& values_;

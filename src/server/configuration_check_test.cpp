@@ -139,6 +139,8 @@ TEST(ConfigurationCheck, BoundsFitEachOther) {
   EXPECT_THAT(yaml_error("cache: {memory_max: 1MB, entry_bytes_max: 2MB}"),
               HasSubstr("cache.entry_bytes_max: found more"));
   EXPECT_THAT(yaml_error("cache: {semantic: true}"), HasSubstr("cache.semantic: found true"));
+  EXPECT_THAT(yaml_error("cache: {enabled: true, semantic: true}"),
+              HasSubstr("cache.semantic_model: found nothing"));
 }
 
 TEST(ConfigurationCheck, WhatIsServedAndWhatIsATarget) {

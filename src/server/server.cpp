@@ -44,7 +44,9 @@ base::Result<void> Server::prepare() {
   if (made.has_error()) return made.error();
   auto opened = open_ledger();
   if (opened.has_error()) return opened.error();
-  auto snapshot = make_snapshot(configuration_, *backends_, usage_.get());
+  opened = open_cache();
+  if (opened.has_error()) return opened.error();
+  auto snapshot = make_snapshot(configuration_, *backends_, usage_.get(), cache_.get());
   if (snapshot.has_error()) return snapshot.error();
   frontend::Frontend::Options options;
   options.version = base::version();
@@ -70,6 +72,13 @@ base::Result<void> Server::open_ledger() {
       "usage is not recorded: set data_dir to a folder that can be written, or "
       "ledger.enabled to false",
       {{"reason", made.error().message}});
+  return {};
+}
+
+base::Result<void> Server::open_cache() {
+  auto made = make_answer_cache(configuration_, usage_.get(), base::Logger(sink_, "cache"));
+  if (made.has_error()) return made.error();
+  cache_ = std::move(*made);
   return {};
 }
 
@@ -116,6 +125,7 @@ void Server::watch_metrics() {
       engine.pid = status.pid;
       metrics_.set_engine(backend->model(), engine);
     }
+    watch_cache();
     set_gateway_metrics();
     metrics_.set_process();
   });
@@ -136,6 +146,19 @@ void Server::set_gateway_metrics() {
         std::chrono::duration<double>(report.health.first_token_average).count();
     metrics_.set_backend(report.name, backend);
   }
+}
+
+void Server::watch_cache() {
+  if (!cache_) return;
+  const gateway::CacheFigures figures = cache_->store().figures();
+  observe::ServerMetrics::ResponseCache cache;
+  cache.stored = figures.stored;
+  cache.evicted = figures.evicted;
+  cache.expired = figures.expired;
+  cache.refused = figures.refused;
+  cache.entries = figures.entries;
+  cache.bytes = figures.bytes;
+  metrics_.set_response_cache(cache);
 }
 
 int Server::run() {
@@ -296,7 +319,7 @@ void Server::apply(const Configuration& wanted) {
     logger_.warning("reload failed and changed nothing", {{"reason", updated.error().message}});
     return;
   }
-  auto snapshot = make_snapshot(wanted, *backends_, usage_.get());
+  auto snapshot = make_snapshot(wanted, *backends_, usage_.get(), cache_.get());
   if (snapshot.has_error()) {
     logger_.warning("reload failed: routes and keys stay as they were",
                     {{"reason", snapshot.error().message}});

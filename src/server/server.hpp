@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "frontend/answer_cache.hpp"
 #include "frontend/frontend.hpp"
 #include "frontend/metrics_page.hpp"
 #include "gateway/engine_backend.hpp"
@@ -49,8 +50,10 @@ class Server {
 
  private:
   base::Result<void> open_ledger();
+  base::Result<void> open_cache();
   base::Result<void> open_ports();
   void watch_metrics();
+  void watch_cache();
   void set_gateway_metrics();
   void announce() const;
 
@@ -78,7 +81,8 @@ class Server {
   std::optional<io::Signals> signals_;  // from run() on; before, a signal ends the process
   io::TaskGroup tasks_;
   std::unique_ptr<io::IoThreads> threads_;
-  std::unique_ptr<UsageRecorder> usage_;  // null: nothing is recorded
+  std::unique_ptr<UsageRecorder> usage_;          // null: nothing is recorded
+  std::unique_ptr<frontend::AnswerCache> cache_;  // null: no answers are kept
   std::optional<BackendSet> backends_;
   gateway::OutlierWatch outliers_;
   std::optional<frontend::Frontend> frontend_;

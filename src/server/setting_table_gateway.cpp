@@ -213,14 +213,28 @@ const std::array table{
             .field = at<cache, &C::Cache::entry_bytes_max>},
     Setting{
         .name = "cache.store",
-        .help = "Where they are: memory forgets them at the end, sqlite keeps them in data_dir.",
+        .help =
+            "Where they are: memory forgets them at the end, sqlite also keeps them in the file "
+            "cache.db in data_dir.",
         .example = "memory",
         .field = at<cache, &C::Cache::store>},
+    Setting{.name = "cache.file_max",
+            .help = "Most bytes of answers in that file.",
+            .example = "1GB",
+            .minimum = megabyte,
+            .maximum = 1'024 * gigabyte,
+            .field = at<cache, &C::Cache::file_max>},
     Setting{.name = "cache.semantic",
-            .help = "Also give them to requests that mean the same, by an embedding; never to "
-                    "those with tools.",
+            .help =
+                "Also give them to requests whose last message means the same, by an embedding, "
+                "and that are else alike; never to those with tools.",
             .example = "false",
             .field = at<cache, &C::Cache::semantic>},
+    Setting{.name = "cache.semantic_model",
+            .help = "Model that makes the embeddings, as POST /v1/embeddings would be asked for "
+                    "it. Each miss asks it once.",
+            .example = "text-embedding",
+            .field = at<cache, &C::Cache::semantic_model>},
     Setting{.name = "cache.semantic_threshold",
             .help = "How near in meaning a request must be, as the cosine of the two.",
             .example = "0.95",

@@ -85,6 +85,7 @@ void UsageRecorder::on_attempt(const gateway::AttemptRecord& record) {
   if (record.first_token) {
     entry.first_token_ms = whole_milliseconds(record.began, *record.first_token);
   }
+  entry.cached = record.cached;
   const auto all = prices();
   const auto priced = all->find(record.backend);
   if (priced != all->end()) {

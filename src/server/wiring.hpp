@@ -5,8 +5,10 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "frontend/answer_cache.hpp"
 #include "frontend/snapshot.hpp"
 #include "gateway/attempt_record.hpp"
+#include "gateway/cache/cache_rules.hpp"
 #include "gateway/engine_backend.hpp"
 #include "gateway/managed/managed_process.hpp"
 #include "gateway/relay/openai_backend.hpp"
@@ -49,11 +51,19 @@ gateway::TargetOptions engine_target(const Configuration& configuration, const s
 gateway::TargetOptions relay_target(const Configuration& configuration,
                                     const Configuration::Backend& backend);
 
-// Keys, routes, limits: what requests see of the configuration, made anew for a reload. The error
-// names the setting.
+// The response cache; null when cache.enabled is false. The error names the file.
+base::Result<std::unique_ptr<frontend::AnswerCache>> make_answer_cache(
+    const Configuration& configuration, gateway::AttemptObserver* observer, base::Logger logger);
+gateway::CacheRules cache_rules(const Configuration& configuration, bool route_allows);
+// What the answers of these backends depend on beside the request, for the keys of the cache.
+std::string cache_scope(const Configuration& configuration, const TargetSource& backends,
+                        const std::vector<gateway::Target*>& targets);
+
+// Keys, routes, limits: what requests see of the configuration, made anew for a reload. `cache` may
+// be null. The error names the setting.
 base::Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
     const Configuration& configuration, const TargetSource& backends,
-    gateway::AttemptObserver* observer);
+    gateway::AttemptObserver* observer, frontend::AnswerCache* cache);
 
 protocol::RequestLimits request_limits(const Configuration::Limits& configured);
 

@@ -143,6 +143,8 @@ Result<gateway::Gateway::Route> make_route(const Configuration& configuration, s
     const auto share = configured.split.find(name);
     route.group.split.push_back(share == configured.split.end() ? 0 : share->second);
   }
+  route.cache = cache_rules(configuration, configured.cache);
+  route.cache_scope = cache_scope(configuration, backends, route.group.targets);
   return route;
 }
 
@@ -155,6 +157,8 @@ void add_default_routes(const Configuration& configuration, const TargetSource& 
     route.group = group_options(configuration);
     route.group.name = model.id;
     route.group.targets = {backends.find(model.id)};
+    route.cache = cache_rules(configuration, true);
+    route.cache_scope = cache_scope(configuration, backends, route.group.targets);
     options.routes.push_back(std::move(route));
   }
 }
@@ -311,9 +315,10 @@ gateway::TargetOptions relay_target(const Configuration& configuration,
   return target;
 }
 
-Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
-    const Configuration& configuration, const TargetSource& backends,
-    gateway::AttemptObserver* observer) {
+Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(const Configuration& configuration,
+                                                                const TargetSource& backends,
+                                                                gateway::AttemptObserver* observer,
+                                                                frontend::AnswerCache* cache) {
   gateway::Gateway::Options options;
   options.models = list_models(configuration, backends);
   options.aliases = configuration.aliases;
@@ -332,6 +337,7 @@ Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
   auto snapshot = std::make_shared<frontend::Snapshot>();
   snapshot->gateway = std::make_shared<gateway::Gateway>(std::move(options));
   snapshot->keys = std::move(*keys);
+  snapshot->cache = cache;
   snapshot->limits = request_limits(configuration.limits);
   snapshot->body_max = configuration.http.body_max;
   snapshot->keep_alive_comment = configuration.http.keep_alive_comment;
