@@ -23,8 +23,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     -Wno-mismatched-new-delete -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread
     -Wno-array-bounds)
 endif()
-# Our programs are whole: nobody puts another function in the place of one of theirs, so the compiler
-# may inline it.
+# Our programs are whole: nobody puts another function in the place of one of theirs, so the
+# compiler may inline it.
 add_compile_options(-fno-semantic-interposition)
 if(DEEPSEEK_FUZZ)
   # Coverage everywhere, the driver of libFuzzer only in the programs of tests/fuzz.

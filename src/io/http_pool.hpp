@@ -33,11 +33,22 @@ class HttpPool {
       base::TimePoint deadline, std::shared_ptr<ConnectStop> stop = nullptr);
   // Keeps it if it may be used again, else closes it.
   void give_back(std::unique_ptr<HttpClient> client);
+  // The same for one whose answer has said all that it means, while its last bytes (the end of the
+  // chunks, mostly) may still be on their way: they are waited for, for a moment.
+  void give_back_soon(std::unique_ptr<HttpClient> client);
 
   std::size_t kept() const { return kept_.size(); }
+  std::size_t ending() const { return self_->ending; }
   void drop_kept() { kept_.clear(); }
 
  private:
+  // What tasks that may outlive the pool know of it.
+  struct Self {
+    HttpPool* pool;  // null once it has gone
+    std::size_t ending = 0;
+  };
+  static boost::asio::awaitable<void> read_end(std::unique_ptr<HttpClient> client,
+                                               std::shared_ptr<Self> self);
   struct Kept {
     std::unique_ptr<HttpClient> client;
     base::TimePoint since;
@@ -49,6 +60,7 @@ class HttpPool {
   HttpClientOptions options_;
   Limits limits_;
   Resolver resolver_;
+  std::shared_ptr<Self> self_;
   std::list<Kept> kept_;  // the one used last at the end
 };
 

@@ -167,5 +167,57 @@ TEST_F(HttpPoolTest, AnAnswerThatWasNotReadEndsTheConnection) {
   run();
 }
 
+// The answer's last byte comes after its reader has let go of it; with `more`, bytes that belong to
+// no answer come too.
+asio::awaitable<void> end_late(HttpPoolTest& test, HttpPool& pool, std::string_view end,
+                               std::size_t kept) {
+  auto connected = co_await pool.connect(base::now() + std::chrono::seconds(10));
+  EXPECT_TRUE(connected.has_value());
+  auto [failed, server] = co_await test.acceptor.async_accept(as_result);
+  EXPECT_FALSE(failed);
+  HttpClientRequest request;
+  request.target = "/";
+  request.keep_alive = true;
+  auto sent = co_await (*connected)->send(request, base::now() + std::chrono::seconds(10));
+  EXPECT_FALSE(sent.has_error());
+  constexpr std::string_view begin = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no";
+  co_await asio::async_write(server, asio::buffer(begin), as_result);
+  auto head = co_await (*connected)->read_head(base::now() + std::chrono::seconds(10));
+  EXPECT_FALSE(head.has_error());
+  auto piece = co_await (*connected)->read_piece(base::now() + std::chrono::seconds(10));
+  EXPECT_TRUE(piece.has_value() && *piece == "o");
+  pool.give_back_soon(std::move(*connected));
+  EXPECT_EQ(pool.ending(), 1u);
+  EXPECT_EQ(pool.kept(), 0u);
+  if (end.empty()) {
+    server.close();
+  } else {
+    co_await asio::async_write(server, asio::buffer(end), as_result);
+  }
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (int i = 0; i < 5'000 && pool.ending() > 0; ++i) {
+    timer.expires_after(std::chrono::milliseconds(1));
+    co_await timer.async_wait(as_result);
+  }
+  EXPECT_EQ(pool.ending(), 0u);
+  EXPECT_EQ(pool.kept(), kept);
+  pool.drop_kept();
+}
+
+TEST_F(HttpPoolTest, AnAnswerThatEndsSoonKeepsItsConnection) {
+  HttpPool pool = make_pool({});
+  clients.spawn("client", end_late(*this, pool, "k", 1));
+  context.run();
+}
+
+TEST_F(HttpPoolTest, AnAnswerThatNeverEndsOrIsNotAloneLosesIt) {
+  HttpPool pool = make_pool({});
+  for (const std::string_view end : {"", "k and more"}) {
+    clients.spawn("client", end_late(*this, pool, end, 0));
+    context.run();
+    context.restart();
+  }
+}
+
 }  // namespace
 }  // namespace deepseek::io

@@ -188,6 +188,10 @@ asio::awaitable<Result<std::string>> RelayExchange::read_piece() {
   co_return piece;
 }
 
+void RelayExchange::finish() {
+  if (client_) pool().give_back_soon(std::move(client_));
+}
+
 asio::awaitable<Result<std::string>> RelayExchange::read_whole() {
   std::string whole;
   while (true) {

@@ -34,6 +34,9 @@ class RelayExchange {
   // All of the body.
   boost::asio::awaitable<base::Result<std::string>> read_whole();
 
+  // The answer has said all; what is left of it is nobody's, and its connection is kept for others.
+  void finish();
+
   // Useful bytes came: from now on only the gap between pieces counts.
   void progressed(base::TimePoint now);
   std::string_view content_type() const { return content_type_; }

@@ -228,6 +228,7 @@ void RelayStream::take_chunk(const protocol::UpstreamFrame& frame, Events& event
 // forgiven.
 void RelayStream::finish_stream(Events& events) {
   over_ = true;
+  exchange_.finish();
   if (attempt_.verbatim) verbatim(events).bytes += protocol::sse_done;
   told_.finish(protocol::check_usage(usage_, attempt_.request, delivered_).usage, events);
 }
