@@ -63,7 +63,7 @@ TEST(ConfigurationCheck, TypesHaveTheirSettings) {
   EXPECT_THAT(error_of_backend("name: a, type: managed"),
               HasSubstr("backends[0].command: found nothing"));
   EXPECT_THAT(error_with(", command: [x]"),
-              HasSubstr("backends[0].command: found a command with type openai"));
+              HasSubstr("backends[0].command: found a value with type openai"));
   EXPECT_THAT(error_with(", api_version: x"),
               HasSubstr("backends[0].api_version: found a version with type openai"));
   EXPECT_THAT(error_with(", trust_file: ca.pem"),
