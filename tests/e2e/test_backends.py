@@ -276,4 +276,5 @@ def test_a_request_that_kills_the_engine_twice_is_refused(start_server):
         refused = answer.read()
     assert refused.status == 500, refused.body
     assert refused.json()["error"]["code"] == "internal_error", refused.body
+    server.wait_ready()
     assert server.chat().status == 200, "others are answered"
