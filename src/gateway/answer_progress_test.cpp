@@ -167,5 +167,29 @@ TEST(AnswerProgress, AWholeAnswerCanBeginAnew) {
   EXPECT_TRUE(progress.finished());
 }
 
+TEST(AnswerProgress, TokenIdsAreNothingToAnotherModel) {
+  protocol::Request request;
+  AnswerProgress progress(request, bytes_max);
+  const auto with_ids = [](std::string text, std::vector<std::int32_t> ids) {
+    protocol::Delta delta;
+    delta.content = std::move(text);
+    delta.token_ids = std::move(ids);
+    return Events{delta};
+  };
+  progress.begin_leg(0);
+  Events events = with_ids("Once", {5, 6});
+  progress.take(events);
+  progress.end_leg({});
+  progress.begin_leg(0);
+  EXPECT_EQ(progress.text().token_ids.size(), 2u) << "the same engine, after its restart";
+  progress.begin_leg(1);
+  EXPECT_TRUE(progress.text().token_ids.empty());
+  EXPECT_EQ(progress.text().tokens, 2) << "still counted";
+  events = with_ids(" upon", {7});
+  progress.take(events);
+  EXPECT_TRUE(progress.text().token_ids.empty()) << "they would not stand for all of the text";
+  EXPECT_EQ(progress.text().content, "Once upon");
+}
+
 }  // namespace
 }  // namespace deepseek::gateway

@@ -65,14 +65,14 @@ bool AttemptPlan::may_hedge() const {
 }
 
 void AttemptPlan::lost(std::size_t candidate) {
-  --running_;
+  if (running_ > 0) --running_;
   // It was only slow: it may be asked as if it had not been.
   tried_ &= ~bit(candidate);
 }
 
 void AttemptPlan::failed(const Failed& failed, TimePoint /*now*/) {
   const FailureInfo& info = describe(failed.failure.kind);
-  --running_;
+  if (running_ > 0) --running_;
   last_error_ = failed.error;
   if (failed.failure.retry_after) last_error_->retry_after = failed.failure.retry_after;
   if (!info.elsewhere && !info.same_again) return give_up(failed.error);

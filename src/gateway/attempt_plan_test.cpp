@@ -199,5 +199,58 @@ TEST(AttemptPlan, WithNobodyInOrderItSaysWhy) {
   EXPECT_EQ(step.error->message, "first is cooling down");
 }
 
+TEST(AttemptPlan, HedgesOnceAndNotBehindText) {
+  AttemptPlan plan(exact(), 3, TimePoint::max());
+  plan.started(0);
+  EXPECT_TRUE(plan.may_hedge());
+  plan.hedged();
+  plan.started(1);
+  EXPECT_FALSE(plan.may_hedge());
+  AttemptPlan spoken(exact(), 3, TimePoint::max());
+  spoken.started(0);
+  AttemptPlan::Failed broken = failed(0, FailureKind::broken);
+  broken.spoken = true;
+  spoken.failed(broken, start);
+  spoken.started(1);
+  EXPECT_FALSE(spoken.may_hedge());
+}
+
+TEST(AttemptPlan, AHedgeIsAnAttempt) {
+  PlanOptions options = exact();
+  options.retry.retries_max = 0;
+  AttemptPlan plan(options, 2, TimePoint::max());
+  plan.started(0);
+  EXPECT_FALSE(plan.may_hedge()) << "one attempt is all there is";
+}
+
+TEST(AttemptPlan, WhileAnotherRunsOnlyTheClientsMistakeEndsIt) {
+  PlanOptions options = exact();
+  options.retry.retries_max = 1;
+  AttemptPlan plan(options, 2, TimePoint::max());
+  plan.started(0);
+  plan.hedged();
+  plan.started(1);
+  plan.failed(failed(0, FailureKind::status_500), start);
+  EXPECT_EQ(plan.next(start).kind, Kind::choose) << "the other may still answer";
+  plan.failed(failed(1, FailureKind::status_500, "both broke"), start);
+  ASSERT_EQ(plan.next(start).kind, Kind::give_up);
+  EXPECT_EQ(plan.next(start).error->message, "both broke");
+  AttemptPlan mistaken(options, 2, TimePoint::max());
+  mistaken.started(0);
+  mistaken.started(1);
+  mistaken.failed(failed(1, FailureKind::status_400_client), start);
+  EXPECT_EQ(mistaken.next(start).kind, Kind::give_up);
+}
+
+TEST(AttemptPlan, ALoserMayBeAskedAgain) {
+  AttemptPlan plan(exact(), 2, TimePoint::max());
+  plan.started(0);
+  plan.hedged();
+  plan.started(1);
+  plan.lost(0);
+  plan.failed(failed(1, FailureKind::broken), start);
+  EXPECT_EQ(plan.next(start).excluded, 0b10u);
+}
+
 }  // namespace
 }  // namespace deepseek::gateway
