@@ -11,8 +11,12 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <list>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace deepseek::gateway {
 namespace {
