@@ -10,20 +10,21 @@
 #include <unistd.h>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <string_view>
 
 namespace deepseek::io {
 
 namespace {
 
 constexpr int status_no_program = 127;
-constexpr int sweeps_max = 1000;  // ten seconds: a process in the kernel's hands may not end at all
-constexpr long sweep_pause_ns = 10'000'000;
+constexpr int pauses_max = 1000;  // ten seconds: a process in the kernel's hands may not end at all
+constexpr timespec pause_max{0, 10'000'000};
 
 sigset_t watched_signals() {
   sigset_t set;
@@ -64,7 +65,10 @@ void kill_children(pid_t guard) {
   if (processes == nullptr) return;
   while (const dirent* const entry = ::readdir(processes)) {
     if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
-    if (parent_of(entry->d_name) == guard) ::kill(std::atoi(entry->d_name), SIGKILL);
+    const std::string_view name(entry->d_name);
+    pid_t pid = 0;
+    std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (pid > 0 && parent_of(entry->d_name) == guard) ::kill(pid, SIGKILL);
   }
   ::closedir(processes);
 }
@@ -72,7 +76,10 @@ void kill_children(pid_t guard) {
 // Kills until nobody is left: a killed process leaves its children to us, the next round has them.
 void sweep(pid_t group) {
   const pid_t guard = ::getpid();
-  for (int round = 0; round < sweeps_max; ++round) {
+  sigset_t ended_signal;
+  sigemptyset(&ended_signal);
+  sigaddset(&ended_signal, SIGCHLD);
+  for (int pauses = 0; pauses < pauses_max;) {
     ::kill(-group, SIGKILL);
     kill_children(guard);
     pid_t ended = 0;
@@ -80,8 +87,7 @@ void sweep(pid_t group) {
       ended = ::waitpid(-1, nullptr, WNOHANG);
     } while (ended > 0);
     if (ended < 0 && errno == ECHILD) return;
-    const timespec pause{0, sweep_pause_ns};
-    ::nanosleep(&pause, nullptr);
+    if (::sigtimedwait(&ended_signal, nullptr, &pause_max) < 0) ++pauses;
   }
 }
 

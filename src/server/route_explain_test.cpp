@@ -19,8 +19,8 @@ TEST(RouteExplain, NeedsNoServer) {
       "  - {model: '*', headers: {x-tier: gold}, backends: [b, a]}\n");
   ASSERT_TRUE(loaded.has_value()) << error_of(loaded);
   const auto told = explain_route_offline(
-      loaded->values,
-      R"({"body":{"model":"m","messages":[{"role":"user","content":"Hi"}]},"headers":{"x-tier":"gold"}})");
+      loaded->values, R"({"body":{"model":"m","messages":[{"role":"user","content":"Hi"}]},)"
+                      R"("headers":{"x-tier":"gold"}})");
   ASSERT_TRUE(told.has_value()) << told.error().message;
   EXPECT_THAT(*told, HasSubstr(R"("route":"routes[1]")"));
   EXPECT_THAT(*told, HasSubstr(R"("chosen":"b")"));
