@@ -1,8 +1,6 @@
 #include "io/http_pool.hpp"
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <utility>
 
 namespace deepseek::io {
@@ -12,7 +10,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr base::Milliseconds end_time{1'000};  // for the last bytes of an answer
-constexpr std::size_t end_bytes_max = 4096;    // more is not an end
 
 }  // namespace
 
@@ -22,15 +19,14 @@ HttpPool::HttpPool(asio::any_io_executor executor, HttpUrl url, HttpClientOption
       url_(std::move(url)),
       options_(std::move(options)),
       limits_(limits),
-      resolver_(std::move(executor)),
-      self_(std::make_shared<Self>(Self{this})) {}
+      resolver_(std::move(executor)) {}
 
-HttpPool::~HttpPool() {
-  self_->pool = nullptr;
-}
+HttpPool::~HttpPool() = default;
 
 std::unique_ptr<HttpClient> HttpPool::take_kept() {
-  drop_old(base::now());
+  const base::TimePoint now = base::now();
+  if (!ending_.empty()) settle(now);
+  drop_old(now);
   while (!kept_.empty()) {
     std::unique_ptr<HttpClient> client = std::move(kept_.back().client);
     kept_.pop_back();
@@ -52,34 +48,41 @@ void HttpPool::give_back(std::unique_ptr<HttpClient> client) {
   drop_old(now);
   if (kept_.size() >= limits_.idle_max) kept_.pop_front();
   kept_.push_back({std::move(client), now});
-  const HttpClient* const mine = kept_.back().client.get();
-  kept_.back().client->watch_idle([this, mine] {
-    std::erase_if(kept_, [mine](const Kept& kept) { return kept.client.get() == mine; });
-  });
+  watch(kept_);
 }
 
 void HttpPool::give_back_soon(std::unique_ptr<HttpClient> client) {
-  const auto rest = client->take_ready();
-  if (rest.has_error() || self_->ending >= limits_.idle_max) return;
-  if (client->body_done()) return give_back(std::move(client));
-  ++self_->ending;
-  asio::co_spawn(executor_, read_end(std::move(client), self_), asio::detached);
+  if (limits_.idle_max == 0) return;
+  if (ending_.size() >= limits_.idle_max) ending_.pop_front();
+  const base::TimePoint now = base::now();
+  ending_.push_back({std::move(client), now});
+  watch(ending_);
+  settle(now);
 }
 
-asio::awaitable<void> HttpPool::read_end(std::unique_ptr<HttpClient> client,
-                                         std::shared_ptr<Self> self) {
-  const base::TimePoint by = base::now() + end_time;
-  std::size_t size = 0;
-  while (size < end_bytes_max) {
-    const auto piece = co_await client->read_piece(by);
-    if (piece.has_error()) break;
-    if (piece->empty()) {
-      if (self->pool != nullptr) self->pool->give_back(std::move(client));
-      break;
+// What has arrived meanwhile decides. Looked at when the pool is used, as the age of kept ones is.
+void HttpPool::settle(base::TimePoint now) {
+  for (auto next = ending_.begin(); next != ending_.end();) {
+    const auto current = next++;
+    HttpClient& client = *current->client;
+    auto rest = client.take_ready();
+    while (!rest.has_error() && !rest->empty()) rest = client.take_ready();
+    if (!rest.has_error() && client.body_done()) {
+      std::unique_ptr<HttpClient> done = std::move(current->client);
+      ending_.erase(current);
+      if (done->wake()) give_back(std::move(done));
+    } else if (rest.has_error() || now - current->since > end_time) {
+      ending_.erase(current);
     }
-    size += piece->size();
   }
-  --self->ending;
+}
+
+// The last one of the list leaves it when its server ends it.
+void HttpPool::watch(std::list<Kept>& list) {
+  const HttpClient* const mine = list.back().client.get();
+  list.back().client->watch_idle([&list, mine] {
+    std::erase_if(list, [mine](const Kept& kept) { return kept.client.get() == mine; });
+  });
 }
 
 void HttpPool::drop_old(base::TimePoint now) {

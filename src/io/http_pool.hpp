@@ -34,34 +34,29 @@ class HttpPool {
   // Keeps it if it may be used again, else closes it.
   void give_back(std::unique_ptr<HttpClient> client);
   // The same for one whose answer has said all that it means, while its last bytes (the end of the
-  // chunks, mostly) may still be on their way: they are waited for, for a moment.
+  // chunks, mostly) may still be on their way: they are awaited for a moment.
   void give_back_soon(std::unique_ptr<HttpClient> client);
 
   std::size_t kept() const { return kept_.size(); }
-  std::size_t ending() const { return self_->ending; }
+  std::size_t ending() const { return ending_.size(); }
   void drop_kept() { kept_.clear(); }
 
  private:
-  // What tasks that may outlive the pool know of it.
-  struct Self {
-    HttpPool* pool;  // null once it has gone
-    std::size_t ending = 0;
-  };
-  static boost::asio::awaitable<void> read_end(std::unique_ptr<HttpClient> client,
-                                               std::shared_ptr<Self> self);
   struct Kept {
     std::unique_ptr<HttpClient> client;
     base::TimePoint since;
   };
   void drop_old(base::TimePoint now);
+  void settle(base::TimePoint now);
+  static void watch(std::list<Kept>& list);
 
   boost::asio::any_io_executor executor_;
   HttpUrl url_;
   HttpClientOptions options_;
   Limits limits_;
   Resolver resolver_;
-  std::shared_ptr<Self> self_;
-  std::list<Kept> kept_;  // the one used last at the end
+  std::list<Kept> kept_;    // the one used last at the end
+  std::list<Kept> ending_;  // answers whose last bytes are awaited
 };
 
 }  // namespace deepseek::io

@@ -1,10 +1,9 @@
 #include "io/write_turn.hpp"
 
 #include "io/http_connection.hpp"
+#include "io/task_group.hpp"
 
 #include <gtest/gtest.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
@@ -110,6 +109,7 @@ TEST_F(WriteTurnTest, APeerThatReadsLateGetsEverythingInOrder) {
   Pair pair = connect();
   const std::string body(large, 'x');
   bool done = false;
+  TaskGroup tasks(context_.get_executor());
   const auto write_all = [&]() -> asio::awaitable<void> {
     pair.ours->set_parts({body});
     auto written = co_await pair.ours->write(base::Milliseconds(10'000));
@@ -119,11 +119,11 @@ TEST_F(WriteTurnTest, APeerThatReadsLateGetsEverythingInOrder) {
     EXPECT_FALSE(written.has_error());
     done = true;
   };
-  asio::co_spawn(context_, write_all(), asio::detached);
+  tasks.spawn("write", write_all());
   context_.poll();
   EXPECT_FALSE(done);
   std::string text;
-  while (text.size() < large + 3) {
+  while (text.size() < large + 3 || tasks.size() > 0) {
     text += received(pair.peer);
     context_.poll();
   }

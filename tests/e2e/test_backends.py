@@ -144,7 +144,10 @@ def test_what_the_operator_sees_of_backends(start_gateway, start_upstream):
     bad.behave(faults.cut_at_once())
     rows = [gateway.backend("bad", bad.url), gateway.backend("good", good.url)]
     server = start_gateway(rows, breaker={"failures_max": 1})
-    assert ask(server) == full_text(QUESTION)
+    with gateway.client(server) as client:
+        hear(client.chat.completions.create(**streaming(QUESTION))).assert_one_answer(
+            full_text(QUESTION)
+        )
     told = backends_of(server)
     assert told["good"]["usable"] and told["good"]["breaker"] == "closed"
     assert told["good"]["first_token_ms"] > 0
