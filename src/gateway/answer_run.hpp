@@ -96,9 +96,9 @@ class AnswerRun final : public EventStream {
   AttemptPlan plan_;
   AnswerProgress progress_;
   LegPointer leg_;
-  LegPointer rival_;                                 // beside it, until one of them speaks
-  std::optional<base::TimePoint> usable_at_;         // while in line: when a pause of a backend ends
-  std::optional<base::TimePoint> hedge_at_;          // when a rival begins, while one may
+  LegPointer rival_;                          // beside it, until one of them speaks
+  std::optional<base::TimePoint> usable_at_;  // while in line: when a pause of a backend ends
+  std::optional<base::TimePoint> hedge_at_;   // when a rival begins, while one may
   std::shared_ptr<const protocol::Request> shared_;  // a copy, for legs that may outlive the run
   std::shared_ptr<RunAlarm> alarm_;
   AttemptFailure failure_{FailureKind::client_cancelled};

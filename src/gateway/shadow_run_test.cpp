@@ -102,8 +102,7 @@ TEST_F(ShadowRunTest, ABackendThatIsBusyIllOrUnableIsLeftAlone) {
   start();
   request.model = "m";
   HealthTicket ticket = target->health().force(base::now());
-  target->health().failed(ticket, base::now(), FailureKind::status_429,
-                          base::Milliseconds(60'000));
+  target->health().failed(ticket, base::now(), FailureKind::status_429, base::Milliseconds(60'000));
   start();
   run();
   EXPECT_THAT(heard.all, IsEmpty());
