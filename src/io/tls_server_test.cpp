@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <boost/asio/post.hpp>
+#include <csignal>
 #include <filesystem>
 #include <future>
 
@@ -134,6 +135,7 @@ asio::awaitable<void> drain_server(HttpServer& server, std::promise<void>& done)
 class TlsServerTest : public testing::Test {
  protected:
   void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);  // as main() does: OpenSSL writes with write()
     auto context = TlsContext::load(identity_.certificate_file(), identity_.key_file());
     ASSERT_TRUE(context) << context.error().message;
     options_.tls = *context;
