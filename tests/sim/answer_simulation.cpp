@@ -82,7 +82,10 @@ class Simulation final : public AttemptObserver {
     if (record.failure && record.outcome != AttemptOutcome::cancelled) {
       client.failed_at.insert(std::string(record.backend));
     }
-    if (record.outcome == AttemptOutcome::hedge_lost) ++hedges_lost_;
+    if (record.outcome == AttemptOutcome::hedge_lost) {
+      ++hedges_lost_;
+      world_.clock.at(world_.clock.now(), [this, &client] { check_one_runs(client.request.id); });
+    }
     check(record.usage.completion_tokens >= 0 && record.usage.prompt_tokens >= 0, "negative usage");
   }
 
@@ -132,6 +135,7 @@ class Simulation final : public AttemptObserver {
 
   void make_group() {
     RouteGroupOptions options;
+    if (chance(40)) retry_budget_ = {0, 0, Milliseconds(10'000)};
     options.name = "route";
     for (const auto& target : targets_) options.targets.push_back(target.get());
     options.strategy = std::array{StrategyKind::priority,        StrategyKind::weighted_round_robin,
@@ -297,6 +301,13 @@ class Simulation final : public AttemptObserver {
     }
   }
 
+  // A loser is not left to talk on.
+  void check_one_runs(const std::string& request_id) {
+    std::size_t live = 0;
+    for (const auto& backend : backends_) live += backend->live(request_id);
+    check(live <= 1, "a race has ended, and two still run");
+  }
+
   void check_end() {
     for (const auto& target : targets_) {
       check(target->in_flight() == 0, "a place was not given back");
@@ -325,7 +336,7 @@ class Simulation final : public AttemptObserver {
   std::string* course_;
   SimulatedWorld world_;
   const TimePoint start_ = world_.clock.now();
-  const RetryBudgetOptions retry_budget_{20, 1, Milliseconds(10'000)};
+  RetryBudgetOptions retry_budget_{20, 1, Milliseconds(10'000)};
   const RetryBudgetOptions hedge_budget_{10, 0, Milliseconds(60'000)};
   bool calm_ = false;
   asio::io_context context_{1};

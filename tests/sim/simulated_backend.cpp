@@ -75,6 +75,7 @@ class SimulatedBackend::Stream final : public EventStream {
     alarm_->timer.cancel();
   }
   AttemptFailure failure() const override { return failure_; }
+  const std::string& request_id() const { return attempt_.request.id; }
 
  private:
   bool whole() const { return !attempt_.request.stream && !options_.local; }
@@ -213,6 +214,12 @@ class SimulatedBackend::Stream final : public EventStream {
 
 std::unique_ptr<EventStream> SimulatedBackend::start(const Attempt& attempt) {
   return std::make_unique<Stream>(*this, attempt);
+}
+
+std::size_t SimulatedBackend::live(std::string_view request_id) const {
+  return static_cast<std::size_t>(
+      std::count_if(streams_.begin(), streams_.end(),
+                    [&](const Stream* stream) { return stream->request_id() == request_id; }));
 }
 
 void SimulatedBackend::die(Milliseconds away) {

@@ -63,6 +63,7 @@ class SimulatedBackend final : public Backend {
   // The engine ends under its answers and is back after a while.
   void die(base::Milliseconds away);
   std::size_t live() const { return streams_.size(); }
+  std::size_t live(std::string_view request_id) const;
 
   base::Milliseconds queue_time{0};
 
