@@ -287,7 +287,8 @@ asio::awaitable<void> AnswerSession::send_keep_alives() {
   }
 }
 
-// False when the client has gone; its answer is then cancelled, unless others follow it.
+// False when the client has gone; its answer is then cancelled, unless others follow it or all
+// of it was said.
 asio::awaitable<bool> AnswerSession::write(std::string piece) {
   last_write_ = base::now();
   if (!watch_->client_gone && !responder_.started()) {
@@ -304,7 +305,7 @@ asio::awaitable<bool> AnswerSession::write(std::string piece) {
   if (!watch_->client_gone) co_return true;
   report(base::describe(ErrorCode::cancelled).http_status, "cancelled");
   watch_->client_left();
-  co_return watch_->cached != nullptr && watch_->cached->followed();
+  co_return watch_->cached != nullptr && watch_->cached->goes_on();
 }
 
 // With its own status before the head is sent; afterwards as a frame, after which nothing follows.

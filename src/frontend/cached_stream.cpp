@@ -50,7 +50,8 @@ CachedStream::CachedStream(AnswerCache& cache, CachedQuestion question, Backends
       question_(std::move(question)),
       backends_(std::move(backends)),
       use_(gateway::cache_use(question_.request, question_.wish.control, question_.rules)),
-      bell_(std::make_shared<Bell>(std::move(executor))) {
+      bell_(std::make_shared<Bell>(std::move(executor))),
+      unfinished_(question_.request.sequence_count()) {
   bell_->stream = this;
 }
 
@@ -67,7 +68,7 @@ void CachedStream::cancel() {
 
 void CachedStream::client_left() {
   client_left_ = true;
-  if (!followed()) cancel();
+  if (!goes_on()) cancel();
 }
 
 gateway::AttemptFailure CachedStream::failure() const {
@@ -195,7 +196,7 @@ void CachedStream::lead(SingleFlight::Leader leader) {
   if (use_.read && take_kept(*key_, cache_.store().get(lookup(*key_)))) return;
   leader_ = std::move(leader);
   leader_->on_last_left(waker([](Bell& bell) {
-    if (bell.stream->client_left_ && !bell.stream->followed()) bell.stream->cancel();
+    if (bell.stream->client_left_ && !bell.stream->goes_on()) bell.stream->cancel();
   }));
   result_ = CacheResult::miss;
 }
@@ -332,11 +333,13 @@ void CachedStream::note(const Events& events) {
   for (const Event& event : events) {
     if (const auto* finished = std::get_if<protocol::Finished>(&event)) {
       usage_ += finished->usage;
+      if (unfinished_ > 0) --unfinished_;
       if (finish_reason_.empty() || finished->reason == protocol::FinishReason::content_filter) {
         finish_reason_ = protocol::to_string(finished->reason);
       }
     } else if (std::holds_alternative<protocol::Restarted>(event)) {
       usage_ = {};
+      unfinished_ = question_.request.sequence_count();
       finish_reason_ = {};
     }
   }

@@ -65,8 +65,9 @@ class CachedStream final : public gateway::EventStream {
   // Bytes of the answer as they go to the client, keep-alive comments left out, before they are
   // written; `complete` with the last ones.
   void publish(std::string_view piece, bool complete);
-  // Others wait for this answer: it is worth going on without a client.
-  bool followed() const { return leader_ && leader_->followers() > 0; }
+  // It is worth going on without a client: others wait for this answer, or all of it was said and
+  // it only needs to be kept.
+  bool goes_on() const { return leader_ && (unfinished_ == 0 || leader_->followers() > 0); }
   // The client has gone: cancels as soon as nobody else follows.
   void client_left();
 
@@ -118,6 +119,7 @@ class CachedStream final : public gateway::EventStream {
   std::string kept_;         // bytes of a hit that were not read yet
   std::int64_t age_ms_ = 0;  // of a hit
   protocol::Usage usage_;
+  std::size_t unfinished_;                       // choices of a run of its own that have not ended
   std::string_view finish_reason_;               // of a run of its own; the worst of its choices
   std::unique_ptr<gateway::EventStream> inner_;  // a run of its own
   std::unique_ptr<gateway::EmbeddingCall> embedding_;  // that is waited for

@@ -460,6 +460,18 @@ TEST(CachedStream, ALeaderWithoutAClientGoesOnForItsFollowers) {
   }
 }
 
+TEST(CachedStream, WhatWasSaidToItsEndIsKeptForOthers) {
+  CachedHarness harness;
+  harness.script.steps = {Wait{}, std::vector{delta("Hello")}, std::vector{finished()}};
+  FakeResponder& client = harness.begin(streamed());
+  client.pieces_until_gone = 1;
+  harness.resume();
+  EXPECT_EQ(client.pieces.size(), 1u);
+  EXPECT_FALSE(client.text().ends_with("[DONE]\n\n"));
+  EXPECT_EQ(harness.observer.records.back().status, 499);
+  EXPECT_EQ(harness.ask(streamed()).field("DeepSeek-Cache"), "hit");
+}
+
 TEST(CachedStream, NobodyIsLeftToGoOnFor) {
   CachedHarness harness;
   harness.script.steps = {std::vector{delta("Hel")}, Wait{}, std::vector{finished()}};
