@@ -56,23 +56,24 @@ void HttpPool::give_back_soon(std::unique_ptr<HttpClient> client) {
   if (ending_.size() >= limits_.idle_max) ending_.pop_front();
   const base::TimePoint now = base::now();
   ending_.push_back({std::move(client), now});
-  watch(ending_);
   settle(now);
 }
 
 // What has arrived meanwhile decides. Looked at when the pool is used, as the age of kept ones is.
+// Not watched while it is looked at: a bad end cuts the connection, and whoever watches would
+// destroy the client in the middle of that.
 void HttpPool::settle(base::TimePoint now) {
-  for (auto next = ending_.begin(); next != ending_.end();) {
-    const auto current = next++;
-    HttpClient& client = *current->client;
-    auto rest = client.take_ready();
-    while (!rest.has_error() && !rest->empty()) rest = client.take_ready();
-    if (!rest.has_error() && client.body_done()) {
-      std::unique_ptr<HttpClient> done = std::move(current->client);
-      ending_.erase(current);
-      if (done->wake()) give_back(std::move(done));
-    } else if (rest.has_error() || now - current->since > end_time) {
-      ending_.erase(current);
+  std::list<Kept> waiting = std::exchange(ending_, {});
+  for (Kept& each : waiting) {
+    each.client->wake();
+    auto rest = each.client->take_ready();
+    while (!rest.has_error() && !rest->empty()) rest = each.client->take_ready();
+    if (rest.has_error()) continue;
+    if (each.client->body_done()) {
+      give_back(std::move(each.client));
+    } else if (now - each.since <= end_time) {
+      ending_.push_back(std::move(each));
+      watch(ending_);
     }
   }
 }

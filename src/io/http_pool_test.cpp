@@ -167,10 +167,14 @@ TEST_F(HttpPoolTest, AnAnswerThatWasNotReadEndsTheConnection) {
   run();
 }
 
-// The answer's last byte comes after its reader has let go of it; with `more`, bytes that belong to
-// no answer come too.
-asio::awaitable<void> end_late(HttpPoolTest& test, HttpPool& pool, std::string_view end,
-                               std::size_t kept) {
+// An answer of "o" and more, whose end comes after its reader has let go of it: empty is the end of
+// the connection.
+constexpr std::string_view with_length = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no";
+constexpr std::string_view in_chunks =
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n";
+
+asio::awaitable<void> end_late(HttpPoolTest& test, HttpPool& pool, std::string_view begin,
+                               std::string_view end, std::size_t kept) {
   auto connected = co_await pool.connect(base::now() + std::chrono::seconds(10));
   EXPECT_TRUE(connected.has_value());
   auto [failed, server] = co_await test.acceptor.async_accept(as_result);
@@ -180,7 +184,6 @@ asio::awaitable<void> end_late(HttpPoolTest& test, HttpPool& pool, std::string_v
   request.keep_alive = true;
   auto sent = co_await (*connected)->send(request, base::now() + std::chrono::seconds(10));
   EXPECT_FALSE(sent.has_error());
-  constexpr std::string_view begin = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no";
   co_await asio::async_write(server, asio::buffer(begin), as_result);
   auto head = co_await (*connected)->read_head(base::now() + std::chrono::seconds(10));
   EXPECT_FALSE(head.has_error());
@@ -209,14 +212,20 @@ asio::awaitable<void> end_late(HttpPoolTest& test, HttpPool& pool, std::string_v
 
 TEST_F(HttpPoolTest, AnAnswerThatEndsSoonKeepsItsConnection) {
   HttpPool pool = make_pool({});
-  clients.spawn("client", end_late(*this, pool, "k", 1));
-  context.run();
+  for (const auto& [begin, end] : {std::pair{with_length, std::string_view("k")},
+                                   std::pair{in_chunks, std::string_view("0\r\n\r\n")}}) {
+    clients.spawn("client", end_late(*this, pool, begin, end, 1));
+    context.run();
+    context.restart();
+  }
 }
 
-TEST_F(HttpPoolTest, AnAnswerThatNeverEndsOrIsNotAloneLosesIt) {
+TEST_F(HttpPoolTest, AnAnswerThatEndsBadlyLosesIt) {
   HttpPool pool = make_pool({});
-  for (const std::string_view end : {"", "k and more"}) {
-    clients.spawn("client", end_late(*this, pool, end, 0));
+  for (const auto& [begin, end] : {std::pair{with_length, std::string_view()},
+                                   std::pair{with_length, std::string_view("k and more")},
+                                   std::pair{in_chunks, std::string_view("no chunk\r\n")}}) {
+    clients.spawn("client", end_late(*this, pool, begin, end, 0));
     context.run();
     context.restart();
   }
