@@ -22,10 +22,6 @@ gateway::AnswerForm form_of(const protocol::Request& request) {
                               : gateway::AnswerForm::stream;
 }
 
-base::Error cancelled_error() {
-  return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
-}
-
 }  // namespace
 
 std::string_view to_string(CacheResult result) {
@@ -279,7 +275,7 @@ asio::awaitable<Result<std::vector<Event>>> CachedStream::read() {
     over_ = true;
     co_return events;
   }
-  if (!inner_) co_return cancelled_error();
+  if (!inner_) co_return gateway::request_cancelled();
   auto events = co_await inner_->read();
   if (!events.has_error()) {
     if (leader_) note(*events);
@@ -295,7 +291,7 @@ asio::awaitable<Result<std::vector<Event>>> CachedStream::read() {
 asio::awaitable<void> CachedStream::follow(Events& events, std::optional<base::Error>& broken) {
   while (true) {
     if (cancelled_) {
-      broken = cancelled_error();
+      broken = gateway::request_cancelled();
       co_return;
     }
     SingleFlight::View view = follower_->take();

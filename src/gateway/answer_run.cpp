@@ -19,10 +19,6 @@ namespace {
 
 constexpr std::size_t note_bytes_max = 512;  // of the header; a little more is no harm
 
-CandidateSet bit(std::size_t candidate) {
-  return CandidateSet{1} << candidate;
-}
-
 TimePoint deadline(const RunContext& context) {
   const auto timeout = context.options.request_timeout;
   return timeout.count() == 0 ? TimePoint::max() : context.arrived + timeout;
@@ -86,10 +82,6 @@ void AnswerRun::note(std::string_view text) {
   if (note_.size() < note_bytes_max) note_ += text;
 }
 
-base::Error AnswerRun::cancelled_error() const {
-  return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
-}
-
 std::string AnswerRun::route_note() const {
   return note_;
 }
@@ -97,7 +89,7 @@ std::string AnswerRun::route_note() const {
 asio::awaitable<base::Result<std::vector<Event>>> AnswerRun::read() {
   while (true) {
     if (progress_.finished()) co_return std::vector<Event>();
-    if (cancelled_) co_return cancelled_error();
+    if (cancelled_) co_return request_cancelled();
     if (!leg_) {
       auto started = co_await next_leg();
       if (started.has_error()) co_return started.error();
@@ -127,7 +119,7 @@ asio::awaitable<base::Result<std::vector<Event>>> AnswerRun::read() {
 
 asio::awaitable<base::Result<void>> AnswerRun::next_leg() {
   while (true) {
-    if (cancelled_) co_return cancelled_error();
+    if (cancelled_) co_return request_cancelled();
     const AttemptPlan::Step step = plan_.next(now());
     switch (step.kind) {
       case AttemptPlan::Step::Kind::give_up:
@@ -204,7 +196,7 @@ CandidateSet AnswerRun::mute_candidates() const {
   CandidateSet set = 0;
   if (!progress_.spoken()) return set;
   for (std::size_t i = 0; i < context_.group.size(); ++i) {
-    if (!context_.group.target(i).options().continues) set |= bit(i);
+    if (!context_.group.target(i).options().continues) set |= candidate_bit(i);
   }
   return set;
 }
@@ -241,7 +233,7 @@ CandidateSet AnswerRun::excluded_now() const {
 bool AnswerRun::others_left(std::size_t index) const {
   const CandidateSet excluded = excluded_now();
   for (std::size_t i = 0; i < context_.group.size(); ++i) {
-    if (i != index && (excluded & bit(i)) == 0) return true;
+    if (i != index && (excluded & candidate_bit(i)) == 0) return true;
   }
   return false;
 }
@@ -365,8 +357,9 @@ void AnswerRun::leg_failed(LegPointer leg, const base::Error& error) {
   failed.error = error;
   failed.spoken = progress_.spoken();
   failed.cannot_continue = progress_.cannot_continue();
-  const CandidateSet all =
-      context_.group.size() >= candidates_max ? ~CandidateSet{0} : bit(context_.group.size()) - 1;
+  const CandidateSet all = context_.group.size() >= candidates_max
+                               ? ~CandidateSet{0}
+                               : candidate_bit(context_.group.size()) - 1;
   if (failed.spoken && (all & ~(mute_candidates() | unable_)) == 0) {
     failed.cannot_continue = "no backend of this route can continue a text";
   }

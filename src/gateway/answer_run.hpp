@@ -76,7 +76,6 @@ class AnswerRun final : public EventStream {
   void report(AnswerLeg& leg, AttemptOutcome outcome, const AttemptFailure* failure);
   void note(std::string_view text);
   CandidateSet mute_candidates() const;
-  base::Error cancelled_error() const;
 
   // answer_race.cpp: two legs side by side.
   std::optional<base::Milliseconds> hedge_delay(std::size_t index, base::TimePoint time);

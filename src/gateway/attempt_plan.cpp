@@ -11,10 +11,6 @@ using base::TimePoint;
 
 namespace {
 
-CandidateSet bit(std::size_t candidate) {
-  return CandidateSet{1} << candidate;
-}
-
 Error out_of_time(const std::optional<Error>& last) {
   std::string message = "The request's deadline passed before a backend had answered.";
   if (last) message += " Last: " + last->message;
@@ -32,7 +28,7 @@ Error broken_off(const Error& error, std::string_view why) {
 
 AttemptPlan::AttemptPlan(const PlanOptions& options, std::size_t candidates, TimePoint end_by)
     : options_(options),
-      all_(candidates >= candidates_max ? ~CandidateSet{0} : bit(candidates) - 1),
+      all_(candidates >= candidates_max ? ~CandidateSet{0} : candidate_bit(candidates) - 1),
       end_by_(end_by) {}
 
 AttemptPlan::Step AttemptPlan::next(TimePoint now) const {
@@ -56,7 +52,7 @@ AttemptPlan::Step AttemptPlan::next(TimePoint now) const {
 void AttemptPlan::started(std::size_t candidate) {
   ++attempts_;
   ++running_;
-  tried_ |= bit(candidate);
+  tried_ |= candidate_bit(candidate);
   wait_until_.reset();
 }
 
@@ -67,7 +63,7 @@ bool AttemptPlan::may_hedge() const {
 void AttemptPlan::lost(std::size_t candidate) {
   if (running_ > 0) --running_;
   // It was only slow: it may be asked as if it had not been.
-  tried_ &= ~bit(candidate);
+  tried_ &= ~candidate_bit(candidate);
 }
 
 void AttemptPlan::failed(const Failed& failed, TimePoint /*now*/) {
@@ -82,7 +78,7 @@ void AttemptPlan::failed(const Failed& failed, TimePoint /*now*/) {
   if (failed.spoken && ++continuations_ > options_.continuations_max) {
     return give_up(broken_off(failed.error, "it broke off too often"));
   }
-  if (!info.same_again) refused_ |= bit(failed.candidate);
+  if (!info.same_again) refused_ |= candidate_bit(failed.candidate);
   if (running_ > 0) return;
   if (!may_ask_anyone() || attempts_ > options_.retry.retries_max) give_up(*last_error_);
 }

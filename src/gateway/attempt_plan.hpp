@@ -25,6 +25,9 @@ struct PlanOptions {
 
 // Which candidates of a route, as bits by index.
 using CandidateSet = std::uint32_t;
+constexpr CandidateSet candidate_bit(std::size_t candidate) {
+  return CandidateSet{1} << candidate;
+}
 inline constexpr std::size_t candidates_max = 32;
 
 class AttemptPlan {

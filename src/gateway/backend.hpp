@@ -29,6 +29,11 @@ struct Attempt {
   bool verbatim = false;  // the client takes the OpenAI form: Verbatim events are welcome
 };
 
+// What a read returns after cancel().
+inline base::Error request_cancelled() {
+  return base::make_error(base::ErrorCode::cancelled, "The request was cancelled.");
+}
+
 // Why a stream ended with an error, beside the error itself.
 struct AttemptFailure {
   FailureKind kind = FailureKind::broken;

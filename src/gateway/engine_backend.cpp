@@ -111,10 +111,6 @@ class WorkHold {
   bool cancelled_ = false;
 };
 
-base::Error cancelled_error() {
-  return base::make_error(ErrorCode::cancelled, "The request was cancelled.");
-}
-
 // The reader's side of one answer.
 class EngineStream final : public EventStream {
  public:
@@ -125,7 +121,7 @@ class EngineStream final : public EventStream {
 
   asio::awaitable<base::Result<std::vector<protocol::Event>>> read() override {
     while (true) {
-      if (hold_.cancelled()) co_return fail(cancelled_error());
+      if (hold_.cancelled()) co_return fail(request_cancelled());
       if (unfinished_ == 0) co_return std::vector<protocol::Event>();
       auto taken = hold_.work().events->take();
       if (!taken.items.empty()) {
@@ -186,7 +182,7 @@ class EngineCall final : public EmbeddingCall {
 
   asio::awaitable<base::Result<EmbeddingResult>> result() override {
     while (true) {
-      if (hold_.cancelled()) co_return cancelled_error();
+      if (hold_.cancelled()) co_return request_cancelled();
       auto taken = hold_.work().vectors->take();
       if (!taken.items.empty() || taken.error) {
         hold_.settle();

@@ -67,7 +67,7 @@ void Core::expire_waiting(base::TimePoint now) {
 
 void Core::cancel(const WorkPointer& work) {
   std::erase(waiting_, work);
-  fail(work, base::make_error(ErrorCode::cancelled, "The request was cancelled."), true);
+  fail(work, request_cancelled(), true);
 }
 
 void Core::fail(const WorkPointer& work, const base::Error& error, bool tell_engine) {

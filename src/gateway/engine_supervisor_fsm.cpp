@@ -1,5 +1,7 @@
 #include "gateway/engine_supervisor_fsm.hpp"
 
+#include "gateway/restart_timing.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -10,15 +12,6 @@ using base::TimePoint;
 using Action = SupervisorAction;
 using Kind = SupervisorEvent::Kind;
 using std::chrono::milliseconds;
-
-namespace {
-
-std::string in_seconds(milliseconds time) {
-  const auto tenths = (time.count() + 50) / 100;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
-}
-
-}  // namespace
 
 EngineSupervisorFsm::EngineSupervisorFsm(const SupervisorOptions& options,
                                          std::uint32_t protocol_version)
@@ -170,9 +163,8 @@ SupervisorAction EngineSupervisorFsm::after_end(TimePoint now, const std::string
   ++status_.restarts;
   ++failures_;
   if (failures_ == 1) return spawn(now);
-  const std::uint32_t doublings = std::min(failures_ - 2, 20u);
   const milliseconds pause =
-      std::min(options_.restart_backoff_min * (1 << doublings), options_.restart_backoff_max);
+      restart_pause(failures_, options_.restart_backoff_min, options_.restart_backoff_max);
   become(Phase::waiting, BackendState::restarting, why + "; restart in " + in_seconds(pause));
   wake_at_ = now + pause;
   return Action::none;
@@ -252,10 +244,8 @@ void EngineSupervisorFsm::set_busy(bool busy, TimePoint now) {
 }
 
 std::chrono::milliseconds EngineSupervisorFsm::retry_after(TimePoint now) const {
-  if (phase_ == Phase::waiting && wake_at_ && *wake_at_ > now) {
-    return std::chrono::ceil<milliseconds>(*wake_at_ - now) + milliseconds(1000);
-  }
-  return phase_ == Phase::failed ? milliseconds(30'000) : milliseconds(1000);
+  return retry_after_restart(phase_ == Phase::waiting ? wake_at_ : std::nullopt,
+                             phase_ == Phase::failed, now);
 }
 
 }  // namespace deepseek::gateway

@@ -11,10 +11,6 @@ using base::TimePoint;
 
 namespace {
 
-CandidateSet bit(std::size_t candidate) {
-  return CandidateSet{1} << candidate;
-}
-
 std::vector<std::uint64_t> ids(const std::vector<Target*>& targets) {
   std::vector<std::uint64_t> all;
   for (const Target* target : targets) all.push_back(stable_hash(target->name()));
@@ -30,7 +26,7 @@ CandidateSet far_targets(const RouteGroupOptions& options) {
   for (std::size_t i = 0; i < options.targets.size(); ++i) {
     const TargetOptions& target = options.targets[i]->options();
     if (target.local || target.zone == options.zone) continue;
-    far |= bit(i);
+    far |= candidate_bit(i);
     ++count;
   }
   return count == options.targets.size() ? 0 : far;
@@ -76,7 +72,7 @@ void RouteGroup::leave_line(WaitRoom::Ticket ticket) {
 CandidateSet RouteGroup::unable(std::string_view model) const {
   CandidateSet set = 0;
   for (std::size_t i = 0; i < size(); ++i) {
-    if (!target(i).serves(model)) set |= bit(i);
+    if (!target(i).serves(model)) set |= candidate_bit(i);
   }
   return set;
 }
@@ -84,7 +80,7 @@ CandidateSet RouteGroup::unable(std::string_view model) const {
 bool RouteGroup::allowed(Pass pass, std::size_t index, const Usable& usable,
                          const RequestTraits& traits) const {
   const Target& target = *options_.targets[index];
-  if (pass == Pass::near && (far_ & bit(index)) != 0) return false;
+  if (pass == Pass::near && (far_ & candidate_bit(index)) != 0) return false;
   if (target.full() || usable.availability == Availability::cooling_down) return false;
   if (pass == Pass::broken_too) return true;
   if (!usable || !target.backend().ready()) return false;
@@ -109,7 +105,7 @@ std::optional<RouteGroup::Selected> RouteGroup::choose(Pass pass, CandidateSet& 
                                                        std::uint64_t random, TimePoint now) {
   std::array<ReplicaView, candidates_max> views{};
   for (std::size_t i = 0; i < size(); ++i) {
-    if ((excluded & bit(i)) != 0) {
+    if ((excluded & candidate_bit(i)) != 0) {
       views[i].usable = false;
       continue;
     }
@@ -164,7 +160,7 @@ std::variant<RouteGroup::Selected, RouteGroup::Nobody> RouteGroup::select(
   }
   Nobody nobody;
   for (std::size_t i = 0; i < size(); ++i) {
-    if ((excluded & bit(i)) != 0) continue;
+    if ((excluded & candidate_bit(i)) != 0) continue;
     if (!nobody.why.empty()) nobody.why += ", ";
     nobody.why += target(i).name() + " ";
     if (target(i).full()) {

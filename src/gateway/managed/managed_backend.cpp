@@ -12,10 +12,6 @@ using base::Result;
 
 namespace {
 
-base::Error cancelled_error() {
-  return base::make_error(base::ErrorCode::cancelled, "The request was cancelled.");
-}
-
 // A request that waits for its program; on its coroutine's thread.
 class ReadyWait {
  public:
@@ -37,7 +33,7 @@ class ReadyWait {
       [[maybe_unused]] auto waited =
           co_await alarm_->async_wait(asio::as_tuple(asio::use_awaitable));
     }
-    if (cancelled_) co_return cancelled_error();
+    if (cancelled_) co_return request_cancelled();
     co_return Result<void>{};
   }
 

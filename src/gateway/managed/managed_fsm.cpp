@@ -1,5 +1,7 @@
 #include "gateway/managed/managed_fsm.hpp"
 
+#include "gateway/restart_timing.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -9,15 +11,6 @@ using base::Milliseconds;
 using base::TimePoint;
 using Action = ManagedAction;
 using Kind = ManagedEvent::Kind;
-
-namespace {
-
-std::string in_seconds(Milliseconds time) {
-  const auto tenths = (time.count() + 50) / 100;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
-}
-
-}  // namespace
 
 ManagedFsm::ManagedFsm(const ManagedFsmOptions& options) : options_(options) {
   status_.reason = "it has not been started yet";
@@ -126,9 +119,7 @@ Action ManagedFsm::after_end(TimePoint now, const std::string& why) {
   }
   ++status_.restarts;
   if (deaths_ == 1) return spawn(now);
-  const std::uint32_t doublings = std::min(deaths_ - 2, 20u);
-  const Milliseconds pause =
-      std::min(options_.backoff_min * (1 << doublings), options_.backoff_max);
+  const Milliseconds pause = restart_pause(deaths_, options_.backoff_min, options_.backoff_max);
   become(Phase::waiting, BackendState::restarting, why + "; restart in " + in_seconds(pause));
   wake_at_ = now + pause;
   return Action::none;
@@ -174,10 +165,8 @@ Action ManagedFsm::tick(TimePoint now) {
 }
 
 Milliseconds ManagedFsm::retry_after(TimePoint now) const {
-  if (phase_ == Phase::waiting && wake_at_ && *wake_at_ > now) {
-    return std::chrono::ceil<Milliseconds>(*wake_at_ - now) + Milliseconds(1'000);
-  }
-  return phase_ == Phase::failed ? Milliseconds(30'000) : Milliseconds(1'000);
+  return retry_after_restart(phase_ == Phase::waiting ? wake_at_ : std::nullopt,
+                             phase_ == Phase::failed, now);
 }
 
 }  // namespace deepseek::gateway
