@@ -229,7 +229,7 @@ asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpRe
     co_return;
   }
   decoded->model = *model;
-  record.model = *model;
+  record.model = std::move(*model);
   const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
   auto call = snapshot->gateway->embed(*decoded, caller, responder.executor());
   if (call.has_error()) {

@@ -105,6 +105,10 @@ class FakeCall final : public gateway::EmbeddingCall {
     cancelled_ = true;
     script_.wake.notify();
   }
+  gateway::AttemptFailure failure() const override {
+    if (cancelled_) return {gateway::FailureKind::client_cancelled};
+    return script_.failure;
+  }
 
  private:
   Script& script_;
@@ -119,9 +123,8 @@ class FakeBackend final : public gateway::Backend {
     script_.requests.push_back(attempt.request);
     return std::make_unique<FakeStream>(script_);
   }
-  std::unique_ptr<gateway::EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
-                                                boost::asio::any_io_executor) override {
-    script_.embedding_requests.push_back(request);
+  std::unique_ptr<gateway::EmbeddingCall> embed(const gateway::EmbeddingAttempt& attempt) override {
+    script_.embedding_requests.push_back(attempt.request);
     return std::make_unique<FakeCall>(script_);
   }
   gateway::BackendStatus status() const override { return script_.status; }

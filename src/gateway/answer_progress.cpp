@@ -1,7 +1,8 @@
 #include "gateway/answer_progress.hpp"
 
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
+#include "protocol/continuation.hpp"
+#include "protocol/upstream_events.hpp"
+
 #include <utility>
 
 namespace deepseek::gateway {
@@ -19,30 +20,17 @@ std::optional<protocol::Resumed> read_head(std::string_view frames) {
   frames.remove_prefix(begin + 5);
   const std::string_view line = frames.substr(0, frames.find_first_of("\r\n"));
   if (line.size() > head_frame_max) return std::nullopt;
-  boost::system::error_code failed;
-  const boost::json::value chunk = boost::json::parse(line, failed);
-  if (failed || !chunk.is_object()) return std::nullopt;
-  protocol::Resumed head;
-  const auto& fields = chunk.get_object();
-  const auto* id = fields.if_contains("id");
-  const auto* model = fields.if_contains("model");
-  const auto* created = fields.if_contains("created");
-  if (id != nullptr && id->is_string()) head.id = id->get_string();
-  if (model != nullptr && model->is_string()) head.model = model->get_string();
-  if (created != nullptr && created->is_int64()) head.created = created->get_int64();
-  return head;
+  protocol::UpstreamChunk chunk;
+  if (!protocol::read_upstream_chunk(line, chunk)) return std::nullopt;
+  protocol::AnswerHead head = protocol::read_answer_head(chunk);
+  return protocol::Resumed{std::move(head.id), std::move(head.model), head.created};
 }
 
 }  // namespace
 
 AnswerProgress::AnswerProgress(const protocol::Request& request, std::size_t continuation_bytes_max)
     : request_(request), bytes_max_(continuation_bytes_max), unfinished_(request.sequence_count()) {
-  if (request.sequence_count() != 1) decline("it has several choices");
-  if (request.logprobs) decline("logprobs were asked for");
-  for (const protocol::FeatureUse& use : request.features) {
-    if (use.feature == protocol::Feature::response_format) decline("its form is prescribed");
-    if (use.feature == protocol::Feature::audio) decline("it may hold audio");
-  }
+  decline(protocol::why_never_continued(request));
 }
 
 void AnswerProgress::decline(std::string_view why) {

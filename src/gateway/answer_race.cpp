@@ -21,14 +21,14 @@ void AnswerRun::note_time(const AnswerLeg& leg, TimePoint time) {
 
 std::optional<base::Milliseconds> AnswerRun::hedge_delay(std::size_t index, TimePoint time) {
   if (!context_.group.options().hedge || context_.side_work == nullptr) return std::nullopt;
-  if (progress_.spoken() || progress_.headed() || !plan_.may_hedge()) return std::nullopt;
-  if (!others_left(index)) return std::nullopt;
+  if (progress_.spoken() || progress_.headed() || !plan().may_hedge()) return std::nullopt;
+  if (!search_.others_left(index, mute_candidates())) return std::nullopt;
   return context_.group.hedge_delay(shows_whole(index), time);
 }
 
 // Returns when the first leg speaks, when none is left, and when the run was cancelled.
 asio::awaitable<void> AnswerRun::race() {
-  while (!cancelled_ && leg_ && leg_->racing) {
+  while (!search_.cancelled() && leg_ && leg_->racing) {
     if (settle_race()) continue;
     const TimePoint time = now();
     if (hedge_at_ && time >= *hedge_at_) {
@@ -36,15 +36,16 @@ asio::awaitable<void> AnswerRun::race() {
       start_rival(time);
       continue;
     }
-    co_await wait_until(hedge_at_.value_or(TimePoint::max()));
+    co_await search_.wait_until(hedge_at_.value_or(TimePoint::max()));
   }
 }
 
 void AnswerRun::start_rival(TimePoint time) {
-  if (!plan_.may_hedge()) return;
-  auto selected = context_.group.select_hedge(excluded_now(), context_.traits, random_bits(), time);
+  if (!plan().may_hedge()) return;
+  auto selected = context_.group.select_hedge(search_.excluded(mute_candidates()), context_.traits,
+                                              search_.random_bits(), time);
   if (!selected) return;
-  plan_.hedged();
+  plan().hedged();
   note("; it is slow");
   rival_ = start(std::move(*selected), time, true);
   if (!rival_->racing) lose(std::exchange(rival_, nullptr));
@@ -71,7 +72,7 @@ bool AnswerRun::settle_race() {
   }
   leg_failed(done, *done->error);
   // The client's own mistake is the same everywhere: the other need not find it too.
-  if (leg_ && plan_.next(now()).kind == AttemptPlan::Step::Kind::give_up) {
+  if (leg_ && plan().next(now()).kind == AttemptPlan::Step::Kind::give_up) {
     lose(std::exchange(leg_, nullptr));
   }
   return true;
@@ -81,7 +82,7 @@ void AnswerRun::lose(const LegPointer& leg) {
   CountedBy counted_by{};
   progress_.end_leg(cost(*leg, counted_by));
   note_time(*leg, now());
-  plan_.lost(leg->index);
+  plan().lost(leg->index);
   report(*leg, AttemptOutcome::hedge_lost, nullptr);
   give_up(*leg);
 }

@@ -12,8 +12,10 @@ namespace {
 
 namespace asio = boost::asio;
 using base::Milliseconds;
+using testing::delta;
 using ::testing::ElementsAre;
 using testing::Fails;
+using testing::finished;
 using testing::Hangs;
 using ::testing::HasSubstr;
 using testing::ScriptedBackend;
@@ -21,21 +23,10 @@ using testing::VirtualClock;
 using testing::Waits;
 using Events = std::vector<protocol::Event>;
 
-protocol::Event delta(std::string text) {
-  protocol::Delta delta;
-  delta.content = std::move(text);
-  return delta;
-}
 protocol::Event started(std::int64_t prompt_tokens) {
   protocol::Started started;
   started.prompt_tokens = prompt_tokens;
   return started;
-}
-protocol::Event finished() {
-  protocol::Finished finished;
-  finished.usage.prompt_tokens = 3;
-  finished.usage.completion_tokens = 2;
-  return finished;
 }
 
 struct Heard final : AttemptObserver {

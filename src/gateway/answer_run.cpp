@@ -1,11 +1,6 @@
 #include "gateway/answer_run.hpp"
 
-#include "base/random.hpp"
-
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 namespace deepseek::gateway {
@@ -18,11 +13,6 @@ using protocol::Event;
 namespace {
 
 constexpr std::size_t note_bytes_max = 512;  // of the header; a little more is no harm
-
-TimePoint deadline(const RunContext& context) {
-  const auto timeout = context.options.request_timeout;
-  return timeout.count() == 0 ? TimePoint::max() : context.arrived + timeout;
-}
 
 }  // namespace
 
@@ -49,11 +39,8 @@ AnswerRun::AnswerRun(const protocol::Request& request, RunContext context,
     : request_(request),
       context_(std::move(context)),
       executor_(std::move(executor)),
-      end_by_(deadline(context_)),
-      unable_(context_.group.unable(request.model)),
-      plan_(context_.options.plan, context_.group.size(), end_by_),
-      progress_(request, context_.options.continuation_bytes_max),
-      alarm_(std::make_shared<RunAlarm>(executor_)) {
+      search_(context_, request.model, executor_),
+      progress_(request, context_.options.continuation_bytes_max) {
   context_.traits.prefix_blocks = context_.prefix_blocks;
   context_.traits.whole = !request.stream;
   context_.group.count_request(context_.arrived);
@@ -68,14 +55,10 @@ AnswerRun::~AnswerRun() {
 }
 
 void AnswerRun::cancel() {
-  if (std::exchange(cancelled_, true)) return;
+  if (search_.cancelled()) return;
+  search_.cancel();
   if (leg_) leg_->stream->cancel();
   if (rival_) rival_->stream->cancel();
-  alarm_->timer.cancel();
-}
-
-std::uint64_t AnswerRun::random_bits() const {
-  return context_.clock ? context_.clock->random_bits() : base::random_bits();
 }
 
 void AnswerRun::note(std::string_view text) {
@@ -89,14 +72,15 @@ std::string AnswerRun::route_note() const {
 asio::awaitable<base::Result<std::vector<Event>>> AnswerRun::read() {
   while (true) {
     if (progress_.finished()) co_return std::vector<Event>();
-    if (cancelled_) co_return request_cancelled();
+    if (search_.cancelled()) co_return request_cancelled();
     if (!leg_) {
-      auto started = co_await next_leg();
-      if (started.has_error()) co_return started.error();
+      auto selected = co_await search_.next(mute_candidates());
+      if (selected.has_error()) co_return selected.error();
+      begin(std::move(*selected));
     }
     if (leg_->racing) {
       co_await race();
-      if (!leg_ || cancelled_) continue;
+      if (!leg_ || search_.cancelled()) continue;
       std::vector<Event> held = std::exchange(leg_->held, {});
       take(held);
       if (!held.empty()) co_return held;
@@ -117,80 +101,6 @@ asio::awaitable<base::Result<std::vector<Event>>> AnswerRun::read() {
   }
 }
 
-asio::awaitable<base::Result<void>> AnswerRun::next_leg() {
-  while (true) {
-    if (cancelled_) co_return request_cancelled();
-    const AttemptPlan::Step step = plan_.next(now());
-    switch (step.kind) {
-      case AttemptPlan::Step::Kind::give_up:
-        co_return *step.error;
-      case AttemptPlan::Step::Kind::wait:
-        co_await wait_until(step.until);
-        break;
-      case AttemptPlan::Step::Kind::choose: {
-        const CandidateSet excluded = step.excluded | unable_ | mute_candidates();
-        const Started started = try_start(excluded, false, now());
-        if (started == Started::busy) co_await wait_in_line(excluded);
-        if (leg_) co_return base::Result<void>{};
-        break;
-      }
-    }
-  }
-}
-
-asio::awaitable<void> AnswerRun::wait_until(TimePoint time) {
-  if (context_.clock) {
-    context_.clock->set(alarm_, time);
-  } else {
-    alarm_->timer.expires_at(time);
-  }
-  co_await alarm_->timer.async_wait(asio::as_tuple(asio::use_awaitable));
-}
-
-// Until a place is free and it is this request's turn, or the time is up.
-asio::awaitable<void> AnswerRun::wait_in_line(CandidateSet excluded) {
-  RouteGroup& group = context_.group;
-  const TimePoint began = now();
-  const TimePoint until = std::min(end_by_, began + group.options().queue_timeout);
-  alarm_->called = false;
-  const auto ticket = group.wait_in_line({context_.tenant, context_.weight, context_.priority},
-                                         [executor = executor_, weak = std::weak_ptr(alarm_)] {
-                                           asio::post(executor, [weak] {
-                                             const auto alarm = weak.lock();
-                                             if (!alarm) return;
-                                             alarm->called = true;
-                                             alarm->timer.cancel();
-                                           });
-                                         });
-  if (!ticket) {
-    auto error = base::make_error(ErrorCode::queue_full,
-                                  "All backends are busy and the line of waiting requests is full "
-                                  "(queue.depth_max). Try again later.");
-    error.retry_after = group.options().queue_timeout / 2;
-    plan_.refused(std::move(error));
-    co_return;
-  }
-  while (!leg_ && !cancelled_ && now() < until) {
-    if (!alarm_->called) co_await wait_until(std::min(until, usable_at_.value_or(until)));
-    if (usable_at_ && now() >= *usable_at_) {
-      usable_at_.reset();
-      group.room().call_one();
-    }
-    if (!std::exchange(alarm_->called, false) || cancelled_) continue;
-    if (try_start(excluded, true, now()) != Started::yes) group.room().pass_on(*ticket);
-  }
-  // A call that came too late is the next one's.
-  if (!leg_) group.room().pass_on(*ticket);
-  group.leave_line(*ticket);
-  if (leg_ || cancelled_ || now() >= end_by_) co_return;
-  auto error = base::make_error(ErrorCode::rate_limited,
-                                "All backends were busy for " +
-                                    std::to_string(group.options().queue_timeout.count()) +
-                                    " ms (queue.timeout). Try again later.");
-  error.retry_after = group.options().queue_timeout;
-  plan_.refused(std::move(error));
-}
-
 // Those that cannot go on behind the text that was sent.
 CandidateSet AnswerRun::mute_candidates() const {
   CandidateSet set = 0;
@@ -201,41 +111,11 @@ CandidateSet AnswerRun::mute_candidates() const {
   return set;
 }
 
-AnswerRun::Started AnswerRun::try_start(CandidateSet excluded, bool called, TimePoint time) {
-  auto selected = context_.group.select(excluded, context_.traits, random_bits(), time, called);
-  if (auto* chosen = std::get_if<RouteGroup::Selected>(&selected)) {
-    const auto delay = hedge_delay(chosen->index, time);
-    leg_ = start(std::move(*chosen), time, delay.has_value());
-    if (delay) hedge_at_ = time + *delay;
-    return Started::yes;
-  }
-  const auto& nobody = std::get<RouteGroup::Nobody>(selected);
-  if (nobody.busy) {
-    usable_at_ = nobody.back_at;
-    return Started::busy;
-  }
-  AttemptPlan::NoneUsable why;
-  why.back_at = nobody.back_at;
-  why.random = random_bits();
-  why.retries_allowed = plan_.attempts() == 0 || context_.group.take_retry(time);
-  why.reason = base::make_error(
-      nobody.limited ? ErrorCode::rate_limited : ErrorCode::unavailable,
-      "No backend can answer now: " +
-          (nobody.why.empty() ? std::string("none of them serves this model") : nobody.why) + ".");
-  plan_.none_usable(why, time);
-  return Started::nobody;
-}
-
-CandidateSet AnswerRun::excluded_now() const {
-  return plan_.next(now()).excluded | unable_ | mute_candidates();
-}
-
-bool AnswerRun::others_left(std::size_t index) const {
-  const CandidateSet excluded = excluded_now();
-  for (std::size_t i = 0; i < context_.group.size(); ++i) {
-    if (i != index && (excluded & candidate_bit(i)) == 0) return true;
-  }
-  return false;
+void AnswerRun::begin(RouteGroup::Selected selected) {
+  const TimePoint time = now();
+  const auto delay = hedge_delay(selected.index, time);
+  leg_ = start(std::move(selected), time, delay.has_value());
+  if (delay) hedge_at_ = time + *delay;
 }
 
 AnswerRun::LegPointer AnswerRun::start(RouteGroup::Selected selected, TimePoint time, bool races) {
@@ -243,36 +123,34 @@ AnswerRun::LegPointer AnswerRun::start(RouteGroup::Selected selected, TimePoint 
   auto leg = std::make_shared<AnswerLeg>();
   leg->index = selected.index;
   leg->use = std::move(selected.use);
-  leg->number = plan_.attempts() + 1;
+  leg->number = plan().attempts() + 1;
   leg->racing = races;
   if (races) {
     if (!shared_) shared_ = std::make_shared<const protocol::Request>(request_);
     leg->request = shared_;
   }
-  const bool first = plan_.attempts() == 0;
+  const bool first = plan().attempts() == 0;
   progress_.begin_leg(selected.index);
   Attempt attempt{races ? *shared_ : request_, executor_};
   if (progress_.spoken()) attempt.spoken = &progress_.text();
   // The first attempt's time to its first token counts from the request's arrival.
   const TimePoint from = first ? context_.arrived : time;
-  attempt.first_token_by =
-      request_.stream ? std::min(end_by_, from + target.options().first_token_timeout) : end_by_;
-  attempt.end_by = end_by_;
-  // A whole answer shows no sign of life before its end: one backend may not use up the time of
-  // those that could still be asked.
-  if (!request_.stream && others_left(selected.index)) {
-    attempt.end_by = time + (end_by_ - time) / 2;
+  attempt.first_token_by = std::min(search_.end_by(), from + target.options().first_token_timeout);
+  attempt.end_by = search_.end_by();
+  if (!request_.stream) {
+    attempt.end_by = search_.end_of_whole(selected.index, mute_candidates(), time);
     attempt.first_token_by = attempt.end_by;
   }
   attempt.verbatim =
       !progress_.spoken() && !progress_.headed() && request_.form != protocol::ClientForm::other;
-  plan_.started(selected.index);
+  plan().started(selected.index);
   if (!note_.empty()) note("; ");
   note(target.name());
   note(": ");
   note(selected.reason);
   leg->stream = target.backend().start(attempt);
-  if (races && !context_.side_work->spawn("race", race_leg(leg, alarm_))) leg->racing = false;
+  if (races && !context_.side_work->spawn("race", race_leg(leg, search_.alarm())))
+    leg->racing = false;
   return leg;
 }
 
@@ -327,14 +205,8 @@ void AnswerRun::leg_ended() {
 
 // `leg` is a copy: the members that hold it are reset here.
 void AnswerRun::leg_failed(LegPointer leg, const base::Error& error) {
-  failure_ = leg->stream->failure();
-  if (cancelled_) failure_.kind = FailureKind::client_cancelled;
-  // An engine that is still loading has waited for itself already; one that died under this request
-  // is waited for again.
-  if (failure_.kind == FailureKind::connect && leg->number == 1 &&
-      leg->use.target()->options().local) {
-    failure_.kind = FailureKind::status_4xx_there;
-  }
+  failure_ =
+      counted_failure(leg->stream->failure(), *leg->use.target(), leg->number, search_.cancelled());
   CountedBy counted_by{};
   const protocol::Usage used = cost(*leg, counted_by);
   const bool cancelled = failure_.kind == FailureKind::client_cancelled;
@@ -360,7 +232,7 @@ void AnswerRun::leg_failed(LegPointer leg, const base::Error& error) {
   const CandidateSet all = context_.group.size() >= candidates_max
                                ? ~CandidateSet{0}
                                : candidate_bit(context_.group.size()) - 1;
-  if (failed.spoken && (all & ~(mute_candidates() | unable_)) == 0) {
+  if (failed.spoken && (all & ~(mute_candidates() | search_.unable())) == 0) {
     failed.cannot_continue = "no backend of this route can continue a text";
   }
   if (leg_) {
@@ -370,7 +242,7 @@ void AnswerRun::leg_failed(LegPointer leg, const base::Error& error) {
   note(" failed (");
   note(describe(failure_.kind).name);
   note(")");
-  plan_.failed(failed, now());
+  plan().failed(failed, now());
 }
 
 }  // namespace deepseek::gateway

@@ -3,17 +3,14 @@
 //
 // An EventStream of its own, so its owner is a coroutine on one I/O thread and everything here
 // lives on that thread. The decisions are AttemptPlan's, AnswerProgress's and RouteGroup's; this is
-// the shell that waits.
+// the shell that reads.
 #pragma once
 
 #include "gateway/answer_leg.hpp"
 #include "gateway/answer_progress.hpp"
-#include "gateway/attempt_plan.hpp"
-#include "gateway/attempt_record.hpp"
+#include "gateway/attempt_search.hpp"
 #include "gateway/backend.hpp"
-#include "gateway/route_group.hpp"
-#include "gateway/run_clock.hpp"
-#include "gateway/side_work.hpp"
+#include "gateway/run_context.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -22,26 +19,6 @@
 #include <vector>
 
 namespace deepseek::gateway {
-
-struct RunOptions {
-  PlanOptions plan{};
-  std::size_t continuation_bytes_max = 1u << 20;
-  base::Milliseconds request_timeout{600'000};
-};
-
-struct RunContext {
-  const RunOptions& options;
-  RouteGroup& group;
-  RequestTraits traits{};
-  std::vector<std::uint64_t> prefix_blocks{};  // for cache_aware; traits need not refer to them
-  std::string tenant{};
-  double weight = 1;          // of the tenant
-  std::int32_t priority = 0;  // in the line for a busy backend
-  base::TimePoint arrived{};
-  AttemptObserver* observer = nullptr;  // not owned; may be null
-  SideWork* side_work = nullptr;        // not owned; null: nothing is hedged
-  RunClock* clock = nullptr;            // not owned; null: the system's
-};
 
 class AnswerRun final : public EventStream {
  public:
@@ -58,16 +35,10 @@ class AnswerRun final : public EventStream {
  private:
   using LegPointer = std::shared_ptr<AnswerLeg>;
 
-  base::TimePoint now() const { return context_.clock ? context_.clock->now() : base::now(); }
-  std::uint64_t random_bits() const;
+  base::TimePoint now() const { return search_.now(); }
+  AttemptPlan& plan() { return search_.plan(); }
 
-  boost::asio::awaitable<base::Result<void>> next_leg();
-  boost::asio::awaitable<void> wait_until(base::TimePoint time);
-  boost::asio::awaitable<void> wait_in_line(CandidateSet excluded);
-  enum class Started { yes, nobody, busy };
-  Started try_start(CandidateSet excluded, bool called, base::TimePoint time);
-  CandidateSet excluded_now() const;
-  bool others_left(std::size_t index) const;
+  void begin(RouteGroup::Selected selected);
   LegPointer start(RouteGroup::Selected selected, base::TimePoint time, bool races);
   void take(std::vector<protocol::Event>& events);
   void leg_failed(LegPointer leg, const base::Error& error);
@@ -90,19 +61,14 @@ class AnswerRun final : public EventStream {
   const protocol::Request& request_;
   RunContext context_;
   const boost::asio::any_io_executor executor_;
-  const base::TimePoint end_by_;
-  CandidateSet unable_;
-  AttemptPlan plan_;
+  AttemptSearch search_;
   AnswerProgress progress_;
   LegPointer leg_;
-  LegPointer rival_;                          // beside it, until one of them speaks
-  std::optional<base::TimePoint> usable_at_;  // while in line: when a pause of a backend ends
-  std::optional<base::TimePoint> hedge_at_;   // when a rival begins, while one may
+  LegPointer rival_;                                 // beside it, until one of them speaks
+  std::optional<base::TimePoint> hedge_at_;          // when a rival begins, while one may
   std::shared_ptr<const protocol::Request> shared_;  // a copy, for legs that may outlive the run
-  std::shared_ptr<RunAlarm> alarm_;
   AttemptFailure failure_{FailureKind::client_cancelled};
   std::string note_;
-  bool cancelled_ = false;
 };
 
 }  // namespace deepseek::gateway

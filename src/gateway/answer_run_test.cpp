@@ -15,24 +15,14 @@ namespace asio = boost::asio;
 using base::ErrorCode;
 using base::Milliseconds;
 using testing::Act;
+using testing::delta;
 using ::testing::ElementsAre;
 using testing::Fails;
+using testing::finished;
 using testing::Hangs;
 using ::testing::HasSubstr;
 using testing::ScriptedBackend;
 using Events = std::vector<protocol::Event>;
-
-protocol::Event delta(std::string text) {
-  protocol::Delta delta;
-  delta.content = std::move(text);
-  return delta;
-}
-protocol::Event finished(std::int64_t prompt = 3, std::int64_t completion = 2) {
-  protocol::Finished finished;
-  finished.usage.prompt_tokens = prompt;
-  finished.usage.completion_tokens = completion;
-  return finished;
-}
 
 struct Heard final : AttemptObserver {
   struct One {

@@ -29,6 +29,13 @@ struct Attempt {
   bool verbatim = false;  // the client takes the OpenAI form: Verbatim events are welcome
 };
 
+// One try at embedding. The request outlives the call.
+struct EmbeddingAttempt {
+  const protocol::EmbeddingRequest& request;
+  boost::asio::any_io_executor executor;  // of the coroutine that will wait
+  base::TimePoint end_by = base::TimePoint::max();
+};
+
 // What a read returns after cancel().
 inline base::Error request_cancelled() {
   return base::make_error(base::ErrorCode::cancelled, "The request was cancelled.");
@@ -75,6 +82,8 @@ class EmbeddingCall {
   virtual boost::asio::awaitable<base::Result<EmbeddingResult>> result() = 0;
   // Stops the work now; a pending result() returns `cancelled`. Only from the call's own thread.
   virtual void cancel() = 0;
+  // After an error of result().
+  virtual AttemptFailure failure() const = 0;
 };
 
 enum class BackendState { starting, loading, ready, restarting, failed, stopped };
@@ -95,8 +104,7 @@ class Backend {
   virtual ~Backend() = default;
   // Never waits and never fails: what is wrong comes from the stream's first read.
   virtual std::unique_ptr<EventStream> start(const Attempt& attempt) = 0;
-  virtual std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
-                                               boost::asio::any_io_executor executor) = 0;
+  virtual std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt& attempt) = 0;
   virtual BackendStatus status() const = 0;  // any thread; never blocks on I/O
   // False while it starts and others should be asked first. Any thread; cheap.
   virtual bool ready() const { return true; }

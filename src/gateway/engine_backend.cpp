@@ -182,25 +182,32 @@ class EngineCall final : public EmbeddingCall {
 
   asio::awaitable<base::Result<EmbeddingResult>> result() override {
     while (true) {
-      if (hold_.cancelled()) co_return request_cancelled();
+      if (hold_.cancelled()) co_return fail(request_cancelled());
       auto taken = hold_.work().vectors->take();
       if (!taken.items.empty() || taken.error) {
         hold_.settle();
-        if (taken.error) co_return *taken.error;
+        if (taken.error) co_return fail(*taken.error);
         co_return std::move(taken.items.front());
       }
       if (hold_.late()) {
         hold_.end();
-        co_return deadline_error(hold_.core());
+        co_return fail(deadline_error(hold_.core()));
       }
       co_await hold_.wait();
     }
   }
 
   void cancel() override { hold_.cancel(); }
+  AttemptFailure failure() const override { return failure_; }
 
  private:
+  base::Error fail(base::Error error) {
+    failure_ = to_failure(error);
+    return error;
+  }
+
   WorkHold hold_;
+  AttemptFailure failure_;
 };
 
 // What never began, with its reason.
@@ -220,6 +227,7 @@ class RefusedCall final : public EmbeddingCall {
   explicit RefusedCall(base::Error error) : error_(std::move(error)) {}
   asio::awaitable<base::Result<EmbeddingResult>> result() override { co_return error_; }
   void cancel() override {}
+  AttemptFailure failure() const override { return to_failure(error_); }
 
  private:
   base::Error error_;
@@ -318,11 +326,10 @@ std::unique_ptr<EventStream> EngineBackend::start(const Attempt& attempt) {
   return stream;
 }
 
-std::unique_ptr<EmbeddingCall> EngineBackend::embed(const protocol::EmbeddingRequest& request,
-                                                    asio::any_io_executor executor) {
+std::unique_ptr<EmbeddingCall> EngineBackend::embed(const EmbeddingAttempt& attempt) {
   if (is_over(status().state)) return std::make_unique<RefusedCall>(core_->unavailable());
-  const Alarm alarm = make_alarm(std::move(executor), *core_);
-  const WorkPointer work = make_call(request, *core_, alarm);
+  const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
+  const WorkPointer work = make_call(attempt.request, *core_, alarm);
   std::unique_ptr<EmbeddingCall> call = std::make_unique<EngineCall>(core_, work, alarm);
   post_begin(core_, work);
   return call;

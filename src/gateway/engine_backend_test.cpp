@@ -49,7 +49,7 @@ asio::awaitable<void> destroy(std::unique_ptr<EventStream> stream) {
 asio::awaitable<base::Result<EmbeddingResult>> embed(EngineBackend& backend,
                                                      protocol::EmbeddingRequest request) {
   const auto executor = co_await asio::this_coro::executor;
-  const std::unique_ptr<EmbeddingCall> call = backend.embed(request, executor);
+  const std::unique_ptr<EmbeddingCall> call = backend.embed({request, executor});
   auto result = co_await call->result();
   co_return result;
 }
@@ -577,7 +577,7 @@ TEST_F(EngineBackendTest, ACancelledEmbeddingStopsInTheEngine) {
   protocol::EmbeddingRequest request;
   request.inputs = {std::string("a")};
   const std::shared_ptr<EmbeddingCall> call =
-      backend_->embed(request, threads_.context(1).get_executor());
+      backend_->embed({request, threads_.context(1).get_executor()});
   const auto asked = engine_->hear_work();
   ASSERT_TRUE(asked && asked->has_embed());
   auto pending = begin(result_of(call));

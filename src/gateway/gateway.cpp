@@ -3,6 +3,7 @@
 #include "base/random.hpp"
 #include "gateway/balance/prefix_blocks.hpp"
 #include "gateway/balance/stable_hash.hpp"
+#include "gateway/embedding_run.hpp"
 #include "gateway/route/request_facts.hpp"
 #include "gateway/shadow_run.hpp"
 
@@ -161,7 +162,7 @@ RequestTraits Gateway::traits_of(const protocol::Request& request, const RouteGr
                                  std::string_view tenant) const {
   RequestTraits traits;
   if (counts_tokens(group.options())) {
-    traits.prompt_tokens = gateway::estimate_prompt_tokens(request);
+    traits.prompt_tokens = guess_prompt_tokens(request);
     traits.total_tokens =
         traits.prompt_tokens + request.tokens_max.value_or(static_cast<int>(output_tokens_guess));
   }
@@ -179,9 +180,8 @@ RequestTraits Gateway::traits_of(const protocol::Request& request, const RouteGr
   return traits;
 }
 
-std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, const Routed& routed,
-                                            const Caller& caller,
-                                            asio::any_io_executor executor) const {
+RunContext Gateway::context_of(const protocol::Request& request, const Routed& routed,
+                               const Caller& caller) const {
   RunContext context{options_.run, *routed.group};
   context.traits = traits_of(request, *routed.group, caller.tenant);
   context.tenant = caller.tenant;
@@ -189,6 +189,13 @@ std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, co
   context.priority = caller.priority;
   context.arrived = caller.arrived == base::TimePoint{} ? base::now() : caller.arrived;
   context.observer = options_.observer;
+  return context;
+}
+
+std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, const Routed& routed,
+                                            const Caller& caller,
+                                            asio::any_io_executor executor) const {
+  RunContext context = context_of(request, routed, caller);
   context.side_work = options_.side_work;
   if (routed.group->reads_prefixes()) {
     PrefixBlocks blocks(prefix_seed(request.model, caller.tenant));
@@ -207,18 +214,15 @@ std::unique_ptr<EventStream> Gateway::start(const protocol::Request& request, co
 base::Result<std::unique_ptr<EmbeddingCall>> Gateway::embed(
     const protocol::EmbeddingRequest& request, const Caller& caller,
     asio::any_io_executor executor) const {
-  protocol::Request asked;
+  protocol::Request asked;  // as far as routes may ask about it
   asked.model = request.model;
+  asked.prompts = request.inputs;
+  asked.user = request.user;
+  asked.tokens_max = 0;
   const auto routed = route(asked, caller);
   if (routed.has_error()) return routed.error();
-  RouteGroup& group = *routed->group;
-  auto selected = group.select(group.unable(request.model), {}, base::random_bits(), base::now());
-  if (auto* nobody = std::get_if<RouteGroup::Nobody>(&selected)) {
-    return base::make_error(ErrorCode::unavailable,
-                            "No backend can embed now: " + nobody->why + ".");
-  }
-  auto& chosen = std::get<RouteGroup::Selected>(selected);
-  return chosen.use.target()->backend().embed(request, std::move(executor));
+  return std::make_unique<EmbeddingRun>(request, context_of(asked, *routed, caller),
+                                        std::move(executor));
 }
 
 // What backends say that they have, as far as a route lets it in: patterns name nothing themselves.

@@ -84,7 +84,7 @@ class Gateway {
   std::unique_ptr<EventStream> start(const protocol::Request& request, const Routed& routed,
                                      const Caller& caller,
                                      boost::asio::any_io_executor executor) const;
-  // Errors: those of route(), and unavailable.
+  // As start(), for an embedding request with a model's own name. Errors: those of route().
   base::Result<std::unique_ptr<EmbeddingCall>> embed(const protocol::EmbeddingRequest& request,
                                                      const Caller& caller,
                                                      boost::asio::any_io_executor executor) const;
@@ -116,6 +116,8 @@ class Gateway {
   bool any_route(std::string_view model) const;
   void add_listed(std::vector<ModelEntry>& entries) const;
   base::Error unknown_model(std::string_view name) const;
+  RunContext context_of(const protocol::Request& request, const Routed& routed,
+                        const Caller& caller) const;
   RequestTraits traits_of(const protocol::Request& request, const RouteGroup& group,
                           std::string_view tenant) const;
 

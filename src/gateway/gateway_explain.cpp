@@ -118,7 +118,7 @@ RouteExplanation Gateway::explain(protocol::Request request, const Caller& calle
   RequestTraits traits = traits_of(request, group, caller.tenant);
   if (traits.total_tokens == 0) {
     // For the price, which every explanation tells.
-    traits.prompt_tokens = gateway::estimate_prompt_tokens(request);
+    traits.prompt_tokens = guess_prompt_tokens(request);
     traits.total_tokens =
         traits.prompt_tokens + request.tokens_max.value_or(static_cast<int>(output_tokens_guess));
   }

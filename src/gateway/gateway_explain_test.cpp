@@ -12,10 +12,7 @@ using ::testing::IsEmpty;
 class Sleeper final : public Backend {
  public:
   std::unique_ptr<EventStream> start(const Attempt&) override { return nullptr; }
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest&,
-                                       boost::asio::any_io_executor) override {
-    return nullptr;
-  }
+  std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt&) override { return nullptr; }
   BackendStatus status() const override {
     return {awake ? BackendState::ready : BackendState::starting, awake ? "" : "it is starting", 0,
             2, 7};

@@ -11,10 +11,7 @@ using ::testing::HasSubstr;
 class NoBackend final : public Backend {
  public:
   std::unique_ptr<EventStream> start(const Attempt&) override { return nullptr; }
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest&,
-                                       boost::asio::any_io_executor) override {
-    return nullptr;
-  }
+  std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt&) override { return nullptr; }
   BackendStatus status() const override { return {BackendState::loading, "loading", 0.5, 0, 1}; }
 };
 

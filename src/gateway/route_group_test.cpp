@@ -14,10 +14,7 @@ using testing::ScriptedBackend;
 class Queue final : public Backend {
  public:
   std::unique_ptr<EventStream> start(const Attempt&) override { return nullptr; }
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest&,
-                                       boost::asio::any_io_executor) override {
-    return nullptr;
-  }
+  std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt&) override { return nullptr; }
   BackendStatus status() const override { return {}; }
   Milliseconds expected_first_token(std::int64_t tokens) const override {
     return wait + Milliseconds(tokens);

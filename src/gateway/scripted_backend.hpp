@@ -19,6 +19,18 @@
 
 namespace deepseek::gateway::testing {
 
+inline protocol::Event delta(std::string text) {
+  protocol::Delta delta;
+  delta.content = std::move(text);
+  return delta;
+}
+inline protocol::Event finished(std::int64_t prompt = 3, std::int64_t completion = 2) {
+  protocol::Finished finished;
+  finished.usage.prompt_tokens = prompt;
+  finished.usage.completion_tokens = completion;
+  return finished;
+}
+
 // What one read gives: events, a failure, or a wait that only cancel() ends.
 struct Fails {
   FailureKind kind = FailureKind::broken;
@@ -38,10 +50,8 @@ class ScriptedBackend final : public Backend {
   void script(std::vector<Act> acts) { scripts_.push_back(std::move(acts)); }
 
   std::unique_ptr<EventStream> start(const Attempt& attempt) override;
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest&,
-                                       boost::asio::any_io_executor) override {
-    return nullptr;
-  }
+  // Plays a script too: what its Finished counts as a prompt is the result's.
+  std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt& attempt) override;
   BackendStatus status() const override { return {BackendState::ready, "", 1, 0, 0}; }
 
   struct Seen {
@@ -55,6 +65,7 @@ class ScriptedBackend final : public Backend {
 
  private:
   class Stream;
+  class Call;
   std::deque<std::vector<Act>> scripts_;
 };
 
@@ -114,6 +125,33 @@ class ScriptedBackend::Stream final : public EventStream {
   AttemptFailure failure_{};
   bool cancelled_ = false;
 };
+
+class ScriptedBackend::Call final : public EmbeddingCall {
+ public:
+  Call(ScriptedBackend& backend, const EmbeddingAttempt& attempt)
+      : stream_(backend.start({request_, attempt.executor})) {}
+
+  boost::asio::awaitable<base::Result<EmbeddingResult>> result() override {
+    auto events = co_await stream_->read();
+    if (events.has_error()) co_return events.error();
+    EmbeddingResult result{{{0.5F}}};
+    for (const protocol::Event& event : *events) {
+      const auto* end = std::get_if<protocol::Finished>(&event);
+      if (end != nullptr) result.prompt_tokens += end->usage.prompt_tokens;
+    }
+    co_return result;
+  }
+  void cancel() override { stream_->cancel(); }
+  AttemptFailure failure() const override { return stream_->failure(); }
+
+ private:
+  protocol::Request request_;
+  std::unique_ptr<EventStream> stream_;
+};
+
+inline std::unique_ptr<EmbeddingCall> ScriptedBackend::embed(const EmbeddingAttempt& attempt) {
+  return std::make_unique<Call>(*this, attempt);
+}
 
 inline std::unique_ptr<EventStream> ScriptedBackend::start(const Attempt& attempt) {
   Seen one;

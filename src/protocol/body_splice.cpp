@@ -10,6 +10,13 @@
 namespace deepseek::protocol {
 namespace {
 
+constexpr std::array<std::string_view, 2> token_limit_fields{"max_tokens", "max_completion_tokens"};
+
+const BodyField* find_given(const BodyOutline& outline, std::string_view name) {
+  const BodyField* const field = outline.find(name);
+  return field != nullptr && field->kind != BodyField::Kind::null ? field : nullptr;
+}
+
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   out += out.size() > 1 ? ",\"" : "\"";
   append_json_escaped(out, name);
@@ -83,6 +90,30 @@ void set_common_fields(BodySplice& splice, const Request& request, const Upstrea
     splice.set("stream_options", "{\"include_usage\":true}");
   } else if (!form.stream_usage) {
     splice.drop("stream_options");
+  }
+}
+
+bool limits_tokens(const BodyOutline& outline) {
+  return std::any_of(token_limit_fields.begin(), token_limit_fields.end(),
+                     [&](std::string_view name) { return find_given(outline, name) != nullptr; });
+}
+
+void set_token_limit(BodySplice& splice, const Request& request, const BodyOutline& outline,
+                     const UpstreamForm& form, std::optional<std::int64_t> left) {
+  const bool of_prompt = request.operation == Operation::completion;
+  const std::string_view wanted = of_prompt && !form.token_limit_field.empty()
+                                      ? token_limit_fields.front()
+                                      : form.token_limit_field;
+  const bool there = find_given(outline, wanted) != nullptr;
+  for (const std::string_view name : token_limit_fields) {
+    const BodyField* const field = find_given(outline, name);
+    if (field == nullptr) continue;
+    const bool renamed = !wanted.empty() && name != wanted;
+    if (renamed) splice.drop(name);
+    if (renamed && there) continue;  // both say the same
+    if (renamed || left) {
+      splice.set(renamed ? wanted : name, left ? std::to_string(*left) : std::string(field->value));
+    }
   }
 }
 

@@ -8,6 +8,8 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -46,6 +48,12 @@ class BodySplice {
 
 // What both kinds of upstream bodies change: the model, the options of a stream.
 void set_common_fields(BodySplice& splice, const Request& request, const UpstreamForm& form);
+// Does the body have max_tokens or max_completion_tokens?
+bool limits_tokens(const BodyOutline& outline);
+// Both under the name that the upstream knows (for prompts that is max_tokens everywhere), with
+// `left` in place of their value.
+void set_token_limit(BodySplice& splice, const Request& request, const BodyOutline& outline,
+                     const UpstreamForm& form, std::optional<std::int64_t> left = {});
 // The fields beside `messages` that say that its last one goes on.
 void set_continuation_fields(BodySplice& splice, Continuation kind);
 bool hides_usage(const Request& request, const UpstreamForm& form);

@@ -16,19 +16,13 @@ std::string json_text(std::string_view text) {
   return out;
 }
 
-std::string_view why_not_for_request(const Request& request) {
-  if (request.choices != 1) return "the request asks for several answers (n)";
-  if (request.logprobs) return "the request asks for logprobs";
-  if (request.uses(Feature::response_format)) return "the answer has to keep a schema or format";
-  if (request.uses(Feature::audio)) return "the answer may hold audio";
-  if (request.uses(Feature::web_search)) return "the answer may hold results of a web search";
+// Beside what nobody continues.
+std::string_view why_not_by_upstream(const Request& request) {
   if (request.operation == Operation::chat) return {};
-  if (request.prompts.size() != 1) return "the request has several prompts";
   if (!std::holds_alternative<std::string>(request.prompts.front())) {
     return "the prompt was given as token ids";
   }
   if (request.echo) return "the answer repeats the prompt (echo)";
-  if (request.uses(Feature::best_of)) return "the request asks for the best of several answers";
   return {};
 }
 
@@ -79,15 +73,11 @@ void set_text_so_far(BodySplice& message, std::string_view content, std::string_
 
 // max_tokens and its like; false if none are left.
 bool lower_token_limits(BodySplice& splice, const Request& request, const BodyOutline& outline,
-                        std::int64_t made) {
-  if (request.tokens_max) {
+                        const UpstreamForm& form, std::int64_t made) {
+  if (request.tokens_max && limits_tokens(outline)) {
     const std::int64_t left = *request.tokens_max - std::max<std::int64_t>(made, 0);
-    for (const std::string_view name : {"max_tokens", "max_completion_tokens"}) {
-      const BodyField* field = outline.find(name);
-      if (field == nullptr || field->kind == BodyField::Kind::null) continue;
-      if (left < 1) return false;
-      splice.set(name, std::to_string(left));
-    }
+    if (left < 1) return false;
+    set_token_limit(splice, request, outline, form, left);
   }
   const BodyField* least = outline.find("min_tokens");
   const auto least_tokens = least == nullptr ? std::nullopt : json_integer(least->value);
@@ -144,10 +134,21 @@ void AnswerSoFar::settle(std::size_t bytes_max) {
   reasoning = {};
 }
 
+std::string_view why_never_continued(const Request& request) {
+  if (request.sequence_count() != 1) return "it has several choices";
+  if (request.logprobs) return "logprobs were asked for";
+  if (request.uses(Feature::response_format)) return "its form is prescribed";
+  if (request.uses(Feature::audio)) return "it may hold audio";
+  if (request.uses(Feature::web_search)) return "it may hold results of a web search";
+  if (request.uses(Feature::best_of)) return "the best of several answers was asked for";
+  return {};
+}
+
 std::string_view why_not_continued(const Request& request, const AnswerSoFar& so_far,
                                    Continuation kind) {
   if (const std::string_view why = why_not_for_answer(so_far); !why.empty()) return why;
-  if (const std::string_view why = why_not_for_request(request); !why.empty()) return why;
+  if (const std::string_view why = why_never_continued(request); !why.empty()) return why;
+  if (const std::string_view why = why_not_by_upstream(request); !why.empty()) return why;
   if (request.operation == Operation::completion) return {};
   if (kind == Continuation::none) return "this upstream cannot continue a message";
   // Only DeepSeek's form has a place for reasoning that has not come to its end.
@@ -193,7 +194,7 @@ ContinuationBody continuation_body(const Request& request, const BodyOutline& ou
   body.hide_usage = hides_usage(request, form);
   BodySplice splice(outline, &form);
   set_common_fields(splice, request, form);
-  if (!lower_token_limits(splice, request, outline, so_far.tokens)) {
+  if (!lower_token_limits(splice, request, outline, form, so_far.tokens)) {
     body.complete = true;
     return body;
   }

@@ -42,6 +42,8 @@ struct AnswerSoFar {
   std::int64_t exact_ = 0;
 };
 
+// Why nobody can go on with an answer to this request; empty if somebody may.
+std::string_view why_never_continued(const Request& request);
 // Why an upstream of this kind cannot go on where the answer broke, in words for the client and the
 // audit; empty if it can.
 std::string_view why_not_continued(const Request& request, const AnswerSoFar& so_far,

@@ -160,6 +160,18 @@ TEST(Continuation, lowers_the_token_limits) {
   EXPECT_FALSE(continued(unlimited, text("a", "", 1000), Continuation::prefix).complete);
 }
 
+TEST(Continuation, lowers_the_token_limit_under_the_upstreams_name) {
+  const Request request =
+      read_chat("{\"model\":\"m\",\"messages\":[" + question + R"(],"max_completion_tokens":10})");
+  UpstreamForm form{"m"};
+  form.continuation = Continuation::prefix;
+  form.token_limit_field = "max_tokens";
+  const BodyOutline outline = outline_body(request.raw_body);
+  const std::string body = continuation_body(request, outline, form, text("a", "", 9)).text;
+  EXPECT_NE(body.find(R"("max_tokens":1)"), std::string::npos) << body;
+  EXPECT_EQ(body.find("max_completion_tokens"), std::string::npos) << body;
+}
+
 TEST(Continuation, of_a_prompt_is_a_longer_prompt) {
   const Request request =
       read_completion(R"({"model":"m","prompt":"def f[","suffix":"]","max_tokens":5})");
@@ -180,11 +192,11 @@ TEST(Continuation, is_declined_where_it_is_not_sound) {
   };
   EXPECT_EQ(why(chat(""), text("a")), "");
   EXPECT_EQ(why(chat(R"(,"tools":[{"type":"function"}])"), text("a")), "");
-  EXPECT_EQ(why(chat(R"(,"n":2)"), text("a")), "the request asks for several answers (n)");
-  EXPECT_EQ(why(chat(R"(,"logprobs":true)"), text("a")), "the request asks for logprobs");
+  EXPECT_EQ(why(chat(R"(,"n":2)"), text("a")), "it has several choices");
+  EXPECT_EQ(why(chat(R"(,"logprobs":true)"), text("a")), "logprobs were asked for");
   for (const std::string_view fields :
        {R"(,"response_format":{"type":"json_object"})", R"(,"guided_regex":"a")"}) {
-    EXPECT_EQ(why(chat(fields), text("a")), "the answer has to keep a schema or format");
+    EXPECT_EQ(why(chat(fields), text("a")), "its form is prescribed");
   }
   EXPECT_NE(why(chat(R"(,"modalities":["audio"])"), text("a")), "");
   EXPECT_NE(why(chat(R"(,"web_search_options":{})"), text("a")), "");

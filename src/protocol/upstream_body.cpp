@@ -19,6 +19,7 @@ UpstreamBody upstream_body(const Request& request, const BodyOutline& outline,
                            const UpstreamForm& form) {
   BodySplice splice(outline, &form);
   set_common_fields(splice, request, form);
+  set_token_limit(splice, request, outline, form);
   const BodyField* messages = outline.find("messages");
   if (messages != nullptr && translates_prefix(request, form)) {
     splice.set("messages",

@@ -26,7 +26,8 @@ struct UpstreamForm {
   std::string_view model = {};                     // as the upstream names it; empty: as the client
   std::span<const std::string> allow_fields = {};  // sorted; they pass besides the known ones
   Continuation continuation = Continuation::none;
-  bool stream_usage = true;  // it knows stream_options
+  bool stream_usage = true;                 // it knows stream_options
+  std::string_view token_limit_field = {};  // what it calls max_tokens; empty: as the client
 };
 
 struct UpstreamBody {

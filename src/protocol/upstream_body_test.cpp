@@ -80,6 +80,34 @@ TEST(UpstreamBody, a_stream_always_ends_with_usage) {
   EXPECT_FALSE(upstream_body(asked, outline, old).hide_usage);
 }
 
+TEST(UpstreamBody, names_the_token_limit_as_the_upstream_does) {
+  const std::string start = R"({"model":"m","messages":[{"role":"user","content":"x"}],)";
+  const Request newer = read_chat(start + R"("max_completion_tokens":7,"n":1})");
+  const Request older = read_chat(start + R"("max_tokens":7,"n":1})");
+  UpstreamForm form{"m"};
+  EXPECT_EQ(relayed(newer, form), newer.raw_body) << "nobody asked";
+  form.token_limit_field = "max_tokens";
+  EXPECT_EQ(relayed(newer, form), start + R"("n":1,"max_tokens":7})");
+  EXPECT_EQ(relayed(older, form), older.raw_body);
+  const Request both = read_chat(start + R"("max_tokens":7,"max_completion_tokens":7})");
+  EXPECT_EQ(relayed(both, form), start + R"("max_tokens":7})");
+  const Request null = read_chat(start + R"("max_tokens":null,"max_completion_tokens":7})");
+  EXPECT_EQ(relayed(null, form), start + R"("max_tokens":7})");
+  form.token_limit_field = "max_completion_tokens";
+  EXPECT_EQ(relayed(older, form), start + R"("n":1,"max_completion_tokens":7})");
+}
+
+TEST(UpstreamBody, a_prompts_token_limit_has_one_name_everywhere) {
+  std::string text = R"({"model":"m","prompt":"x","max_completion_tokens":7})";
+  auto request = decode_completions(text, {limits});
+  ASSERT_TRUE(request);
+  request->raw_body = text;
+  UpstreamForm form{"m"};
+  form.token_limit_field = "max_completion_tokens";
+  EXPECT_EQ(upstream_body(*request, outline_body(text), form).bytes(),
+            R"({"model":"m","prompt":"x","max_tokens":7})");
+}
+
 TEST(UpstreamBody, says_a_prefix_as_the_upstream_does) {
   const Request request = read_chat(R"({"messages":[{"role":"user","content":"x"},)"
                                     R"({"role":"assistant","content":"The","prefix":true}]})");

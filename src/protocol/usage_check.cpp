@@ -3,6 +3,7 @@
 #include "protocol/body_outline.hpp"
 
 #include <algorithm>
+#include <span>
 
 namespace deepseek::protocol {
 namespace {
@@ -57,6 +58,28 @@ std::int64_t count_images(const Request& request) {
 }
 
 // No tokenizer makes more tokens than bytes.
+std::int64_t prompts_bound(std::span<const Prompt> prompts) {
+  std::size_t bytes = 0;
+  for (const Prompt& prompt : prompts) {
+    const auto* text = std::get_if<std::string>(&prompt);
+    bytes += text != nullptr ? text->size() : std::get<TokenIds>(prompt).size();
+  }
+  return static_cast<std::int64_t>(bytes) + prompt_slack;
+}
+
+// Adds the texts to `text`; returns the number of tokens that are tokens already.
+std::int64_t add_prompts(std::span<const Prompt> prompts, TokenEstimate& text) {
+  std::size_t exact = 0;
+  for (const Prompt& prompt : prompts) {
+    if (const auto* ids = std::get_if<TokenIds>(&prompt)) {
+      exact += ids->size();
+    } else {
+      text.add(std::get<std::string>(prompt));
+    }
+  }
+  return static_cast<std::int64_t>(exact);
+}
+
 std::int64_t prompt_tokens_bound(const Request& request) {
   std::size_t bytes = request.raw_body.size();
   for (const Message& message : request.messages) {
@@ -64,11 +87,8 @@ std::int64_t prompt_tokens_bound(const Request& request) {
       if (const auto* text = std::get_if<TextPart>(&part)) bytes += text->text.size();
     }
   }
-  for (const Prompt& prompt : request.prompts) {
-    const auto* text = std::get_if<std::string>(&prompt);
-    bytes += text != nullptr ? text->size() : std::get<TokenIds>(prompt).size();
-  }
-  return static_cast<std::int64_t>(bytes) + prompt_slack + count_images(request) * image_tokens_max;
+  return static_cast<std::int64_t>(bytes) + prompts_bound(request.prompts) +
+         count_images(request) * image_tokens_max;
 }
 
 std::int64_t completion_tokens_bound(const Usage& usage, const Request& request,
@@ -164,13 +184,7 @@ std::int64_t estimate_prompt_tokens(const Request& request) {
       text.add(call.arguments);
     }
   }
-  for (const Prompt& prompt : request.prompts) {
-    if (const auto* ids = std::get_if<TokenIds>(&prompt)) {
-      exact += static_cast<std::int64_t>(ids->size());
-    } else {
-      text.add(std::get<std::string>(prompt));
-    }
-  }
+  exact += add_prompts(request.prompts, text);
   const bool has_tools = request.uses(Feature::tools) || request.uses(Feature::functions);
   if (has_tools && request.form != ClientForm::other) {
     const BodyOutline outline = outline_body(request.raw_body);
@@ -204,6 +218,14 @@ CheckedUsage check_usage(const std::optional<Usage>& reported, const Request& re
   usage.prompt_cache_hit_tokens = clamp_part(usage.prompt_cache_hit_tokens, usage.prompt_tokens);
   usage.reasoning_tokens = clamp_part(usage.reasoning_tokens, usage.completion_tokens);
   return checked;
+}
+
+std::int64_t check_embedding_tokens(std::int64_t reported, const EmbeddingRequest& request) {
+  const bool likely = reported > 0 && reported <= prompts_bound(request.inputs);
+  if (likely) return reported;
+  TokenEstimate text;
+  const std::int64_t exact = add_prompts(request.inputs, text);
+  return exact + text.tokens();
 }
 
 CheckedUsage usage_of_broken(const std::optional<Usage>& reported, const Request& request,

@@ -57,6 +57,9 @@ struct CheckedUsage {
 CheckedUsage check_usage(const std::optional<Usage>& reported, const Request& request,
                          const DeliveredAnswer& delivered);
 
+// Tokens of the inputs of an embedding call, whose answer said so many (0: nothing).
+std::int64_t check_embedding_tokens(std::int64_t reported, const EmbeddingRequest& request);
+
 // Of an attempt that broke. `began`: a byte of its answer was there. `reported` is what the
 // upstream had said by then, if anything.
 CheckedUsage usage_of_broken(const std::optional<Usage>& reported, const Request& request,

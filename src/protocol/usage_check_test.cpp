@@ -164,5 +164,14 @@ TEST(UsageOfBroken, bills_nothing_before_the_first_byte) {
   EXPECT_EQ(nothing.usage, Usage());
 }
 
+TEST(UsageCheck, AnEmbeddingCountsWhatCanBeTrue) {
+  EmbeddingRequest request;
+  request.inputs = {std::string("0123456789"), TokenIds{1, 2}};
+  EXPECT_EQ(check_embedding_tokens(6, request), 6);
+  for (const std::int64_t absurd : {0, -5, 1'000'000}) {
+    EXPECT_EQ(check_embedding_tokens(absurd, request), 3 + 2) << absurd;
+  }
+}
+
 }  // namespace
 }  // namespace deepseek::protocol

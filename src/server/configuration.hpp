@@ -189,6 +189,7 @@ struct Configuration {
     std::vector<std::string> models;                     // it serves; empty: any
     std::map<std::string, std::string> upstream_models;  // our name → its name
     Continuation continuation = Continuation::none;      // loading gives deepseek its `prefix`
+    std::string token_limit_field;  // empty: as the client; loading gives deepseek `max_tokens`
     std::uint32_t weight = 1;
     std::string zone;
     std::uint32_t in_flight_max = 1000;

@@ -92,6 +92,9 @@ class Assembly {
       auto& backend = values.backends[i];
       const std::string entry = entry_name("backends", i);
       if (!is_written(entry + ".continuation")) backend.continuation = usual(backend);
+      if (backend.type == BackendType::deepseek && !is_written(entry + ".token_limit_field")) {
+        backend.token_limit_field = "max_tokens";
+      }
       if (backend.type != BackendType::managed || is_written(entry + ".health_path")) continue;
       backend.health_path = "/health";
     }

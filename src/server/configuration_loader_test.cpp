@@ -197,6 +197,24 @@ TEST(ConfigurationLoader, DeepSeekContinuesByPrefixUnlessToldOtherwise) {
   EXPECT_EQ(loaded->values.backends[2].continuation, Continuation::none);
 }
 
+TEST(ConfigurationLoader, DeepSeekKnowsMaxTokensUnlessToldOtherwise) {
+  const auto loaded = load_yaml(
+      "backends:\n"
+      "  - {name: a, type: deepseek, base_url: 'http://a'}\n"
+      "  - {name: b, type: deepseek, base_url: 'http://b', token_limit_field: ''}\n"
+      "  - {name: c, base_url: 'http://c', token_limit_field: max_completion_tokens}\n"
+      "routes: [{backends: [a, b, c]}]\n");
+  ASSERT_TRUE(loaded.has_value()) << error_of(loaded);
+  EXPECT_EQ(loaded->values.backends[0].token_limit_field, "max_tokens");
+  EXPECT_EQ(loaded->values.backends[1].token_limit_field, "");
+  EXPECT_EQ(loaded->values.backends[2].token_limit_field, "max_completion_tokens");
+  const auto wrong = load_yaml(
+      "backends: [{name: a, base_url: 'http://a', token_limit_field: tokens}]\n"
+      "routes: [{backends: [a]}]\n");
+  ASSERT_TRUE(wrong.has_error());
+  EXPECT_NE(wrong.error().message.find("max_completion_tokens"), std::string::npos);
+}
+
 TEST(ConfigurationLoader, AnEngineBringsItsOwnDefaults) {
   const auto loaded = load_yaml(
       "backends:\n"

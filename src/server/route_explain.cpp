@@ -15,8 +15,7 @@ namespace {
 class IdleBackend final : public gateway::Backend {
  public:
   std::unique_ptr<gateway::EventStream> start(const gateway::Attempt&) override { return nullptr; }
-  std::unique_ptr<gateway::EmbeddingCall> embed(const protocol::EmbeddingRequest&,
-                                                boost::asio::any_io_executor) override {
+  std::unique_ptr<gateway::EmbeddingCall> embed(const gateway::EmbeddingAttempt&) override {
     return nullptr;
   }
   gateway::BackendStatus status() const override {

@@ -56,6 +56,10 @@ bool is_model_pattern(std::string_view text) {
   return star == std::string_view::npos || star == text.size() - 1;
 }
 
+bool is_token_limit(std::string_view text) {
+  return text.empty() || text == "max_tokens" || text == "max_completion_tokens";
+}
+
 bool is_capitals(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return between(c, 'A', 'Z'); });
 }

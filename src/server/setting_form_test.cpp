@@ -58,5 +58,12 @@ TEST(SettingForm, Letters) {
   EXPECT_FALSE(is_small_letters("zh-CN"));
 }
 
+TEST(SettingForm, TokenLimits) {
+  for (const char* good : {"", "max_tokens", "max_completion_tokens"}) {
+    EXPECT_TRUE(is_token_limit(good)) << good;
+  }
+  for (const char* bad : {"tokens", "Max_tokens"}) EXPECT_FALSE(is_token_limit(bad)) << bad;
+}
+
 }  // namespace
 }  // namespace deepseek::server::form

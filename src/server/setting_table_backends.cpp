@@ -61,6 +61,15 @@ const std::array table{
                     "engine's.",
             .example = "prefix",
             .field = in_entry<&B::continuation, backends>},
+    Setting{.name = "backends[].token_limit_field",
+            .help = "Its name for the limit of an answer's tokens: a client's max_tokens and "
+                    "max_completion_tokens are both told under this one. Empty leaves them as they "
+                    "are. Left out it is empty, with type deepseek max_tokens.",
+            .example = "max_tokens",
+            .maximum = 32,
+            .form = form::token_limit,
+            .accepts = form::is_token_limit,
+            .field = in_entry<&B::token_limit_field, backends>},
     Setting{.name = "backends[].weight",
             .help = "Its share beside the others, for weighted_round_robin.",
             .example = "1",

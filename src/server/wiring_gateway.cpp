@@ -266,6 +266,7 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend
   options.allow_fields = backend.allow_fields;
   std::sort(options.allow_fields.begin(), options.allow_fields.end());
   options.continuation = to_continuation(backend.continuation);
+  options.token_limit_field = backend.token_limit_field;
   options.connect_timeout = backend.connect_timeout;
   options.gap_timeout = backend.gap_timeout;
   options.pool.idle_max = backend.pool_idle_max;

@@ -63,6 +63,15 @@ def test_azure(start_gateway, start_upstream):
         assert "sk-client" not in str(call.field_list)
 
 
+def test_the_limit_of_tokens_has_the_upstreams_name(start_gateway, start_upstream):
+    upstream = start_upstream("official")
+    server = start_gateway([gateway.backend("official", upstream.url, type="deepseek")])
+    assert ask(server, max_completion_tokens=7) and ask(server, max_tokens=8)
+    newer, older = (call.body for call in upstream.calls)
+    assert newer["max_tokens"] == 7 and "max_completion_tokens" not in newer
+    assert older["max_tokens"] == 8
+
+
 # --- the examples -------------------------------------------------------------------------------
 
 

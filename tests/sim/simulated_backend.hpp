@@ -53,10 +53,7 @@ class SimulatedBackend final : public Backend {
       : world_(world), options_(options) {}
 
   std::unique_ptr<EventStream> start(const Attempt& attempt) override;
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest&,
-                                       boost::asio::any_io_executor) override {
-    return nullptr;
-  }
+  std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt&) override { return nullptr; }
   BackendStatus status() const override { return {BackendState::ready, "", 1, 0, 0}; }
   base::Milliseconds expected_first_token(std::int64_t) const override { return queue_time; }
 

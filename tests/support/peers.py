@@ -14,12 +14,12 @@ from support.waiting import wait_until
 
 
 def llama_server():
-    """Its program: DEEPSEEK_LLAMA_SERVER, or one that the benchmarks have built."""
+    """Its program: DEEPSEEK_LLAMA_SERVER, or one that was built here before."""
     named = os.environ.get("DEEPSEEK_LLAMA_SERVER")
     cache = pathlib.Path(os.environ.get("DEEPSEEK_CACHE", "~/.cache/deepseek-server")).expanduser()
     found = [pathlib.Path(named)] if named else sorted(cache.glob("llama-*/bin/llama-server"))
     if not found:
-        pytest.skip("no llama-server: set DEEPSEEK_LLAMA_SERVER, or run ./dev bench smoke once")
+        pytest.skip("no llama-server: set DEEPSEEK_LLAMA_SERVER; ./dev test as a whole builds it")
     return found[0]
 
 

@@ -67,8 +67,8 @@ def sliced(size):
     return play
 
 
-def vectors():
-    """An embedding call's answer."""
+def vectors(tokens=None):
+    """An embedding call's answer; `tokens`: what it says that it has read."""
 
     async def play(call):
         inputs = call.body["input"]
@@ -77,7 +77,8 @@ def vectors():
             {"object": "embedding", "index": index, "embedding": [float(len(text)), 1.0, 0.5]}
             for index, text in enumerate(inputs)
         ]
-        usage = {"prompt_tokens": 3 * len(inputs), "total_tokens": 3 * len(inputs)}
+        read = 3 * len(inputs) if tokens is None else tokens
+        usage = {"prompt_tokens": read, "total_tokens": read}
         body = {"object": "list", "data": data, "model": call.body["model"], "usage": usage}
         await call.send_body(json.dumps(body).encode())
 

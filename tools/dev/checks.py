@@ -12,6 +12,7 @@ import subprocess
 import build
 import fuzz
 import host
+import llama
 from steps import ROOT, Failure, lock
 
 _REQUIREMENTS = ROOT / "tests/requirements.txt"
@@ -28,11 +29,17 @@ def plan(options):
         names += ["build tsan", "unit tests under ThreadSanitizer"]
     if fuzzes(options):
         names += ["build fuzz", f"fuzz for {FUZZ_SECONDS} s"]
+    if is_whole(options):
+        names.append("build llama-server")
     return [*names, "Python tests"]
 
 
+def is_whole(options):
+    return not options.fast and not options.filter and not options.list
+
+
 def fuzzes(options):
-    return not options.fast and not options.filter and not options.list and bool(fuzz.targets())
+    return is_whole(options) and bool(fuzz.targets())
 
 
 def run(options, steps):
@@ -61,8 +68,13 @@ def run(options, steps):
             build.build("fuzz")
         with steps.step(f"fuzz for {FUZZ_SECONDS} s"):
             fuzz.run_all(fuzz.targets(), FUZZ_SECONDS, results / "fuzz.json")
+    peers = {}
+    if is_whole(options):
+        # A real peer of the gateway's tests.
+        with steps.step("build llama-server"):
+            peers["DEEPSEEK_LLAMA_SERVER"] = str(llama.prefix(programs=True) / "bin/llama-server")
     with steps.step("Python tests"):
-        return _pytest(python, options, results)
+        return _pytest(python, options, results, peers)
 
 
 def _ctest(preset, options, results):
@@ -78,7 +90,7 @@ def _ctest(preset, options, results):
         subprocess.run(command, cwd=ROOT, env=environment, check=False)
 
 
-def _pytest(python, options, results):
+def _pytest(python, options, results, peers):
     marks = {"fast": "not slow and not e2e", "slow": ""}
     chosen = "fast" if options.fast else "slow" if options.slow else "usual"
     mark = marks.get(chosen, "not slow")
@@ -87,8 +99,8 @@ def _pytest(python, options, results):
         command += ["-m", mark]
     if options.filter:
         command += ["-k", _keyword(options.filter)]
-    environment = {**build.test_environment("dev"), "DEEPSEEK_TEST_RESULTS": str(results),
-                   "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**build.test_environment("dev"), **peers,
+                   "DEEPSEEK_TEST_RESULTS": str(results), "PYTHONDONTWRITEBYTECODE": "1"}
     code = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment,
                           check=False).returncode
     if code == 5 and options.filter and any(results.iterdir()):

@@ -41,7 +41,14 @@ class ReadyWait {
     cancelled_ = true;
     alarm_->cancel();
   }
-  bool cancelled() const { return cancelled_; }
+  // Of a wait that was in vain. A program that starts is no failure of it; another backend may be
+  // asked.
+  AttemptFailure failure() const {
+    AttemptFailure failure;
+    failure.kind = cancelled_ ? FailureKind::client_cancelled : FailureKind::status_4xx_there;
+    if (!cancelled_) failure.retry_after = process_.unavailable().retry_after;
+    return failure;
+  }
 
  private:
   ManagedProcess& process_;
@@ -60,10 +67,7 @@ class ManagedStream final : public EventStream {
   asio::awaitable<Result<std::vector<protocol::Event>>> read() override {
     if (!inner_) {
       auto ready = co_await wait_.wait();
-      if (ready.has_error()) {
-        refused_ = ready.error();
-        co_return ready.error();
-      }
+      if (ready.has_error()) co_return ready.error();
       inner_ = relay_.start(attempt_);
     }
     auto events = co_await inner_->read();
@@ -75,37 +79,24 @@ class ManagedStream final : public EventStream {
     if (inner_) inner_->cancel();
   }
 
-  AttemptFailure failure() const override {
-    if (inner_) return inner_->failure();
-    AttemptFailure failure;
-    // A program that starts is no failure of it; another backend may be asked.
-    failure.kind =
-        wait_.cancelled() ? FailureKind::client_cancelled : FailureKind::status_4xx_there;
-    if (refused_) failure.retry_after = refused_->retry_after;
-    return failure;
-  }
+  AttemptFailure failure() const override { return inner_ ? inner_->failure() : wait_.failure(); }
 
  private:
   Backend& relay_;
   const Attempt attempt_;
   ReadyWait wait_;
   std::unique_ptr<EventStream> inner_;
-  std::optional<base::Error> refused_;
 };
 
 class ManagedCall final : public EmbeddingCall {
  public:
-  ManagedCall(ManagedProcess& process, Backend& relay, const protocol::EmbeddingRequest& request,
-              asio::any_io_executor executor)
-      : relay_(relay),
-        request_(request),
-        executor_(executor),
-        wait_(process, std::move(executor), base::TimePoint::max()) {}
+  ManagedCall(ManagedProcess& process, Backend& relay, const EmbeddingAttempt& attempt)
+      : relay_(relay), attempt_(attempt), wait_(process, attempt.executor, attempt.end_by) {}
 
   asio::awaitable<Result<EmbeddingResult>> result() override {
     auto ready = co_await wait_.wait();
     if (ready.has_error()) co_return ready.error();
-    inner_ = relay_.embed(request_, executor_);
+    inner_ = relay_.embed(attempt_);
     auto result = co_await inner_->result();
     co_return result;
   }
@@ -115,10 +106,11 @@ class ManagedCall final : public EmbeddingCall {
     if (inner_) inner_->cancel();
   }
 
+  AttemptFailure failure() const override { return inner_ ? inner_->failure() : wait_.failure(); }
+
  private:
   Backend& relay_;
-  const protocol::EmbeddingRequest& request_;
-  asio::any_io_executor executor_;
+  const EmbeddingAttempt attempt_;
   ReadyWait wait_;
   std::unique_ptr<EmbeddingCall> inner_;
 };
@@ -131,10 +123,9 @@ std::unique_ptr<EventStream> ManagedBackend::start(const Attempt& attempt) {
   return std::make_unique<ManagedStream>(process_, relay_, attempt);
 }
 
-std::unique_ptr<EmbeddingCall> ManagedBackend::embed(const protocol::EmbeddingRequest& request,
-                                                     asio::any_io_executor executor) {
-  if (process_.ready()) return relay_.embed(request, std::move(executor));
-  return std::make_unique<ManagedCall>(process_, relay_, request, std::move(executor));
+std::unique_ptr<EmbeddingCall> ManagedBackend::embed(const EmbeddingAttempt& attempt) {
+  if (process_.ready()) return relay_.embed(attempt);
+  return std::make_unique<ManagedCall>(process_, relay_, attempt);
 }
 
 }  // namespace deepseek::gateway

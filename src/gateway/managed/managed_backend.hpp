@@ -18,8 +18,7 @@ class ManagedBackend final : public Backend {
   ManagedBackend(ManagedProcess& process, Backend& relay) : process_(process), relay_(relay) {}
 
   std::unique_ptr<EventStream> start(const Attempt& attempt) override;
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
-                                       boost::asio::any_io_executor executor) override;
+  std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt& attempt) override;
   BackendStatus status() const override { return process_.status(); }
   bool ready() const override { return process_.ready(); }
 

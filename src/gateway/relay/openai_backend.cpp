@@ -85,9 +85,8 @@ std::unique_ptr<EventStream> OpenAiBackend::start(const Attempt& attempt) {
   return std::make_unique<RelayStream>(*this, attempt);
 }
 
-std::unique_ptr<EmbeddingCall> OpenAiBackend::embed(const protocol::EmbeddingRequest& request,
-                                                    asio::any_io_executor /*executor*/) {
-  return std::make_unique<RelayCall>(*this, request);
+std::unique_ptr<EmbeddingCall> OpenAiBackend::embed(const EmbeddingAttempt& attempt) {
+  return std::make_unique<RelayCall>(*this, attempt);
 }
 
 BackendStatus OpenAiBackend::status() const {

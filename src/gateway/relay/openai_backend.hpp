@@ -33,6 +33,7 @@ struct OpenAiBackendOptions {
   std::map<std::string, std::string> upstream_models;  // our name → its name
   std::vector<std::string> allow_fields;               // further fields of a request; sorted
   protocol::Continuation continuation = protocol::Continuation::none;
+  std::string token_limit_field;              // its name for max_tokens; empty: the client's
   base::Milliseconds connect_timeout{5'000};  // name, connection and TLS
   base::Milliseconds gap_timeout{60'000};     // between two pieces of an answer
   std::uint64_t answer_bytes_max = 64u << 20;
@@ -55,8 +56,7 @@ class OpenAiBackend final : public Backend {
   ~OpenAiBackend() override;
 
   std::unique_ptr<EventStream> start(const Attempt& attempt) override;
-  std::unique_ptr<EmbeddingCall> embed(const protocol::EmbeddingRequest& request,
-                                       boost::asio::any_io_executor executor) override;
+  std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt& attempt) override;
   BackendStatus status() const override;
 
   const OpenAiBackendOptions& options() const { return options_; }

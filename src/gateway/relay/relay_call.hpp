@@ -9,18 +9,16 @@ namespace deepseek::gateway {
 
 class RelayCall final : public EmbeddingCall {
  public:
-  // `request` is copied into a body at once.
-  RelayCall(OpenAiBackend& backend, const protocol::EmbeddingRequest& request);
+  RelayCall(OpenAiBackend& backend, const EmbeddingAttempt& attempt);
 
   boost::asio::awaitable<base::Result<EmbeddingResult>> result() override;
   void cancel() override { exchange_.cancel(); }
+  AttemptFailure failure() const override { return exchange_.failure(); }
 
  private:
   RelayExchange exchange_;
+  const protocol::EmbeddingRequest& request_;
   std::string model_;
-  std::string request_id_;
-  std::string body_;
-  std::size_t inputs_;
 };
 
 }  // namespace deepseek::gateway

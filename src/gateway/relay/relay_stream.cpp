@@ -53,6 +53,7 @@ Result<void> RelayStream::make_body() {
   form.model = model_;
   form.allow_fields = backend_.options().allow_fields;
   form.continuation = backend_.options().continuation;
+  form.token_limit_field = backend_.options().token_limit_field;
   if (attempt_.spoken == nullptr) {
     protocol::UpstreamBody body = protocol::upstream_body(request, outline, form);
     hide_usage_ = body.hide_usage;

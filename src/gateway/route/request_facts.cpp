@@ -129,7 +129,7 @@ FeatureMask features_of(const Request& request) {
   return out;
 }
 
-std::uint32_t estimate_prompt_tokens(const Request& request) {
+std::uint32_t guess_prompt_tokens(const Request& request) {
   BoundedScan scan(scan_bytes_max);
   double tokens = message_tokens * static_cast<double>(request.messages.size());
   for (const Message& message : request.messages) {

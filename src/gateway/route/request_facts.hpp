@@ -42,10 +42,11 @@ FeatureMask features_of(const protocol::Request& request);
 // differ by a quarter only.
 inline constexpr std::size_t scan_bytes_max = 16 * 1024;
 
-// All messages or prompts, by TextScan's rule; four more per message for the template, 1,000 per
-// image, and ids as what they are. Tool definitions are not counted: the request does not hold
-// them.
-std::uint32_t estimate_prompt_tokens(const protocol::Request& request);
+// For a choice only; accounts count with protocol::estimate_prompt_tokens(), which reads
+// everything. All messages or prompts, by TextScan's rule; four more per message for the template,
+// 1,000 per image, and ids as what they are. Tool definitions are not counted: the request does not
+// hold them.
+std::uint32_t guess_prompt_tokens(const protocol::Request& request);
 
 // Of the last message of the user, or of the prompt: its first 4 KB. Where that has no letters, of
 // all messages together.

@@ -49,21 +49,21 @@ TEST(RequestFacts, FeaturesHaveNames) {
 
 TEST(RequestFacts, PromptTokens) {
   Request request;
-  EXPECT_EQ(estimate_prompt_tokens(request), 0u);
+  EXPECT_EQ(guess_prompt_tokens(request), 0u);
   say(request, Role::system, std::string(400, 'a'));
   say(request, Role::user, "请解释一下这个");  // 7 characters
-  EXPECT_EQ(estimate_prompt_tokens(request), 100u + 4 + 4 + 4);
+  EXPECT_EQ(guess_prompt_tokens(request), 100u + 4 + 4 + 4);
   request.messages[1].content.emplace_back(protocol::ImagePart{"data:image/png;base64,AAAA"});
-  EXPECT_EQ(estimate_prompt_tokens(request), 1'112u) << "an image's size says nothing";
+  EXPECT_EQ(guess_prompt_tokens(request), 1'112u) << "an image's size says nothing";
   request.messages[1].tool_calls.push_back({"id", "name", std::string(36, ' ')});
-  EXPECT_EQ(estimate_prompt_tokens(request), 1'122u);
+  EXPECT_EQ(guess_prompt_tokens(request), 1'122u);
 }
 
 TEST(RequestFacts, TokensOfPromptsAndIds) {
   Request request;
   request.operation = protocol::Operation::completion;
   request.prompts = {std::string(40, 'a'), protocol::TokenIds(25)};
-  EXPECT_EQ(estimate_prompt_tokens(request), 35u);
+  EXPECT_EQ(guess_prompt_tokens(request), 35u);
 }
 
 TEST(RequestFacts, LongTextIsTakenToGoOnAsItBegan) {
@@ -71,12 +71,12 @@ TEST(RequestFacts, LongTextIsTakenToGoOnAsItBegan) {
   std::string text;
   while (text.size() < 3'000'000) text += "量子纠缠";
   say(request, Role::user, text);
-  EXPECT_NEAR(estimate_prompt_tokens(request), 600'000, 20);
+  EXPECT_NEAR(guess_prompt_tokens(request), 600'000, 20);
   Request several;
   say(several, Role::system, std::string(scan_bytes_max, 'a'));
   say(several, Role::user, std::string(100'000, 'b'));
   say(several, Role::user, std::string(100'000, 'c'));
-  EXPECT_NEAR(estimate_prompt_tokens(several), (scan_bytes_max + 200'000) / 4 + 12, 2);
+  EXPECT_NEAR(guess_prompt_tokens(several), (scan_bytes_max + 200'000) / 4 + 12, 2);
 }
 
 TEST(RequestFacts, TheLastWordOfTheUserDecidesTheLanguage) {

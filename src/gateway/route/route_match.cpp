@@ -13,7 +13,7 @@ FeatureMask RouteFacts::features() {
 }
 
 std::uint32_t RouteFacts::prompt_tokens() {
-  if (!prompt_tokens_) prompt_tokens_ = estimate_prompt_tokens(request_);
+  if (!prompt_tokens_) prompt_tokens_ = guess_prompt_tokens(request_);
   return *prompt_tokens_;
 }
 
