@@ -40,7 +40,7 @@ def test_an_answer_and_its_cost(sdk, pair, tmp_path):
     answer = sdk.embeddings.create(model="text-embedding", input=TEXTS)
     assert [row.embedding[0] for row in answer.data] == [5.0, 19.0]
     assert answer.usage.prompt_tokens == 6
-    wait_for_attempts(tmp_path, [("first", "answered", 6)])
+    wait_for_attempts(tmp_path, [("first", "ok", 6)])
 
 
 def test_the_next_backend_answers(sdk, pair, tmp_path):
@@ -48,7 +48,7 @@ def test_the_next_backend_answers(sdk, pair, tmp_path):
     pair[1].behave(faults.vectors())
     answer = sdk.embeddings.create(model="text-embedding", input=TEXTS)
     assert len(answer.data) == 2
-    wait_for_attempts(tmp_path, [("first", "failed", 0), ("second", "answered", 6)])
+    wait_for_attempts(tmp_path, [("first", "failed", 0), ("second", "ok", 6)])
 
 
 def test_a_dead_backend_is_passed_over(sdk, pair):
@@ -61,7 +61,7 @@ def test_usage_that_cannot_be_true_is_counted(sdk, pair, tmp_path):
     pair[0].behave(faults.vectors(tokens=10**9))
     answer = sdk.embeddings.create(model="text-embedding", input=TEXTS)
     assert 0 < answer.usage.prompt_tokens < 30
-    wait_for_attempts(tmp_path, [("first", "answered", answer.usage.prompt_tokens)])
+    wait_for_attempts(tmp_path, [("first", "ok", answer.usage.prompt_tokens)])
 
 
 def test_the_clients_own_mistake_is_told_once(sdk, pair, tmp_path):
