@@ -64,6 +64,7 @@ asio::awaitable<InputStatus> HttpConnection::handshake() {
 
 asio::awaitable<InputStatus> HttpConnection::read() {
   while (true) {
+    if (std::exchange(received_, false)) co_return InputStatus::data;
     if (readable_ && !ended_ && read_some(read_size)) co_return InputStatus::data;
     if (ended_) co_return InputStatus::closed;
     if (timed_out_) co_return InputStatus::timed_out;
@@ -81,22 +82,28 @@ bool HttpConnection::read_some(std::size_t size_max) {
   const TransportOutcome outcome =
       transport_->read(std::span(scratch, std::min(size_max, read_size)), drained);
   readable_ = !drained;
-  if (outcome.kind == Kind::done && target_ != nullptr) {
-    target_->append(scratch, outcome.size);
-    target_left_ -= outcome.size;
-    return true;
-  }
   if (outcome.kind == Kind::done) {
-    if (input_begin_ > 0) {
-      input_.erase(0, input_begin_);
-      input_begin_ = 0;
-    }
-    input_.append(scratch, outcome.size);
+    take({scratch, outcome.size});
     return true;
   }
   if (outcome.kind == Kind::closed) ended_ = true;
   if (outcome.kind == Kind::failed || outcome.kind == Kind::want_write) ended_ = gone_ = true;
   return false;
+}
+
+void HttpConnection::take(std::string_view bytes) {
+  if (target_ != nullptr) {
+    const std::size_t size = std::min(bytes.size(), target_left_);
+    target_->append(bytes.substr(0, size));
+    target_left_ -= size;
+    bytes.remove_prefix(size);
+  }
+  if (bytes.empty()) return;
+  if (input_begin_ > 0) {
+    input_.erase(0, input_begin_);
+    input_begin_ = 0;
+  }
+  input_.append(bytes);
 }
 
 void HttpConnection::consume(std::size_t size) {
@@ -252,11 +259,39 @@ void HttpConnection::on_timer() {
 void HttpConnection::arm_read_wait() {
   if (read_wait_armed_ || ended_ || !socket_.is_open()) return;
   read_wait_armed_ = true;
+  if (transport_->is_plain()) {
+    arm_receive();
+    return;
+  }
   socket_.async_wait(Socket::wait_read,
                      [self = shared_from_this()](boost::system::error_code error) {
                        self->read_wait_armed_ = false;
                        self->on_readable(error);
                      });
+}
+
+// A wait that takes what arrives: one call to the system less than a wait and a read. Longer input
+// is read on from the socket.
+void HttpConnection::arm_receive() {
+  socket_.async_receive(
+      boost::asio::buffer(arrival_),
+      [self = shared_from_this()](boost::system::error_code error, std::size_t size) {
+        self->read_wait_armed_ = false;
+        self->on_received(error, size);
+      });
+}
+
+void HttpConnection::on_received(boost::system::error_code error, std::size_t size) {
+  if (size > 0) {
+    take({arrival_.data(), size});
+    received_ = !watching_;  // pump() has no reader to tell
+    readable_ = size == arrival_.size();
+  } else if (error == asio::error::eof) {
+    ended_ = true;
+  } else if (error && error != asio::error::operation_aborted) {
+    ended_ = gone_ = true;
+  }
+  wake_reader();
 }
 
 // With a full buffer only a broken connection is of interest. Not armed again when it wakes for
@@ -279,7 +314,11 @@ bool HttpConnection::is_broken() const {
 
 void HttpConnection::on_readable(boost::system::error_code error) {
   if (!error) readable_ = true;
-  if (watching_ && !ended_) {
+  wake_reader();
+}
+
+void HttpConnection::wake_reader() {
+  if (watching_) {
     pump();
   } else {
     input_event_.notify();

@@ -90,7 +90,11 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void pump();
   void arm_read_wait();
   void arm_error_wait();
+  void arm_receive();
+  void on_received(boost::system::error_code error, std::size_t size);
   void on_readable(boost::system::error_code error);
+  void wake_reader();
+  void take(std::string_view bytes);
   bool is_broken() const;
   void arm_timer();
   void on_timer();
@@ -105,6 +109,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::size_t watch_max_;
   std::string input_;
   std::size_t input_begin_ = 0;
+  std::array<char, 1024> arrival_;  // what a wait for bytes has received
   std::string* target_ = nullptr;
   std::size_t target_left_ = 0;
   std::array<iovec, 4> parts_{};
@@ -119,7 +124,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   base::TimePoint timer_at_ = base::TimePoint::max();  // what the timer is armed for
   std::function<void()> on_end_;
   bool watching_ = false;
-  bool readable_ = true;  // a read may find something
+  bool readable_ = true;   // a read may find something
+  bool received_ = false;  // a wait has put something into input_ that read() has not told
   bool read_wait_armed_ = false;
   bool error_wait_armed_ = false;
   bool timed_out_ = false;

@@ -23,6 +23,7 @@ class PlainTransport final : public Transport {
   explicit PlainTransport(int descriptor) : descriptor_(descriptor) {}
 
   TransportOutcome handshake() override { return {}; }
+  bool is_plain() const override { return true; }
 
   TransportOutcome read(std::span<char> room, bool& drained) override {
     ssize_t size = 0;

@@ -29,6 +29,8 @@ class Transport {
   // nothing until the socket is readable again.
   virtual TransportOutcome read(std::span<char> room, bool& drained) = 0;
   virtual TransportOutcome write(std::span<const iovec> parts) = 0;
+  // Are the socket's bytes the peer's own? Then they may also be read from the socket directly.
+  virtual bool is_plain() const { return false; }
   // Tells the peer that nothing more comes; reading goes on.
   virtual void shutdown_write() = 0;
   // Why the handshake failed, in words; empty when there is nothing to tell.
