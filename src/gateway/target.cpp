@@ -33,6 +33,10 @@ bool Target::enter() {
 
 void Target::leave() {
   const std::uint32_t before = in_flight_.fetch_sub(1);
+  if (before == 1 && has_idle_hook_.load()) {
+    const std::lock_guard lock(hook_mutex_);
+    if (idle_hook_) idle_hook_();
+  }
   // Nobody waits unless all places are taken, or were a moment ago.
   if (before < options_.in_flight_max && calls_pending_.load() == 0) return;
   const std::lock_guard lock(rooms_mutex_);
@@ -45,6 +49,12 @@ void Target::leave() {
   }
   next_room_ = rooms_.empty() ? 0 : (next_room_ + 1) % rooms_.size();
   calls_pending_.store(waiting);
+}
+
+void Target::set_idle_hook(std::function<void()> hook) {
+  const std::lock_guard lock(hook_mutex_);
+  idle_hook_ = std::move(hook);
+  has_idle_hook_ = static_cast<bool>(idle_hook_);
 }
 
 void Target::add_room(WaitRoom& room) {

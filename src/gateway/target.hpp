@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -57,6 +58,9 @@ class Target {
   void remove_room(WaitRoom& room);
   // Somebody has begun to wait in one of them: the next leave() looks there.
   void expect_calls();
+  // Called on any thread whenever the last request in flight has ended; null ends that. Who sets it
+  // looks at in_flight() afterwards.
+  void set_idle_hook(std::function<void()> hook);
   std::uint32_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   bool full() const { return in_flight() >= options_.in_flight_max; }
 
@@ -76,6 +80,9 @@ class Target {
   std::mutex rooms_mutex_;
   std::vector<WaitRoom*> rooms_;
   std::size_t next_room_ = 0;
+  std::mutex hook_mutex_;
+  std::function<void()> idle_hook_;
+  std::atomic<bool> has_idle_hook_{false};
   std::atomic<std::uint32_t> calls_pending_{0};  // rooms with somebody in them, or more
   std::atomic<std::uint32_t> in_flight_{0};
   std::atomic<std::int64_t> work_tokens_{0};

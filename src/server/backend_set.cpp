@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <iterator>
@@ -178,15 +179,20 @@ void BackendSet::replace_programs(std::span<Relay> gone, std::span<Relay> made) 
 }
 
 asio::awaitable<void> BackendSet::retire(std::shared_ptr<ManagedProcess> program,
-                                         const gateway::Target& target,
+                                         gateway::Target& target,
                                          std::shared_ptr<ManagedProcess> successor) {
-  constexpr base::Milliseconds look_again{50};
-  asio::steady_timer timer(main_);
-  const base::TimePoint until = base::now() + drain_timeout_;
-  while (target.in_flight() > 0 && base::now() < until && !stopping_) {
-    timer.expires_after(look_again);
-    [[maybe_unused]] auto waited = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  const auto wake = std::make_shared<asio::steady_timer>(main_, base::now() + drain_timeout_);
+  retiring_.push_back(wake);
+  target.set_idle_hook([main = main_, weak = std::weak_ptr(wake)] {
+    asio::post(main, [weak] {
+      if (const auto timer = weak.lock()) timer->cancel();
+    });
+  });
+  while (target.in_flight() > 0 && base::now() < wake->expiry() && !stopping_) {
+    [[maybe_unused]] auto waited = co_await wake->async_wait(asio::as_tuple(asio::use_awaitable));
   }
+  target.set_idle_hook({});
+  std::erase(retiring_, wake);
   co_await program->stop();
   if (successor && !stopping_) successor->launch();
 }
@@ -222,6 +228,7 @@ std::vector<gateway::EngineBackend*> BackendSet::engines() const {
 
 asio::awaitable<void> BackendSet::stop() {
   stopping_ = true;
+  for (const auto& wake : retiring_) wake->cancel();
   for (const Relay& relay : relays_) {
     if (relay.program) programs_.spawn("stop a program", relay.program->stop());
   }

@@ -20,6 +20,7 @@
 #include "server/target_source.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -81,7 +82,7 @@ class BackendSet final : public TargetSource {
       const Configuration& configuration, const Configuration::Backend& backend);
   void replace_programs(std::span<Relay> gone, std::span<Relay> made);
   boost::asio::awaitable<void> retire(std::shared_ptr<gateway::ManagedProcess> program,
-                                      const gateway::Target& target,
+                                      gateway::Target& target,
                                       std::shared_ptr<gateway::ManagedProcess> successor);
 
   io::IoThreads& threads_;
@@ -98,6 +99,7 @@ class BackendSet final : public TargetSource {
   std::vector<Engine> engines_;
   std::vector<Relay> relays_;
   std::vector<Relay> retired_;
+  std::vector<std::shared_ptr<boost::asio::steady_timer>> retiring_;  // waits, to be cancelled
   std::vector<LocalModel> local_models_;
 };
 

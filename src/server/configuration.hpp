@@ -268,6 +268,7 @@ struct Configuration {
     std::uint32_t successes_min = 3;
     double outlier_factor = 3;
     std::uint32_t outlier_ejected_max_percent = 50;
+    milliseconds outlier_interval{10'000};
     std::uint32_t health_failures = 3;
     std::uint32_t health_successes = 2;
     bool operator==(const Breaker&) const = default;

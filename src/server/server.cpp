@@ -254,7 +254,7 @@ void Server::watch_outliers(const frontend::Snapshot& snapshot) {
 asio::awaitable<void> Server::compare_backends() {
   asio::steady_timer timer(context_);
   while (true) {
-    timer.expires_after(gateway::OutlierOptions{}.interval);
+    timer.expires_after(configuration_.breaker.outlier_interval);
     auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
     outliers_.evaluate(base::now(),

@@ -133,6 +133,13 @@ const std::array table{
             .example = "50",
             .maximum = 100,
             .field = at<breaker, &C::Breaker::outlier_ejected_max_percent>},
+    Setting{.name = "breaker.outlier_interval",
+            .help = "Pause between two such comparisons; each of them makes what was seen before "
+                    "count less.",
+            .example = "10s",
+            .minimum = 100,
+            .maximum = hour,
+            .field = at<breaker, &C::Breaker::outlier_interval>},
     Setting{.name = "breaker.health_failures",
             .help = "Active checks in a row that must fail before a backend counts as ill.",
             .example = "3",

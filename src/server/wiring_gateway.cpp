@@ -284,6 +284,7 @@ std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Brea
   options.failure_factor_min = configured.outlier_factor;
   options.latency_factor_min = configured.outlier_factor;
   options.ejected_percent_max = configured.outlier_ejected_max_percent;
+  options.interval = configured.outlier_interval;
   return options;
 }
 

@@ -171,6 +171,31 @@ def test_what_the_operator_sees_of_backends(start_gateway, start_upstream):
     assert server.get("/backends").status == 404, "only at the operator's port"
 
 
+def test_who_does_worse_than_its_peers_is_left_alone(start_gateway, start_upstream):
+    upstreams = [start_upstream(name) for name in ("one", "two", "sick")]
+    upstreams[2].behave(faults.status(503))
+    server = start_gateway(
+        [gateway.backend(one.name, one.url) for one in upstreams],
+        [{"model": "*", "backends": ["one", "two", "sick"], "strategy": "weighted_round_robin"}],
+        # Breakers stay closed and retries are paid for: only the comparison can find it.
+        breaker={"failures_max": 1_000_000, "outlier_interval": "500ms"},
+        retry={"budget_percent": 100, "budget_min": 1000},
+    )
+
+    def found():
+        for number in range(100):
+            assert server.post("/v1/chat/completions", asking(f"{number}")).status == 200
+        return not backends_of(server)["sick"]["usable"]
+
+    wait_until(found, "the sick one is left alone")
+    told = backends_of(server)
+    assert told["sick"]["breaker"] == "closed"
+    assert "others do better" in told["sick"]["availability"]
+    assert told["one"]["usable"] and told["two"]["usable"]
+    before = len(upstreams[2].calls)
+    assert found() and len(upstreams[2].calls) == before
+
+
 def test_models_that_upstreams_list(start_gateway, start_upstream):
     upstream = start_upstream("upstream")
     row = gateway.backend("first", upstream.url, health_path="/v1/health", health_interval="100ms")
