@@ -5,6 +5,7 @@
 #pragma once
 
 #include "protocol/body_outline.hpp"
+#include "protocol/continuation_kind.hpp"
 #include "protocol/request.hpp"
 
 #include <cstdint>
@@ -13,14 +14,6 @@
 #include <string_view>
 
 namespace deepseek::protocol {
-
-// How an upstream is told to continue an assistant's message.
-enum class Continuation : std::uint8_t {
-  none,                    // it cannot
-  prefix,                  // DeepSeek: "prefix": true in the last message
-  continue_final_message,  // vLLM: a field beside add_generation_prompt
-  assistant_last,          // llama-server: the assistant's message is the last one
-};
 
 struct UpstreamForm {
   std::string_view model = {};                     // as the upstream names it; empty: as the client

@@ -7,7 +7,9 @@
 #pragma once
 
 #include "base/log.hpp"
-#include "server/daily_hours.hpp"
+#include "gateway/balance/strategy.hpp"
+#include "gateway/managed/managed_engine.hpp"
+#include "protocol/continuation_kind.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -25,20 +27,9 @@ enum class FlashAttention { automatic, on, off };
 enum class KvType { f16, q8_0, q4_0 };
 
 enum class BackendType { openai, deepseek, azure, managed };
-enum class ManagedEngine { none, vllm, sglang, llama_server };
-// How a backend is asked to go on with a text that is there already.
-enum class Continuation { none, prefix, continue_final_message, assistant_last };
-enum class Strategy {
-  priority,
-  weighted_round_robin,
-  least_in_flight,
-  power_of_two,
-  least_work,
-  cheapest,
-  fastest,
-  consistent_hash,
-  cache_aware
-};
+using gateway::ManagedEngine;
+using protocol::Continuation;
+using Strategy = gateway::StrategyKind;
 enum class RouteFeature { image, tools, schema, stream, thinking };
 enum class CacheStoreKind { memory, sqlite };
 
@@ -48,7 +39,6 @@ std::string_view to_string(KvType value);
 std::string_view to_string(BackendType value);
 std::string_view to_string(ManagedEngine value);
 std::string_view to_string(Continuation value);
-std::string_view to_string(Strategy value);
 std::string_view to_string(RouteFeature value);
 std::string_view to_string(CacheStoreKind value);
 
@@ -197,7 +187,7 @@ struct Configuration {
     double price_input_cached = 0;
     double price_output = 0;
     std::string price_currency = "CNY";
-    DailyHours off_peak;           // when the prices are multiplied by
+    std::string off_peak;          // hours, when the prices are multiplied by
     double off_peak_factor = 0.5;  // … this
     milliseconds connect_timeout{5'000};
     milliseconds first_token_timeout{60'000};
@@ -233,7 +223,7 @@ struct Configuration {
     std::uint32_t prompt_tokens_min = 0;
     std::uint32_t prompt_tokens_max = 0;  // 0: no bound
     std::string language;
-    DailyHours hours;                   // empty: always
+    std::string hours;                  // empty: always
     std::vector<std::string> backends;  // names of backends, of models, or "local"
     std::map<std::string, std::uint32_t> split;
     Strategy strategy = Strategy::priority;

@@ -1,5 +1,6 @@
 #include "server/configuration_loader.hpp"
 
+#include "gateway/managed/managed_command.hpp"
 #include "server/configuration_check.hpp"
 #include "server/configuration_text.hpp"
 #include "server/setting.hpp"
@@ -131,16 +132,8 @@ class Assembly {
  private:
   static Continuation usual(const Configuration::Backend& backend) {
     if (backend.type == BackendType::deepseek) return Continuation::prefix;
-    switch (backend.engine) {
-      case ManagedEngine::vllm:
-      case ManagedEngine::sglang:
-        return Continuation::continue_final_message;
-      case ManagedEngine::llama_server:
-        return Continuation::assistant_last;
-      case ManagedEngine::none:
-        break;
-    }
-    return backend.continuation;
+    return backend.engine == ManagedEngine::none ? backend.continuation
+                                                 : gateway::facts_of(backend.engine).continuation;
   }
 
   bool is_written(const std::string& name) const { return loaded_.origins.contains(name); }

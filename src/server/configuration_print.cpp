@@ -259,7 +259,8 @@ environment and `--set` may change an entry of a list or add one behind the last
 `--set backends[0].weight=2`, `DEEPSEEK_BACKENDS__0__BASE_URL=http://127.0.0.1:9001/v1`.
 
 Sizes are written `64B`, `16KB`, `512MB`, `16GB` (powers of 1024), times `500ms`, `30s`, `5m`, `1h`,
-shares `90%`, hours of the day `18:00-09:00` (UTC). A relative path counts from the folder of the
+shares `90%`, hours `18:00-09:00` (UTC) or
+`Mon-Fri 09:00-12:00 14:00-18:00; UTC+8`. A relative path counts from the folder of the
 file that holds it. Paths, secrets, `base_url` and `command` may hold `${NAME}`, a variable of the
 environment; a secret may be `file:PATH`, whose text is then the secret. Secrets are never printed.
 

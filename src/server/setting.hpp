@@ -38,7 +38,7 @@ struct PathField {
 // The member that a row stands for; its type is the setting's type.
 using Field =
     std::variant<bool*, std::uint32_t*, std::uint64_t*, double*, milliseconds*, MemorySize*,
-                 std::string*, PathField, Secret*, DailyHours*, std::vector<std::string>*,
+                 std::string*, PathField, Secret*, std::vector<std::string>*,
                  std::map<std::string, std::string>*, std::map<std::string, std::uint32_t>*,
                  std::vector<RouteFeature>*, base::LogFormat*, base::LogLevel*, FlashAttention*,
                  KvType*, BackendType*, ManagedEngine*, Continuation*, Strategy*, CacheStoreKind*>;

@@ -31,9 +31,7 @@ template <>
 inline constexpr std::array<std::string_view, 4> choices<Continuation>{
     "none", "prefix", "continue_final_message", "assistant_last"};
 template <>
-inline constexpr std::array<std::string_view, 9> choices<Strategy>{
-    "priority", "weighted_round_robin", "least_in_flight", "power_of_two", "least_work", "cheapest",
-    "fastest",  "consistent_hash",      "cache_aware"};
+inline constexpr std::array<std::string_view, 9> choices<Strategy> = gateway::strategy_names;
 template <>
 inline constexpr std::array<std::string_view, 5> choices<RouteFeature>{"image", "tools", "schema",
                                                                        "stream", "thinking"};

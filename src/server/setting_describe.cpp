@@ -67,9 +67,6 @@ struct AllowedText {
     return std::string(setting.form.empty() ? "a text" : setting.form) + " of " + count() +
            " bytes" + such_as();
   }
-  std::string operator()(const DailyHours* /*field*/) const {
-    return "nothing, or hours of the day in UTC" + such_as();
-  }
   std::string operator()(const std::vector<std::string>* /*field*/) const {
     return "a list of " + count() + " texts" + each() + such_as();
   }
@@ -106,7 +103,6 @@ struct TypeName {
   std::string_view operator()(const MemorySize* /*field*/) const { return "size or share"; }
   std::string_view operator()(const std::string* /*field*/) const { return "text"; }
   std::string_view operator()(const double* /*field*/) const { return "decimal"; }
-  std::string_view operator()(const DailyHours* /*field*/) const { return "hours"; }
   std::string_view operator()(const std::vector<std::string>* /*field*/) const { return "list"; }
   std::string_view operator()(const std::vector<RouteFeature>* /*field*/) const { return "list"; }
   std::string_view operator()(const std::map<std::string, std::string>* /*field*/) const {

@@ -1,6 +1,7 @@
 #include "server/setting_form.hpp"
 
 #include "base/utf8.hpp"
+#include "gateway/route/hours.hpp"
 #include "io/http_client.hpp"
 
 #include <algorithm>
@@ -54,6 +55,10 @@ bool is_field_name(std::string_view text) {
 bool is_model_pattern(std::string_view text) {
   const auto star = text.find('*');
   return star == std::string_view::npos || star == text.size() - 1;
+}
+
+bool is_hours(std::string_view text) {
+  return text.empty() || gateway::parse_hours(text).has_value();
 }
 
 bool is_token_limit(std::string_view text) {

@@ -28,6 +28,9 @@ bool is_field_name(std::string_view text);
 inline constexpr std::string_view model_pattern = "a name, or its beginning with * behind it,";
 bool is_model_pattern(std::string_view text);
 
+inline constexpr std::string_view hours = "hours of the day, with days and zone if need be,";
+bool is_hours(std::string_view text);
+
 inline constexpr std::string_view token_limit = "max_tokens or max_completion_tokens";
 bool is_token_limit(std::string_view text);
 

@@ -113,8 +113,13 @@ const std::array table{
             .accepts = form::is_capitals,
             .field = in_entry<&B::price_currency, backends>},
     Setting{.name = "backends[].off_peak",
-            .help = "When its prices are multiplied by off_peak_factor; may go over midnight.",
+            .help =
+                "When its prices are multiplied by off_peak_factor; may go over midnight, may name "
+                "days and a zone: \"Mon-Fri 00:00-08:30; UTC+8\". Empty is never.",
             .example = "18:00-09:00",
+            .maximum = 256,
+            .form = form::hours,
+            .accepts = form::is_hours,
             .field = in_entry<&B::off_peak, backends>},
     Setting{.name = "backends[].off_peak_factor",
             .help = "What the prices are multiplied by then.",

@@ -56,8 +56,12 @@ const std::array table{
             .accepts = form::is_small_letters,
             .field = in_entry<&R::language, routes>},
     Setting{.name = "routes[].hours",
-            .help = "When the route is there; may go over midnight. Empty is always.",
+            .help = "When the route is there; may go over midnight, may name days and a zone: "
+                    "\"Mon-Fri 09:00-18:00; UTC+8\". Empty is always.",
             .example = "18:00-09:00",
+            .maximum = 256,
+            .form = form::hours,
+            .accepts = form::is_hours,
             .field = in_entry<&R::hours, routes>},
     Setting{.name = "routes[].backends",
             .help = "Names of backends or models, in their order; local is the engine of the "

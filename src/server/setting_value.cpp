@@ -223,12 +223,6 @@ struct Assign {
     *field = std::move(values);
     return {};
   }
-  Result<void> operator()(DailyHours* field) const {
-    const auto hours = text.empty() ? std::optional(DailyHours{}) : parse_daily_hours(text);
-    if (!hours) return bad();
-    *field = *hours;
-    return {};
-  }
   Result<void> operator()(const PathField& field) const {
     auto expanded = context.expand ? expand(text, context) : Result<std::string>(text);
     if (expanded.has_error()) return expanded.error();
@@ -283,7 +277,6 @@ struct Format {
   }
   std::string operator()(const std::string* field) const { return *field; }
   std::string operator()(const double* field) const { return decimal_text(*field); }
-  std::string operator()(const DailyHours* field) const { return format_daily_hours(*field); }
   std::string operator()(const std::vector<std::string>* field) const { return join_list(*field); }
   std::string operator()(const std::vector<RouteFeature>* field) const {
     std::vector<std::string> words;
@@ -326,10 +319,6 @@ std::string_view to_string(ManagedEngine value) {
 }
 
 std::string_view to_string(Continuation value) {
-  return choice_word(value);
-}
-
-std::string_view to_string(Strategy value) {
   return choice_word(value);
 }
 

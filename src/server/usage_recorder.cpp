@@ -1,6 +1,7 @@
 #include "server/usage_recorder.hpp"
 
 #include "base/clock.hpp"
+#include "server/wiring.hpp"
 
 #include <cmath>
 #include <cstdlib>
@@ -33,17 +34,14 @@ std::int64_t whole_milliseconds(base::TimePoint from, base::TimePoint to) {
   return std::chrono::duration_cast<milliseconds>(to - from).count();
 }
 
-// In thousand-millionths of the currency; prices are for a million tokens.
-std::int64_t cost_of(const Configuration::Backend& backend, const protocol::Usage& usage,
+// In thousand-millionths of the currency.
+std::int64_t cost_of(const gateway::TokenPrices& prices, const protocol::Usage& usage,
                      std::int64_t unix_seconds) {
-  const auto minute = static_cast<std::uint32_t>(unix_seconds / 60 % (24 * 60));
-  const bool cheap = !backend.off_peak.empty() && backend.off_peak.contains(minute);
-  const double cached_price =
-      backend.price_input_cached > 0 ? backend.price_input_cached : backend.price_input;
-  const double price = static_cast<double>(usage.prompt_cache_miss_tokens()) * backend.price_input +
-                       static_cast<double>(usage.prompt_cache_hit_tokens) * cached_price +
-                       static_cast<double>(usage.completion_tokens) * backend.price_output;
-  return std::llround(price * (cheap ? backend.off_peak_factor : 1) * 1000);
+  gateway::TokenAmounts amounts;
+  amounts.input = static_cast<std::uint64_t>(usage.prompt_tokens);
+  amounts.input_cached = static_cast<std::uint64_t>(usage.prompt_cache_hit_tokens);
+  amounts.output = static_cast<std::uint64_t>(usage.completion_tokens);
+  return std::llround(gateway::price_of(prices, amounts, unix_seconds) * 1e9);
 }
 
 }  // namespace
@@ -57,7 +55,8 @@ UsageRecorder::UsageRecorder(std::unique_ptr<ledger::UsageLedger> ledger,
 void UsageRecorder::set_prices(const Configuration& configuration) {
   auto prices = std::make_shared<Prices>();
   for (const Configuration::Backend& backend : configuration.backends) {
-    if (backend.price_input > 0 || backend.price_output > 0) (*prices)[backend.name] = backend;
+    const bool free = backend.price_input == 0 && backend.price_output == 0;
+    if (!free) (*prices)[backend.name] = {token_prices(backend), backend.price_currency};
   }
   const std::lock_guard lock(mutex_);
   prices_ = std::move(prices);
@@ -89,8 +88,8 @@ void UsageRecorder::on_attempt(const gateway::AttemptRecord& record) {
   const auto all = prices();
   const auto priced = all->find(record.backend);
   if (priced != all->end()) {
-    entry.cost_nano = cost_of(priced->second, record.usage, entry.time_ms / 1000);
-    entry.currency = priced->second.price_currency;
+    entry.cost_nano = cost_of(priced->second.prices, record.usage, entry.time_ms / 1000);
+    entry.currency = priced->second.currency;
   }
   ledger_->record(std::move(entry));
 }

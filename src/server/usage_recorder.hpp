@@ -4,6 +4,7 @@
 #pragma once
 
 #include "gateway/attempt_record.hpp"
+#include "gateway/route/price.hpp"
 #include "ledger/usage_ledger.hpp"
 #include "server/configuration.hpp"
 
@@ -24,7 +25,11 @@ class UsageRecorder final : public gateway::AttemptObserver {
   void stop() { ledger_->stop(); }
 
  private:
-  using Prices = std::map<std::string, Configuration::Backend, std::less<>>;
+  struct Priced {
+    gateway::TokenPrices prices;
+    std::string currency;
+  };
+  using Prices = std::map<std::string, Priced, std::less<>>;  // by backend
   std::shared_ptr<const Prices> prices() const;
 
   std::unique_ptr<ledger::UsageLedger> ledger_;

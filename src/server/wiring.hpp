@@ -45,6 +45,7 @@ gateway::ManagedCommand managed_command(const Configuration::Backend& backend);
 gateway::ManagedProcessOptions managed_options(const Configuration& configuration,
                                                const Configuration::Backend& backend,
                                                const ProgramPaths& paths);
+gateway::TokenPrices token_prices(const Configuration::Backend& backend);
 // Nothing if backends are not compared.
 std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Breaker& configured);
 gateway::TargetOptions engine_target(const Configuration& configuration, const std::string& model);

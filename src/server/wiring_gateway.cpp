@@ -15,34 +15,6 @@ using base::Result;
 
 constexpr base::Milliseconds hedge_window{60'000};  // a quiet server may hedge now and then too
 
-protocol::Continuation to_continuation(Continuation configured) {
-  switch (configured) {
-    case Continuation::none:
-      return protocol::Continuation::none;
-    case Continuation::prefix:
-      return protocol::Continuation::prefix;
-    case Continuation::continue_final_message:
-      return protocol::Continuation::continue_final_message;
-    case Continuation::assistant_last:
-      return protocol::Continuation::assistant_last;
-  }
-  return protocol::Continuation::none;
-}
-
-gateway::ManagedEngine to_engine(ManagedEngine configured) {
-  switch (configured) {
-    case ManagedEngine::none:
-      return gateway::ManagedEngine::none;
-    case ManagedEngine::vllm:
-      return gateway::ManagedEngine::vllm;
-    case ManagedEngine::sglang:
-      return gateway::ManagedEngine::sglang;
-    case ManagedEngine::llama_server:
-      return gateway::ManagedEngine::llama_server;
-  }
-  return gateway::ManagedEngine::none;
-}
-
 gateway::HealthOptions health_options(const Configuration::Breaker& configured) {
   gateway::HealthOptions health;
   health.breaker.failures_max = configured.failures_max;
@@ -54,12 +26,12 @@ gateway::HealthOptions health_options(const Configuration::Breaker& configured) 
   return health;
 }
 
-std::optional<gateway::Hours> hours(const DailyHours& configured) {
+// Loading has checked them.
+std::optional<gateway::Hours> hours(const std::string& configured) {
   if (configured.empty()) return std::nullopt;
-  gateway::HourSpan span;
-  span.from_minute = static_cast<std::uint16_t>(configured.begin);
-  span.to_minute = static_cast<std::uint16_t>(configured.end);
-  return gateway::Hours{{span}, 0};
+  auto parsed = gateway::parse_hours(configured);
+  if (parsed.has_error()) return std::nullopt;
+  return std::move(*parsed);
 }
 
 gateway::RouteRule make_rule(const Configuration::Route& route) {
@@ -88,17 +60,12 @@ std::string target_name(const Configuration& configuration, const std::string& n
              : configuration.default_model;
 }
 
+// Of a route's target; an engine of this machine costs nothing.
 gateway::TokenPrices prices_of(const Configuration& configuration, const std::string& target) {
-  gateway::TokenPrices prices;
   for (const Configuration::Backend& backend : configuration.backends) {
-    if (backend.name != target) continue;
-    prices.input = backend.price_input;
-    if (backend.price_input_cached > 0) prices.input_cached = backend.price_input_cached;
-    prices.output = backend.price_output;
-    prices.off_peak = hours(backend.off_peak);
-    prices.off_peak_factor = backend.off_peak_factor;
+    if (backend.name == target) return token_prices(backend);
   }
-  return prices;
+  return {};
 }
 
 gateway::RouteGroupOptions group_options(const Configuration& configuration) {
@@ -120,8 +87,7 @@ Result<gateway::Gateway::Route> make_route(const Configuration& configuration, s
   route.rule = make_rule(configured);
   route.group = group_options(configuration);
   route.group.name = "routes[" + std::to_string(index) + "]";
-  route.group.strategy = gateway::strategy_named(to_string(configured.strategy))
-                             .value_or(gateway::StrategyKind::priority);
+  route.group.strategy = configured.strategy;
   route.group.first_token_goal = configured.first_token_goal;
   route.group.hedge = configured.hedge;
   route.group.zone = configuration.server.zone;
@@ -215,7 +181,7 @@ Result<std::shared_ptr<const access::KeyTable>> make_keys(const Configuration& c
 
 gateway::ManagedCommand managed_command(const Configuration::Backend& backend) {
   gateway::ManagedCommand command;
-  command.engine = to_engine(backend.engine);
+  command.engine = backend.engine;
   command.program = backend.command;
   command.arguments = backend.arguments;
   command.model = backend.model;
@@ -265,7 +231,7 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend
   options.upstream_models = backend.upstream_models;
   options.allow_fields = backend.allow_fields;
   std::sort(options.allow_fields.begin(), options.allow_fields.end());
-  options.continuation = to_continuation(backend.continuation);
+  options.continuation = backend.continuation;
   options.token_limit_field = backend.token_limit_field;
   options.connect_timeout = backend.connect_timeout;
   options.gap_timeout = backend.gap_timeout;
@@ -276,6 +242,16 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend
     options.trust = std::move(*trust);
   }
   return options;
+}
+
+gateway::TokenPrices token_prices(const Configuration::Backend& backend) {
+  gateway::TokenPrices prices;
+  prices.input = backend.price_input;
+  if (backend.price_input_cached > 0) prices.input_cached = backend.price_input_cached;
+  prices.output = backend.price_output;
+  prices.off_peak = hours(backend.off_peak);
+  prices.off_peak_factor = backend.off_peak_factor;
+  return prices;
 }
 
 std::optional<gateway::OutlierOptions> outlier_options(const Configuration::Breaker& configured) {

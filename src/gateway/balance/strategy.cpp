@@ -2,27 +2,7 @@
 
 #include "gateway/balance/strategies.hpp"
 
-#include <array>
-
 namespace deepseek::gateway {
-namespace {
-
-constexpr std::array<std::string_view, strategy_kinds> names{
-    "priority", "weighted_round_robin", "least_in_flight", "power_of_two", "least_work", "cheapest",
-    "fastest",  "consistent_hash",      "cache_aware"};
-
-}  // namespace
-
-std::string_view to_string(StrategyKind kind) {
-  return names[static_cast<std::size_t>(kind)];
-}
-
-std::optional<StrategyKind> strategy_named(std::string_view name) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == name) return static_cast<StrategyKind>(i);
-  }
-  return std::nullopt;
-}
 
 std::unique_ptr<Strategy> make_strategy(StrategyKind kind,
                                         std::span<const std::uint64_t> replica_ids,

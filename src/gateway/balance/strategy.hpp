@@ -6,10 +6,10 @@
 // now is `usable = false`.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string_view>
 
@@ -53,9 +53,13 @@ enum class StrategyKind : std::uint8_t {
 };
 inline constexpr std::size_t strategy_kinds = 9;
 
-// The names in the configuration: those of the enumerators.
-std::string_view to_string(StrategyKind kind);
-std::optional<StrategyKind> strategy_named(std::string_view name);
+// The names in the configuration: those of the enumerators, in their order.
+inline constexpr std::array<std::string_view, strategy_kinds> strategy_names{
+    "priority", "weighted_round_robin", "least_in_flight", "power_of_two", "least_work", "cheapest",
+    "fastest",  "consistent_hash",      "cache_aware"};
+constexpr std::string_view to_string(StrategyKind kind) {
+  return strategy_names[static_cast<std::size_t>(kind)];
+}
 
 class Strategy {
  public:

@@ -67,10 +67,6 @@ TEST_P(EveryStrategy, IsDeterminedByTheSeed) {
   }
 }
 
-TEST_P(EveryStrategy, IsFoundByItsName) {
-  EXPECT_EQ(strategy_named(to_string(GetParam())), GetParam());
-}
-
 INSTANTIATE_TEST_SUITE_P(All, EveryStrategy,
                          testing::Values(StrategyKind::priority, StrategyKind::weighted_round_robin,
                                          StrategyKind::least_in_flight, StrategyKind::power_of_two,
@@ -79,9 +75,10 @@ INSTANTIATE_TEST_SUITE_P(All, EveryStrategy,
                                          StrategyKind::cache_aware),
                          [](const auto& name) { return std::string(to_string(name.param)); });
 
-TEST(StrategyNames, UnknownOnesAreNothing) {
-  EXPECT_EQ(strategy_named("round_robin"), std::nullopt);
-  EXPECT_EQ(strategy_named(""), std::nullopt);
+TEST(StrategyNames, AreThoseOfTheEnumerators) {
+  EXPECT_EQ(to_string(StrategyKind::priority), "priority");
+  EXPECT_EQ(to_string(StrategyKind::power_of_two), "power_of_two");
+  EXPECT_EQ(to_string(StrategyKind::cache_aware), "cache_aware");
 }
 
 }  // namespace

@@ -57,12 +57,31 @@ class ReadyWait {
   bool cancelled_ = false;
 };
 
-class ManagedStream final : public EventStream {
+// What both kinds of requests do: wait, then begin at the relay. `Interface` is what the caller
+// holds, `What` its attempt.
+template <class Interface, class What>
+class AfterReady : public Interface {
+ public:
+  AfterReady(ManagedProcess& process, Backend& relay, const What& attempt, base::TimePoint until)
+      : relay_(relay), attempt_(attempt), wait_(process, attempt.executor, until) {}
+
+  void cancel() override {
+    wait_.cancel();
+    if (inner_) inner_->cancel();
+  }
+  AttemptFailure failure() const override { return inner_ ? inner_->failure() : wait_.failure(); }
+
+ protected:
+  Backend& relay_;
+  const What attempt_;
+  ReadyWait wait_;
+  std::unique_ptr<Interface> inner_;  // once it is ready
+};
+
+class ManagedStream final : public AfterReady<EventStream, Attempt> {
  public:
   ManagedStream(ManagedProcess& process, Backend& relay, const Attempt& attempt)
-      : relay_(relay),
-        attempt_(attempt),
-        wait_(process, attempt.executor, std::min(attempt.first_token_by, attempt.end_by)) {}
+      : AfterReady(process, relay, attempt, std::min(attempt.first_token_by, attempt.end_by)) {}
 
   asio::awaitable<Result<std::vector<protocol::Event>>> read() override {
     if (!inner_) {
@@ -73,25 +92,12 @@ class ManagedStream final : public EventStream {
     auto events = co_await inner_->read();
     co_return events;
   }
-
-  void cancel() override {
-    wait_.cancel();
-    if (inner_) inner_->cancel();
-  }
-
-  AttemptFailure failure() const override { return inner_ ? inner_->failure() : wait_.failure(); }
-
- private:
-  Backend& relay_;
-  const Attempt attempt_;
-  ReadyWait wait_;
-  std::unique_ptr<EventStream> inner_;
 };
 
-class ManagedCall final : public EmbeddingCall {
+class ManagedCall final : public AfterReady<EmbeddingCall, EmbeddingAttempt> {
  public:
   ManagedCall(ManagedProcess& process, Backend& relay, const EmbeddingAttempt& attempt)
-      : relay_(relay), attempt_(attempt), wait_(process, attempt.executor, attempt.end_by) {}
+      : AfterReady(process, relay, attempt, attempt.end_by) {}
 
   asio::awaitable<Result<EmbeddingResult>> result() override {
     auto ready = co_await wait_.wait();
@@ -100,19 +106,6 @@ class ManagedCall final : public EmbeddingCall {
     auto result = co_await inner_->result();
     co_return result;
   }
-
-  void cancel() override {
-    wait_.cancel();
-    if (inner_) inner_->cancel();
-  }
-
-  AttemptFailure failure() const override { return inner_ ? inner_->failure() : wait_.failure(); }
-
- private:
-  Backend& relay_;
-  const EmbeddingAttempt attempt_;
-  ReadyWait wait_;
-  std::unique_ptr<EmbeddingCall> inner_;
 };
 
 }  // namespace

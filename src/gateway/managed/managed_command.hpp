@@ -5,7 +5,8 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "protocol/continuation.hpp"
+#include "gateway/managed/managed_engine.hpp"
+#include "protocol/continuation_kind.hpp"
 
 #include <cstdint>
 #include <string>
@@ -13,8 +14,6 @@
 #include <vector>
 
 namespace deepseek::gateway {
-
-enum class ManagedEngine : std::uint8_t { none, vllm, sglang, llama_server };
 
 struct ManagedCommand {
   ManagedEngine engine = ManagedEngine::none;

@@ -1,7 +1,7 @@
 // What a request costs on a backend: prices per token, and hours in which they are lower.
 //
 // Pure values. Amounts are in the backend's own currency: prices can be compared only among
-// backends that share one. For choosing; what is billed is counted elsewhere, from the real usage.
+// backends that share one. For choosing by an estimate, and for the ledger by the real usage.
 #pragma once
 
 #include "gateway/route/hours.hpp"
