@@ -259,7 +259,8 @@ void HttpConnection::on_timer() {
 void HttpConnection::arm_read_wait() {
   if (read_wait_armed_ || ended_ || !socket_.is_open()) return;
   read_wait_armed_ = true;
-  if (transport_->is_plain()) {
+  // A large body is read in larger pieces, straight into its place.
+  if (transport_->is_plain() && target_ == nullptr) {
     arm_receive();
     return;
   }
@@ -271,7 +272,7 @@ void HttpConnection::arm_read_wait() {
 }
 
 // A wait that takes what arrives: one call to the system less than a wait and a read. Longer input
-// is read on from the socket.
+// is read on from the socket at once, so that a large body's size is known by its first piece.
 void HttpConnection::arm_receive() {
   socket_.async_receive(
       boost::asio::buffer(arrival_),
@@ -286,6 +287,7 @@ void HttpConnection::on_received(boost::system::error_code error, std::size_t si
     take({arrival_.data(), size});
     received_ = !watching_;  // pump() has no reader to tell
     readable_ = size == arrival_.size();
+    if (readable_ && !watching_) read_some(read_size);
   } else if (error == asio::error::eof) {
     ended_ = true;
   } else if (error && error != asio::error::operation_aborted) {
