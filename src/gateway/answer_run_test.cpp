@@ -21,20 +21,9 @@ using testing::Fails;
 using testing::finished;
 using testing::Hangs;
 using ::testing::HasSubstr;
+using testing::HeardAttempts;
 using testing::ScriptedBackend;
 using Events = std::vector<protocol::Event>;
-
-struct Heard final : AttemptObserver {
-  struct One {
-    std::string backend;
-    AttemptOutcome outcome;
-    protocol::Usage usage;
-  };
-  void on_attempt(const AttemptRecord& record) override {
-    all.push_back({std::string(record.backend), record.outcome, record.usage});
-  }
-  std::vector<One> all;
-};
 
 struct AnswerRunTest : ::testing::Test {
   AnswerRunTest() {
@@ -126,7 +115,7 @@ struct AnswerRunTest : ::testing::Test {
   std::size_t queue_depth = 10;
   Milliseconds queue_timeout{20'000};
   protocol::Request request;
-  Heard heard;
+  HeardAttempts heard;
 };
 
 TEST_F(AnswerRunTest, OneBackendAnswers) {

@@ -17,24 +17,9 @@ using testing::Fails;
 using testing::finished;
 using testing::Hangs;
 using ::testing::HasSubstr;
+using testing::HeardAttempts;
 using testing::ScriptedBackend;
 using Events = std::vector<protocol::Event>;
-
-struct Heard final : AttemptObserver {
-  struct One {
-    std::string backend;
-    std::uint32_t number;
-    AttemptOutcome outcome;
-    std::int64_t prompt_tokens;
-  };
-  void on_attempt(const AttemptRecord& record) override {
-    all.push_back(
-        {std::string(record.backend), record.number, record.outcome, record.usage.prompt_tokens});
-    EXPECT_EQ(record.request_id, "req_1");
-    EXPECT_EQ(record.tenant, "t");
-  }
-  std::vector<One> all;
-};
 
 TargetOptions named(const char* name, std::uint32_t in_flight_max = 1000) {
   TargetOptions options{name};
@@ -52,6 +37,13 @@ struct EmbeddingRunTest : ::testing::Test {
     RouteGroupOptions group_options;
     group_options.targets = {&first, &second};
     group.emplace(std::move(group_options));
+  }
+
+  ~EmbeddingRunTest() override {
+    for (const HeardAttempts::One& one : heard.all) {
+      EXPECT_EQ(one.request_id, "req_1");
+      EXPECT_EQ(one.tenant, "t");
+    }
   }
 
   std::unique_ptr<EmbeddingRun> make_run() {
@@ -86,7 +78,7 @@ struct EmbeddingRunTest : ::testing::Test {
   std::optional<RouteGroup> group;
   RunOptions options;
   protocol::EmbeddingRequest request;
-  Heard heard;
+  HeardAttempts heard;
   std::optional<base::Result<EmbeddingResult>> result;
 };
 
@@ -97,7 +89,7 @@ TEST_F(EmbeddingRunTest, OneBackendAnswersAndIsCounted) {
   EXPECT_EQ((*result)->prompt_tokens, 7);
   ASSERT_EQ(heard.all.size(), 1u);
   EXPECT_EQ(heard.all[0].outcome, AttemptOutcome::answered);
-  EXPECT_EQ(heard.all[0].prompt_tokens, 7);
+  EXPECT_EQ(heard.all[0].usage.prompt_tokens, 7);
   EXPECT_EQ(first.in_flight(), 0u);
 }
 
@@ -108,7 +100,7 @@ TEST_F(EmbeddingRunTest, TheNextBackendAnswersWhenTheFirstFails) {
   ASSERT_TRUE(result && result->has_value());
   ASSERT_EQ(heard.all.size(), 2u);
   EXPECT_EQ(heard.all[0].outcome, AttemptOutcome::failed);
-  EXPECT_EQ(heard.all[0].prompt_tokens, 0) << "what gave nothing costs nothing";
+  EXPECT_EQ(heard.all[0].usage.prompt_tokens, 0) << "what gave nothing costs nothing";
   EXPECT_EQ(heard.all[1].backend, "second");
   EXPECT_EQ(heard.all[1].number, 2u);
 }

@@ -3,6 +3,7 @@
 // Not linked into any program.
 #pragma once
 
+#include "gateway/attempt_record.hpp"
 #include "gateway/backend.hpp"
 #include "gateway/virtual_clock.hpp"
 #include "io/event.hpp"
@@ -30,6 +31,23 @@ inline protocol::Event finished(std::int64_t prompt = 3, std::int64_t completion
   finished.usage.completion_tokens = completion;
   return finished;
 }
+
+// Keeps what the accounts are told.
+struct HeardAttempts final : AttemptObserver {
+  struct One {
+    std::string request_id;
+    std::string tenant;
+    std::string backend;
+    std::uint32_t number;
+    AttemptOutcome outcome;
+    protocol::Usage usage;
+  };
+  void on_attempt(const AttemptRecord& record) override {
+    all.push_back({std::string(record.request_id), std::string(record.tenant),
+                   std::string(record.backend), record.number, record.outcome, record.usage});
+  }
+  std::vector<One> all;
+};
 
 // What one read gives: events, a failure, or a wait that only cancel() ends.
 struct Fails {
