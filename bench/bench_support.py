@@ -32,7 +32,7 @@ class OurServer(Server):
 class LlamaServer:
     """llama-server on a port that the system chooses."""
 
-    def __init__(self, program, model, threads, sequences=1, context=8192):
+    def __init__(self, program, model, threads, sequences=1, context=8192, flags=()):
         self.process = subprocess.Popen(
             [
                 str(program),
@@ -49,6 +49,7 @@ class LlamaServer:
                 "--port",
                 "0",
                 "--log-prefix",
+                *flags,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -8,6 +8,10 @@
 namespace deepseek::engine {
 namespace {
 
+// A stored state must spare so many tokens, and so many states are held in memory at a time.
+constexpr std::int32_t kStoredMin = 64;
+constexpr std::ptrdiff_t kStatesMax = 4;
+
 wire::Failed::Code wire_code(base::ErrorCode code) {
   switch (code) {
     case base::ErrorCode::invalid_request:
@@ -82,12 +86,21 @@ void EngineLoop::run() {
   bool worked = true;
   for (;;) {
     std::deque<Job> jobs = wait_for_jobs(!worked);
-    const base::TimePoint now = base::now();
-    for (Job& job : jobs) handle(std::move(job), now);
+    for (Job& job : jobs) handle(std::move(job));
     worked = step();
     worked = embed_piece() || worked;
     flush();
-    if (stopping_ && scheduler_.idle() && embeds_.empty()) return;
+    if (worked) {
+      last_work_ = base::now();
+      saved_all_ = store_ == nullptr;
+    } else if (!saved_all_ && jobs.empty() && base::now() >= last_work_ + options_.save_after) {
+      worked = save_one();
+      saved_all_ = !worked;
+    }
+    if (!stopping_ || !scheduler_.idle() || !embeds_.empty()) continue;
+    while (save_one()) {
+    }
+    return;
   }
 }
 
@@ -95,7 +108,8 @@ std::deque<Job> EngineLoop::wait_for_jobs(bool may_sleep) {
   std::unique_lock lock(mutex_);
   const auto arrived = [this] { return !jobs_.empty(); };
   if (may_sleep && !arrived()) {
-    const auto wakeup = scheduler_.next_wakeup();
+    auto wakeup = scheduler_.next_wakeup();
+    if (!saved_all_ && !wakeup) wakeup = last_work_ + options_.save_after;
     if (wakeup) {
       wake_.wait_until(lock, *wakeup, arrived);
     } else {
@@ -105,15 +119,17 @@ std::deque<Job> EngineLoop::wait_for_jobs(bool may_sleep) {
   return std::exchange(jobs_, {});
 }
 
-void EngineLoop::handle(Job job, base::TimePoint now) {
+void EngineLoop::handle(Job job) {
   if (auto* submit = std::get_if<SubmitJob>(&job)) {
-    handle_submit(std::move(*submit), now);
+    handle_submit(std::move(*submit));
   } else if (auto* cancel = std::get_if<CancelJob>(&job)) {
     handle_cancel(cancel->id);
   } else if (auto* credit = std::get_if<CreditJob>(&job)) {
     scheduler_.add_credit(credit->id, credit->credits);
   } else if (auto* embed = std::get_if<EmbedJob>(&job)) {
     handle_embed(std::move(*embed));
+  } else if (auto* state = std::get_if<StateJob>(&job)) {
+    handle_state(std::move(*state));
   } else if (auto* ping = std::get_if<PingJob>(&job)) {
     wire::FromEngine message;
     message.mutable_pong()->set_number(ping->number);
@@ -123,13 +139,13 @@ void EngineLoop::handle(Job job, base::TimePoint now) {
   }
 }
 
-void EngineLoop::handle_submit(SubmitJob job, base::TimePoint now) {
+void EngineLoop::handle_submit(SubmitJob job) {
   const SequenceId id = job.spec.id;
   if (stopping_) {
     return fail(id, base::make_error(base::ErrorCode::cancelled, "The engine is shutting down."));
   }
   if (job.ended) return report_ended(std::move(job));
-  const base::Result<void> taken = scheduler_.submit(std::move(job.spec), now);
+  const base::Result<void> taken = scheduler_.submit(std::move(job.spec));
   if (taken.has_error()) return fail(id, taken.error());
   Running& running = running_[id];
   running.sampler = std::move(job.sampler);
@@ -137,6 +153,7 @@ void EngineLoop::handle_submit(SubmitJob job, base::TimePoint now) {
   running.logprobs = job.logprobs;
   running.count_prompt = job.count_prompt;
   running.unsent = std::move(job.unsent);
+  look_for_state(id);
 }
 
 // A resumed answer that had come to its end: nothing is read for it and nothing computed.
@@ -179,8 +196,11 @@ void EngineLoop::handle_embed(EmbedJob job) {
 
 bool EngineLoop::step() {
   const base::TimePoint started = base::now();
-  const StepPlan plan = scheduler_.plan(started);
-  for (const std::int32_t slot : plan.clears) decoder_.clear(slot);
+  StepPlan plan = scheduler_.plan(started);
+  if (!change_cache(plan.changes)) {
+    log_.warning("a stored prefix could not be restored; the cache starts anew");
+    scheduler_.start_over(plan);
+  }
   for (const SequenceId id : plan.dropped) {
     fail(id, base::make_error(base::ErrorCode::deadline_exceeded,
                               "The request waited in the engine's queue for longer than its "
@@ -188,8 +208,10 @@ bool EngineLoop::step() {
   }
   for (const SequenceId id : plan.admitted) {
     const auto facts = scheduler_.facts(id, started);
-    add_event(id)->mutable_started()->set_prompt_tokens(
-        running_.at(id).count_prompt ? facts->prompt_tokens : 0);
+    wire::Started* told = add_event(id)->mutable_started();
+    if (!running_.at(id).count_prompt) continue;
+    told->set_prompt_tokens(facts->prompt_tokens);
+    told->set_cached_tokens(facts->cached_tokens);
   }
   if (plan.slices.empty()) return !plan.preempted.empty() || !plan.dropped.empty();
 
@@ -215,6 +237,69 @@ bool EngineLoop::step() {
   was_interrupted_ = outcome == Decoder::Outcome::aborted;
   mark_step(nullptr);
   return true;
+}
+
+// False if a restore failed: then the changes behind it were not made either.
+bool EngineLoop::change_cache(const std::vector<CacheChange>& changes) {
+  for (const CacheChange& change : changes) {
+    switch (change.kind) {
+      case CacheChange::Kind::keep:
+        decoder_.keep(change.slot, change.length);
+        break;
+      case CacheChange::Kind::share:
+        decoder_.share(change.slot, change.source, change.length);
+        break;
+      case CacheChange::Kind::save:
+        if (store_ == nullptr || !store_->wants(change.key, change.tokens)) break;
+        store_->put(change.key, change.tokens, decoder_.save(change.slot));
+        break;
+      case CacheChange::Kind::restore:
+        if (!restore(change)) return false;
+        break;
+    }
+  }
+  return true;
+}
+
+bool EngineLoop::restore(const CacheChange& change) {
+  const auto running = running_.find(change.sequence);
+  if (running == running_.end()) return true;  // it was refused meanwhile; nobody needs the cells
+  const std::optional<std::string> state = std::exchange(running->second.stored, std::nullopt);
+  if (!state || !decoder_.restore(change.slot, *state)) return false;
+  decoder_.keep(change.slot, change.length);
+  return true;
+}
+
+// Has a stored state read for the sequence if that spares it much.
+void EngineLoop::look_for_state(SequenceId id) {
+  if (store_ == nullptr) return;
+  const auto held = std::count_if(running_.begin(), running_.end(), [](const auto& entry) {
+    return entry.second.loading || entry.second.stored.has_value();
+  });
+  if (held >= kStatesMax) return;
+  const PrefixStore::Found found = store_->find(scheduler_.cache_key(id), scheduler_.tokens(id));
+  if (found.length < scheduler_.cached(id) + kStoredMin) return;
+  scheduler_.await_state(id);
+  running_.at(id).loading = true;
+  store_->load(found, [this, id, length = found.length](std::optional<std::string> state) {
+    post(StateJob{id, length, std::move(state)});
+  });
+}
+
+void EngineLoop::handle_state(StateJob job) {
+  const auto running = running_.find(job.id);
+  if (running == running_.end()) return;
+  running->second.loading = false;
+  running->second.stored = std::move(job.state);
+  scheduler_.state_is_here(job.id, running->second.stored ? job.length : 0);
+}
+
+// With nothing else to do, prefixes at rest are stored one by one.
+bool EngineLoop::save_one() {
+  if (store_ == nullptr || !scheduler_.idle()) return false;
+  const std::vector<CacheChange> changes = scheduler_.save_one();
+  change_cache(changes);
+  return !changes.empty();
 }
 
 // Publishes which step runs, for cancel() and pulse(). Two steps in a row are never interrupted, so
@@ -313,6 +398,7 @@ void EngineLoop::report_end(const Ended& ended) {
   wire::Finished* finished = add_event(ended.id)->mutable_finished();
   finished->set_reason(to_wire(ended.reason));
   finished->set_prompt_tokens(running.count_prompt ? ended.facts.prompt_tokens : 0);
+  finished->set_cached_tokens(running.count_prompt ? ended.facts.cached_tokens : 0);
   finished->set_completion_tokens(ended.facts.completion_tokens);
   finished->set_reasoning_tokens(running.reasoning_tokens);
   finished->set_queue_ms(ended.facts.queue_ms);
@@ -341,7 +427,8 @@ void EngineLoop::step_failed(const StepPlan& plan) {
   log_.error("a step of the model failed; its requests are ended",
              {{"sequences", static_cast<std::int64_t>(plan.slices.size())}});
   for (const Slice& slice : plan.slices) {
-    if (!scheduler_.cancel(slice.id)) continue;
+    if (!scheduler_.discard(slice.id)) continue;
+    decoder_.clear(slice.slot);
     fail(slice.id, base::make_error(base::ErrorCode::internal, "The model could not compute."));
   }
 }
@@ -390,13 +477,41 @@ bool EngineLoop::embed_piece() {
   return true;
 }
 
+// What operators see is at most so old, and never tells of sequences long gone.
+void EngineLoop::tell_sequences(base::TimePoint now) {
+  const bool due = now - last_view_ >= options_.view_interval;
+  const bool ended = scheduler_.idle() && !view_empty_;
+  if (!ended && (!due || scheduler_.idle())) return;
+  last_view_ = now;
+  view_empty_ = scheduler_.idle();
+  wire::Step* step = message_.mutable_step();
+  step->set_tells_sequences(true);
+  for (const SequenceView& view : scheduler_.view()) {
+    wire::SequenceView* told = step->add_sequences();
+    told->set_request(view.id);
+    told->set_state(std::string(view.state));
+    told->set_tenant(std::string(view.tenant));
+    told->set_user_id(std::string(view.user_id));
+    told->set_priority(view.priority);
+    told->set_age_ms(std::chrono::duration_cast<base::Milliseconds>(now - view.arrival).count());
+    told->set_prompt_tokens(view.prompt_tokens);
+    told->set_cached_tokens(view.cached_tokens);
+    told->set_completion_tokens(view.completion_tokens);
+    told->set_cells(view.cells);
+  }
+}
+
 void EngineLoop::flush() {
+  tell_sequences(base::now());
   if (!message_.has_step()) return;
   const SchedulerLoad load = scheduler_.load();
   wire::EngineLoad* told = message_.mutable_step()->mutable_load();
   told->set_running(load.running);
   told->set_waiting(load.waiting);
   told->set_kv_cells_used(static_cast<std::uint64_t>(load.cells_used));
+  told->set_kv_cells_resting(static_cast<std::uint64_t>(load.cells_resting));
+  told->set_cached_tokens(load.cached_tokens);
+  told->set_evicted_cells(load.evicted_cells);
   told->set_prefill_tokens(load.prefill_tokens);
   told->set_decode_tokens(load.decode_tokens);
   told->set_preemptions(load.preemptions);

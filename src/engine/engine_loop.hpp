@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "engine/answer_text.hpp"
 #include "engine/model_interface.hpp"
+#include "engine/prefix_store.hpp"
 #include "engine/scheduler.hpp"
 
 #include <condition_variable>
@@ -48,7 +49,14 @@ struct PingJob {
 };
 struct ShutdownJob {};
 
-using Job = std::variant<SubmitJob, CancelJob, CreditJob, EmbedJob, PingJob, ShutdownJob>;
+// What was read of a stored state for a sequence; nothing if it is gone or bad.
+struct StateJob {
+  SequenceId id = 0;
+  std::int32_t length = 0;  // tokens of the sequence that it covers
+  std::optional<std::string> state;
+};
+
+using Job = std::variant<SubmitJob, CancelJob, CreditJob, EmbedJob, PingJob, ShutdownJob, StateJob>;
 
 class EngineLoop {
  public:
@@ -57,12 +65,17 @@ class EngineLoop {
     std::size_t embed_queue_max = 256;      // Embed calls that wait
     std::int32_t abort_tokens_min = 32;     // a cancel interrupts only steps larger than this
     base::Milliseconds wedged_after{5000};  // an older step is no sign of life
+    base::Milliseconds view_interval{500};  // between two lists of all sequences
+    base::Milliseconds save_after{500};     // of idleness: then prefixes at rest are stored
   };
   using Sink = std::function<void(const wire::FromEngine&)>;  // called on the loop's thread
 
   // `embedder` may be null. All must outlive the loop.
   EngineLoop(const Options& options, const TextModel& text, Decoder& decoder, Embedder* embedder,
              Sink sink, base::Logger log);
+
+  // Before run(). The store must end before the loop does: it posts what it has read.
+  void use_store(PrefixStore& store) { store_ = &store; }
 
   // Returns after a ShutdownJob, when all that ran has ended.
   void run();
@@ -80,7 +93,9 @@ class EngineLoop {
     AnswerText text;
     std::optional<std::int32_t> logprobs;
     bool count_prompt = true;
-    AnswerText::Output unsent;  // goes out with the next token
+    AnswerText::Output unsent;          // goes out with the next token
+    bool loading = false;               // its stored state is being read
+    std::optional<std::string> stored;  // and was read
     std::int64_t reasoning_tokens = 0;
     wire::Delta pending;  // token ids and logprobs whose text is still held back
   };
@@ -94,12 +109,17 @@ class EngineLoop {
   };
 
   std::deque<Job> wait_for_jobs(bool may_sleep);
-  void handle(Job job, base::TimePoint now);
-  void handle_submit(SubmitJob job, base::TimePoint now);
+  void handle(Job job);
+  void handle_submit(SubmitJob job);
   void report_ended(SubmitJob job);
   void handle_cancel(std::uint64_t id);
   void handle_embed(EmbedJob job);
   bool step();
+  bool change_cache(const std::vector<CacheChange>& changes);
+  bool restore(const CacheChange& change);
+  void look_for_state(SequenceId id);
+  void handle_state(StateJob job);
+  bool save_one();
   Decoder::Outcome decode(const StepPlan& plan);
   void finish_step(const StepPlan& plan, base::TimePoint started);
   void interrupted(const StepPlan& plan);
@@ -112,12 +132,14 @@ class EngineLoop {
   void fail_call(std::uint64_t call, const base::Error& error);
   bool embed_piece();
   void flush();
+  void tell_sequences(base::TimePoint now);
   void mark_step(const StepPlan* plan);
 
   Options options_;
   const TextModel& text_;
   Decoder& decoder_;
   Embedder* embedder_;
+  PrefixStore* store_ = nullptr;
   Sink sink_;
   base::Logger log_;
 
@@ -129,6 +151,10 @@ class EngineLoop {
   double step_ms_ = 0;
   bool stopping_ = false;
   bool was_interrupted_ = false;
+  bool saved_all_ = true;  // nothing at rest waits to be stored
+  base::TimePoint last_work_{};
+  base::TimePoint last_view_{};
+  bool view_empty_ = true;  // the last list was
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -3,7 +3,9 @@
 #include "engine/job_builder.hpp"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <thread>
 
@@ -65,11 +67,23 @@ class FakeDecoder final : public Decoder {
   std::span<const float> logits(std::size_t index) override { return logits_[index]; }
   std::int32_t cells(std::int32_t slot) override { return cells_[slot]; }
   void clear(std::int32_t slot) override { cells_[slot] = 0; }
+  void share(std::int32_t slot, std::int32_t, std::int32_t length) override {
+    cells_[slot] = length;
+  }
+  std::string save(std::int32_t slot) override { return std::to_string(cells_[slot]); }
+  bool restore(std::int32_t slot, std::string_view state) override {
+    if (refuses_states) return false;
+    ++restored;
+    cells_[slot] = std::stoi(std::string(state));
+    return true;
+  }
   void keep(std::int32_t slot, std::int32_t cells) override { cells_[slot] = cells; }
   std::atomic<bool>& abort_flag() override { return abort_; }
 
   std::int32_t hang_on = 0;
   bool fails = false;
+  bool refuses_states = false;
+  int restored = 0;
   std::atomic<bool> hanging{false};
 
  private:
@@ -202,6 +216,56 @@ TEST_F(EngineLoopTest, AFailedStepEndsItsRequestsOnly) {
   loop_.post(ShutdownJob{});
   loop_.run();
   EXPECT_EQ(told_.failed[1].code(), wire::Failed::INTERNAL);
+}
+
+class StoringLoopTest : public EngineLoopTest {
+ protected:
+  StoringLoopTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "loop_XXXXXX").string();
+    options_.folder = ::mkdtemp(name.data());
+    options_.bytes_max = 1 << 20;
+    options_.tokens_min = 64;
+  }
+  ~StoringLoopTest() override { std::filesystem::remove_all(options_.folder); }
+
+  // An engine that lives for these jobs.
+  void run(std::vector<SubmitJob> jobs) {
+    EngineLoop::Options options;
+    options.scheduler.saved_min = options_.tokens_min;
+    EngineLoop loop(
+        options, text_, decoder_, nullptr,
+        [this](const wire::FromEngine& message) { told_.take(message); }, base::Logger());
+    const auto store = std::move(PrefixStore::open(options_, base::Logger()).value());
+    loop.use_store(*store);
+    for (SubmitJob& one : jobs) loop.post(std::move(one));
+    loop.post(ShutdownJob{});
+    loop.run();
+    store->flush();
+  }
+  std::vector<SubmitJob> one(SequenceId id, const std::string& text) {
+    std::vector<SubmitJob> jobs;
+    jobs.push_back(job(id, text, 3));
+    return jobs;
+  }
+
+  PrefixStoreOptions options_;
+};
+
+TEST_F(StoringLoopTest, WhatWasReadOnceIsRestoredByTheNextEngine) {
+  run(one(1, std::string(150, 'a')));
+  EXPECT_EQ(told_.finished[1].cached_tokens(), 0);
+  run(one(2, std::string(150, 'a') + "bcd"));
+  EXPECT_EQ(decoder_.restored, 1);
+  EXPECT_EQ(told_.finished[2].cached_tokens(), 152);
+  EXPECT_EQ(told_.text[2], "efg");
+}
+
+TEST_F(StoringLoopTest, AStateThatTheModelRefusesIsReadAgain) {
+  run(one(1, std::string(150, 'a')));
+  decoder_.refuses_states = true;
+  run(one(2, std::string(150, 'a') + "bcd"));
+  EXPECT_EQ(told_.text[2], "efg");
+  EXPECT_EQ(told_.finished[2].completion_tokens(), 3);
 }
 
 TEST_F(EngineLoopTest, RefusesAfterShutdownAndAnswersPings) {

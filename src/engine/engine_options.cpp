@@ -51,107 +51,147 @@ struct Flag {
   Result<void> (*take)(EngineOptions&, std::string_view);
 };
 
-constexpr std::array kFlags = {
-    Flag{"--model", "FILE", "the GGUF file to load",
-         [](EngineOptions& o, std::string_view v) -> Result<void> {
-           o.model = v;
-           return {};
-         }},
-    Flag{"--channel", "FD", "open socket to the server, as deepseek-server passes it",
-         [](EngineOptions& o, std::string_view v) {
-           std::int32_t number = 0;
-           const Result<void> taken = take_number("--channel", v, 0, 1 << 20, number);
-           o.channel = number;
-           return taken;
-         }},
-    Flag{"--check", "", "only look at the file and the machine: one line of JSON, or exit 2",
-         [](EngineOptions& o, std::string_view) -> Result<void> {
-           o.check = true;
-           return {};
-         }},
-    Flag{"--threads", "N", "threads of decoding; 0: the physical cores",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--threads", v, 0, 1024, o.threads);
-         }},
-    Flag{"--threads-prefill", "N", "threads of prefill; 0: as --threads",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--threads-prefill", v, 0, 1024, o.threads_prefill);
-         }},
-    Flag{"--kv-bytes", "SIZE", "memory of the KV pool, as 512MB; 0: one full context",
-         [](EngineOptions& o, std::string_view v) -> Result<void> {
-           const Result<std::uint64_t> bytes = base::parse_bytes(v);
-           if (bytes.has_error()) return wrong("--kv-bytes", v, "a size as 512MB");
-           o.kv_bytes = *bytes;
-           return {};
-         }},
-    Flag{"--kv-type", "TYPE", "f16, q8_0 or q4_0",
-         [](EngineOptions& o, std::string_view v) {
-           return take_choice("--kv-type", v, {"f16", "q8_0", "q4_0"}, o.kv_type);
-         }},
-    Flag{"--sequences-max", "N", "sequences in one batch",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--sequences-max", v, 1, 256, o.sequences_max);
-         }},
-    Flag{"--queue-max", "N", "requests that may wait",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--queue-max", v, 1, 1 << 20, o.queue_max);
-         }},
-    Flag{"--prefill-chunk", "N", "prefill tokens of a step in which somebody decodes",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--prefill-chunk", v, 1, 1 << 16, o.prefill_chunk);
-         }},
-    Flag{"--step-tokens-max", "N", "tokens of one step",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--step-tokens-max", v, 16, 1 << 16, o.step_tokens_max);
-         }},
-    Flag{"--micro-batch", "N", "tokens computed at a time; small keeps memory low",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--micro-batch", v, 16, 1 << 16, o.micro_batch);
-         }},
-    Flag{"--flash-attention", "WHEN", "auto, on or off",
-         [](EngineOptions& o, std::string_view v) {
-           return take_choice("--flash-attention", v, {"auto", "on", "off"}, o.flash_attention);
-         }},
-    Flag{"--context-max", "N", "tokens of one sequence; 0: what the model was trained for",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--context-max", v, 0, kMany, o.context_max);
-         }},
-    Flag{"--gpu-layers", "N", "layers on a GPU, if there is one; -1: all",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--gpu-layers", v, -1, 1 << 16, o.gpu_layers);
-         }},
-    Flag{"--embeddings", "", "allow Embed: the pooled states of this model",
-         [](EngineOptions& o, std::string_view) -> Result<void> {
-           o.embeddings = true;
-           return {};
-         }},
-    Flag{"--warmup", "N", "requests run before the model counts as ready",
-         [](EngineOptions& o, std::string_view v) {
-           return take_number("--warmup", v, 0, 1000, o.warmup);
-         }},
-    Flag{"--log-format", "FORMAT", "text or json",
-         [](EngineOptions& o, std::string_view v) {
-           std::string value;
-           const Result<void> taken = take_choice("--log-format", v, {"text", "json"}, value);
-           o.log_format = value == "json" ? base::LogFormat::json : base::LogFormat::text;
-           return taken;
-         }},
-    Flag{"--log-level", "LEVEL", "debug, info, warning or error",
-         [](EngineOptions& o, std::string_view v) {
-           std::string value;
-           const Result<void> taken =
-               take_choice("--log-level", v, {"debug", "info", "warning", "error"}, value);
-           o.log_level = value == "debug"     ? base::LogLevel::debug
-                         : value == "warning" ? base::LogLevel::warning
-                         : value == "error"   ? base::LogLevel::error
-                                              : base::LogLevel::info;
-           return taken;
-         }},
-    Flag{"--help", "", "this text",
-         [](EngineOptions& o, std::string_view) -> Result<void> {
-           o.help = true;
-           return {};
-         }},
+constexpr std::
+    array
+        kFlags =
+            {
+                Flag{"--model", "FILE", "the GGUF file to load",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       o.model = v;
+                       return {};
+                     }},
+                Flag{"--channel", "FD", "open socket to the server, as deepseek-server passes it",
+                     [](EngineOptions& o, std::string_view v) {
+                       std::int32_t number = 0;
+                       const Result<void> taken = take_number("--channel", v, 0, 1 << 20, number);
+                       o.channel = number;
+                       return taken;
+                     }},
+                Flag{"--check", "",
+                     "only look at the file and the machine: one line of JSON, or exit 2",
+                     [](EngineOptions& o, std::string_view) -> Result<void> {
+                       o.check = true;
+                       return {};
+                     }},
+                Flag{"--threads", "N", "threads of decoding; 0: the physical cores",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--threads", v, 0, 1024, o.threads);
+                     }},
+                Flag{"--threads-prefill", "N", "threads of prefill; 0: as --threads",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--threads-prefill", v, 0, 1024, o.threads_prefill);
+                     }},
+                Flag{"--kv-bytes", "SIZE", "memory of the KV pool, as 512MB; 0: one full context",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       const Result<std::uint64_t> bytes = base::parse_bytes(v);
+                       if (bytes.has_error()) return wrong("--kv-bytes", v, "a size as 512MB");
+                       o.kv_bytes = *bytes;
+                       return {};
+                     }},
+                Flag{"--kv-type", "TYPE", "f16, q8_0 or q4_0",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_choice("--kv-type", v, {"f16", "q8_0", "q4_0"}, o.kv_type);
+                     }},
+                Flag{"--sequences-max", "N", "sequences in one batch",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--sequences-max", v, 1, 256, o.sequences_max);
+                     }},
+                Flag{"--queue-max", "N", "requests that may wait",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--queue-max", v, 1, 1 << 20, o.queue_max);
+                     }},
+                Flag{"--prefill-chunk", "N",
+                     "most prefill tokens of a step in which somebody decodes",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--prefill-chunk", v, 1, 1 << 16, o.prefill_chunk);
+                     }},
+                Flag{"--token-gap", "MS",
+                     "between two tokens of an answer, as long as prefill decides it",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--token-gap", v, 1, 1 << 20, o.token_gap_ms);
+                     }},
+                Flag{"--prefix-sharing", "WHO",
+                     "none, user, tenant or all: who may share a common prefix",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_choice("--prefix-sharing", v, {"none", "user", "tenant", "all"},
+                                          o.prefix_sharing);
+                     }},
+                Flag{"--batch-min", "N", "requests with which an idle engine begins",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--batch-min", v, 1, 256, o.batch_min);
+                     }},
+                Flag{"--batch-wait", "MS", "how long it waits for so many",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--batch-wait", v, 0, 1 << 20, o.batch_wait_ms);
+                     }},
+                Flag{"--cache-dir", "FOLDER", "where prefixes are stored; empty: nowhere",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       o.cache_dir = v;
+                       return {};
+                     }},
+                Flag{"--cache-dir-bytes", "SIZE", "at most so much of them",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       const Result<std::uint64_t> bytes = base::parse_bytes(v);
+                       if (bytes.has_error()) return wrong("--cache-dir-bytes", v, "a size as 4GB");
+                       o.cache_dir_bytes = *bytes;
+                       return {};
+                     }},
+                Flag{"--step-tokens-max", "N", "tokens of one step",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--step-tokens-max", v, 16, 1 << 16, o.step_tokens_max);
+                     }},
+                Flag{"--micro-batch", "N", "tokens computed at a time; small keeps memory low",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--micro-batch", v, 16, 1 << 16, o.micro_batch);
+                     }},
+                Flag{"--flash-attention", "WHEN", "auto, on or off",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_choice("--flash-attention", v, {"auto", "on", "off"},
+                                          o.flash_attention);
+                     }},
+                Flag{"--context-max",
+                     "N", "tokens of one sequence; 0: what the model was trained for",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--context-max", v, 0, kMany, o.context_max);
+                     }},
+                Flag{"--gpu-layers", "N", "layers on a GPU, if there is one; -1: all",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--gpu-layers", v, -1, 1 << 16, o.gpu_layers);
+                     }},
+                Flag{"--embeddings", "", "allow Embed: the pooled states of this model",
+                     [](EngineOptions& o, std::string_view) -> Result<void> {
+                       o.embeddings = true;
+                       return {};
+                     }},
+                Flag{"--warmup", "N", "requests run before the model counts as ready",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--warmup", v, 0, 1000, o.warmup);
+                     }},
+                Flag{"--log-format", "FORMAT", "text or json",
+                     [](EngineOptions& o, std::string_view v) {
+                       std::string value;
+                       const Result<void> taken =
+                           take_choice("--log-format", v, {"text", "json"}, value);
+                       o.log_format =
+                           value == "json" ? base::LogFormat::json : base::LogFormat::text;
+                       return taken;
+                     }},
+                Flag{"--log-level", "LEVEL", "debug, info, warning or error",
+                     [](EngineOptions& o, std::string_view v) {
+                       std::string value;
+                       const Result<void> taken = take_choice(
+                           "--log-level", v, {"debug", "info", "warning", "error"}, value);
+                       o.log_level = value == "debug"     ? base::LogLevel::debug
+                                     : value == "warning" ? base::LogLevel::warning
+                                     : value == "error"   ? base::LogLevel::error
+                                                          : base::LogLevel::info;
+                       return taken;
+                     }},
+                Flag{"--help", "", "this text",
+                     [](EngineOptions& o, std::string_view) -> Result<void> {
+                       o.help = true;
+                       return {};
+                     }},
 };
 
 const Flag* find_flag(std::string_view name) {

@@ -23,7 +23,13 @@ struct EngineOptions {
   std::string kv_type = "f16";
   std::int32_t sequences_max = 16;
   std::int32_t queue_max = 256;
-  std::int32_t prefill_chunk = 128;
+  std::int32_t prefill_chunk = 512;
+  std::int32_t token_gap_ms = 100;
+  std::string prefix_sharing = "user";
+  std::int32_t batch_min = 1;
+  std::int32_t batch_wait_ms = 10;
+  std::string cache_dir;  // of prefixes on disk; empty: none
+  std::uint64_t cache_dir_bytes = 4ULL << 30;
   std::int32_t step_tokens_max = 512;
   std::int32_t micro_batch = 128;
   std::string flash_attention = "auto";

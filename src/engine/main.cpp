@@ -33,6 +33,7 @@ struct Machinery {
   std::unique_ptr<llama::Context> context;
   std::unique_ptr<llama::LazyEmbedder> embedder;
   std::unique_ptr<EngineLoop> loop;
+  std::unique_ptr<PrefixStore> store;  // it posts to the loop, so it ends first
   llama::ContextPlan plan;
 };
 
@@ -109,6 +110,21 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
   return {};
 }
 
+// Without the folder everything works, only slower after a restart.
+void open_store(const EngineOptions& options, Machinery& machinery, const base::Logger& log) {
+  if (options.cache_dir.empty()) return;
+  PrefixStoreOptions store;
+  store.folder = prefix_folder(options);
+  store.bytes_max = options.cache_dir_bytes;
+  store.model = prefix_model(options);
+  auto opened = PrefixStore::open(store, log);
+  if (opened.has_error()) {
+    return log.warning("prefixes are not stored", {{"why", opened.error().message}});
+  }
+  machinery.store = std::move(*opened);
+  machinery.loop->use_store(*machinery.store);
+}
+
 // The loop's thread: loads, serves until Shutdown, ends the process.
 void serve(const EngineOptions& options, EngineLink& link, const base::Logger& log) {
   Machinery machinery;
@@ -121,9 +137,12 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
   }
   EngineLoop::Options loop_options;
   loop_options.scheduler = llama::scheduler_options(options, machinery.plan);
+  if (!options.cache_dir.empty())
+    loop_options.scheduler.saved_min = PrefixStoreOptions{}.tokens_min;
   machinery.loop = std::make_unique<EngineLoop>(
       loop_options, *machinery.text, *machinery.context, machinery.embedder.get(),
       [&link](const wire::FromEngine& message) { link.send(message); }, log);
+  open_store(options, machinery, log);
   JobLimits limits;
   limits.context_max = machinery.plan.context_max;
   limits.embedding_max = machinery.plan.context_max;

@@ -140,6 +140,12 @@ class FakeDecoder final : public Decoder {
     return static_cast<std::int32_t>(tokens_[slot].size());
   }
   void clear(std::int32_t slot) override { tokens_[slot].clear(); }
+  void share(std::int32_t slot, std::int32_t source, std::int32_t length) override {
+    const std::vector<Token>& tokens = tokens_[source];
+    tokens_[slot].assign(tokens.begin(), tokens.begin() + length);
+  }
+  std::string save(std::int32_t) override { return {}; }
+  bool restore(std::int32_t, std::string_view) override { return false; }
   void keep(std::int32_t slot, std::int32_t cells) override {
     tokens_[slot].resize(static_cast<std::size_t>(cells));
   }

@@ -1,16 +1,15 @@
+// What comes in and goes out; which step is next is decided in scheduler_plan.cpp.
 #include "engine/scheduler.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <tuple>
 #include <utility>
 
 namespace deepseek::engine {
 namespace {
 
-// Room left for each running sequence when another is admitted, so that it is not preempted again
-// a few tokens later.
-constexpr std::int32_t kGrowthCells = 16;
+// Of the pool. llama.cpp's attention looks at all cells that are in use, also at those of others,
+// so what rests slows down what runs.
+constexpr std::int32_t kRestingPercent = 25;
 
 double milliseconds_between(base::TimePoint from, base::TimePoint to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
@@ -24,23 +23,59 @@ base::Error context_error(const SequenceSpec& spec, std::int32_t context_max) {
                           spec.prompt_field);
 }
 
+KvPoolOptions pool_options(const SchedulerOptions& options) {
+  KvPoolOptions pool;
+  pool.slots = std::max(options.slots, options.sequences_max);
+  pool.cells = options.cells;
+  pool.saved_min = options.sharing == PrefixSharing::none ? 0 : options.saved_min;
+  pool.resting_cells_max =
+      options.sharing == PrefixSharing::none ? 0 : options.cells / 100 * kRestingPercent;
+  return pool;
+}
+
+StepBudget::Options budget_options(const SchedulerOptions& options) {
+  StepBudget::Options budget;
+  budget.target_gap = options.target_token_gap;
+  budget.tokens_max = std::min(options.prefill_chunk, options.step_tokens_max);
+  budget.tokens_min = std::min(budget.tokens_min, budget.tokens_max);
+  return budget;
+}
+
+// With nobody to disturb a step may take longer, but not so long that who comes meanwhile waits.
+StepBudget::Options idle_budget_options(const SchedulerOptions& options) {
+  StepBudget::Options budget;
+  budget.target_gap = 4 * options.target_token_gap;
+  budget.tokens_max = budget.tokens_first = options.step_tokens_max;
+  budget.tokens_min = std::min(128, options.step_tokens_max);
+  return budget;
+}
+
+// Sequences of the same key share their cells. No name holds a byte 0.
+std::string make_cache_key(const SequenceSpec& spec, PrefixSharing sharing) {
+  switch (sharing) {
+    case PrefixSharing::none:
+      return std::to_string(spec.id);
+    case PrefixSharing::user:
+      return spec.tenant + '\0' + spec.user_id;
+    case PrefixSharing::tenant:
+      return spec.tenant;
+    case PrefixSharing::all:
+      break;
+  }
+  return {};
+}
+
 }  // namespace
 
-bool Scheduler::Entitlement::operator<(const Entitlement& other) const {
-  return std::tie(other.priority, arrival, id) < std::tie(priority, other.arrival, other.id);
-}
-
-Scheduler::Entitlement Scheduler::entitlement(const Sequence& sequence) {
-  return {sequence.spec.priority, sequence.spec.arrival, sequence.spec.id};
-}
-
-Scheduler::Scheduler(const SchedulerOptions& options) : options_(options) {
+Scheduler::Scheduler(const SchedulerOptions& options)
+    : options_(options),
+      pool_(pool_options(options)),
+      budget_(budget_options(options)),
+      idle_budget_(idle_budget_options(options)) {
   options_.context_max = std::min(options_.context_max, options_.cells);
-  for (std::int32_t slot = options_.sequences_max; slot > 0; --slot)
-    free_slots_.push_back(slot - 1);
 }
 
-base::Result<void> Scheduler::submit(SequenceSpec spec, base::TimePoint now) {
+base::Result<void> Scheduler::submit(SequenceSpec spec) {
   if (spec.prompt.empty()) {
     return base::make_error(base::ErrorCode::invalid_request, "The prompt has no tokens.",
                             spec.prompt_field);
@@ -59,25 +94,33 @@ base::Result<void> Scheduler::submit(SequenceSpec spec, base::TimePoint now) {
     error.retry_after = retry_after();
     return error;
   }
-  (void)now;
   const SequenceId id = spec.id;
   Sequence sequence;
   sequence.tokens = spec.prompt;
+  sequence.cache_key = make_cache_key(spec, options_.sharing);
   const std::int32_t room = options_.context_max - static_cast<std::int32_t>(spec.prompt.size());
   sequence.tokens_max = spec.tokens_max > 0 ? std::min(spec.tokens_max, room) : room;
   sequence.credits = spec.credits;
   sequence.spec = std::move(spec);
-  waiting_.emplace(entitlement(sequence), id);
+  Sequence& kept = sequences_.emplace(id, std::move(sequence)).first->second;
+  shares_.enter(kept.spec.tenant, kept.spec.user_id, kept.spec.weight);
+  waiting_.push_back(&kept);
   ++waiting_fresh_;
-  sequences_.emplace(id, std::move(sequence));
   return {};
 }
 
 bool Scheduler::cancel(SequenceId id) {
   Sequence* sequence = find(id);
   if (sequence == nullptr) return false;
-  release(*sequence);
-  sequences_.erase(id);
+  forget(*sequence);
+  return true;
+}
+
+bool Scheduler::discard(SequenceId id) {
+  Sequence* sequence = find(id);
+  if (sequence == nullptr) return false;
+  if (sequence->slot >= 0) pool_.clear(sequence->slot);
+  forget(*sequence);
   return true;
 }
 
@@ -88,171 +131,52 @@ void Scheduler::add_credit(SequenceId id, std::int32_t credits) {
   if (!sequence->paused()) sequence->paused_since.reset();
 }
 
-StepPlan Scheduler::plan(base::TimePoint now) {
-  StepPlan plan;
-  drop_expired(now, plan);
-  plan_decode(plan);
-  plan_prefill(plan);
-  const std::int32_t budget = prefill_budget(plan);
-  if (budget > 0) admit(plan, budget, now);
-  plan.clears = std::exchange(clears_, {});
-  last_plan_ = now;
-  return plan;
+void Scheduler::await_state(SequenceId id) {
+  if (Sequence* sequence = find(id)) sequence->loading = true;
 }
 
-void Scheduler::drop_expired(base::TimePoint now, StepPlan& plan) {
-  for (auto entry = waiting_.begin(); entry != waiting_.end();) {
-    const SequenceId id = (entry++)->second;
-    Sequence& sequence = sequences_.at(id);
-    if (sequence.started || !sequence.spec.deadline || *sequence.spec.deadline > now) continue;
-    release(sequence);
-    sequences_.erase(id);
-    plan.dropped.push_back(id);
+void Scheduler::state_is_here(SequenceId id, std::int32_t length) {
+  Sequence* sequence = find(id);
+  if (sequence == nullptr) return;
+  sequence->loading = false;
+  sequence->stored = std::clamp(length, 0, sequence->size() - 1);
+}
+
+void Scheduler::start_over(StepPlan& plan) {
+  for (Sequence* sequence : std::vector<Sequence*>(running_)) {
+    pool_.clear(sequence->slot);
+    preempt(*sequence, plan);
   }
+  pool_.drop_resting();
 }
 
-void Scheduler::plan_decode(StepPlan& plan) {
-  std::vector<SequenceId> order;
-  for (const auto& [key, id] : running_) order.push_back(id);
-  for (const SequenceId id : order) {
-    Sequence& sequence = sequences_.at(id);
-    if (sequence.slot < 0 || !sequence.decoding() || sequence.paused()) continue;
-    if (plan.tokens >= options_.step_tokens_max) break;
-    if (make_room(sequence, 1, plan)) {
-      take_slice(sequence, 1, plan);
-    } else if (running_.size() > 1) {
-      preempt(sequence, plan);
-    }
-  }
+std::vector<CacheChange> Scheduler::save_one() {
+  pool_.save_one();
+  return pool_.take_changes();
 }
 
-std::int32_t Scheduler::prefill_budget(const StepPlan& plan) const {
-  std::int32_t decoding = 0;
-  for (const Slice& slice : plan.slices) {
-    if (sequences_.at(slice.id).decoding()) ++decoding;
-  }
-  const std::int32_t prefill = plan.tokens - decoding;
-  std::int32_t budget = options_.step_tokens_max - plan.tokens;
-  if (decoding > 0) budget = std::min(budget, options_.prefill_chunk - prefill);
-  if (chunk_limit_ > 0) budget = std::min(budget, chunk_limit_ - prefill);
-  return budget;
+std::int32_t Scheduler::cached(SequenceId id) const {
+  const Sequence* sequence = find(id);
+  return sequence == nullptr ? 0 : pool_.find(sequence->cache_key, sequence->tokens).length;
 }
 
-void Scheduler::plan_prefill(StepPlan& plan) {
-  std::vector<SequenceId> order;
-  for (const auto& [key, id] : running_) order.push_back(id);
-  for (const SequenceId id : order) {
-    Sequence& sequence = sequences_.at(id);
-    if (sequence.slot < 0 || sequence.decoding() || sequence.paused()) continue;
-    const std::int32_t budget = prefill_budget(plan);
-    if (budget <= 0) break;
-    std::int32_t count = std::min(sequence.missing(), budget);
-    if (!make_room(sequence, count, plan)) {
-      count = std::min(count, options_.cells - cells_used_ - plan.tokens);
-    }
-    if (count > 0) take_slice(sequence, count, plan);
-  }
+// The cells stay in the cache, where others may take them.
+void Scheduler::leave_batch(Sequence& sequence, bool first_to_go) {
+  std::erase(running_, &sequence);
+  pool_.rest(sequence.slot, first_to_go);
+  sequence.computed = 0;
+  sequence.slot = -1;
 }
 
-void Scheduler::admit(StepPlan& plan, std::int32_t budget, base::TimePoint now) {
-  const base::TimePoint paused_before = now - options_.pause_grace;
-  std::vector<SequenceId> order;
-  for (const auto& [key, id] : waiting_) {
-    if (!sequences_.at(id).paused()) order.push_back(id);
-  }
-  for (const SequenceId id : order) {
-    Sequence& sequence = sequences_.at(id);
-    const auto fits = [&] {
-      const std::int32_t growth =
-          running_.empty() ? 0 : kGrowthCells * static_cast<std::int32_t>(running_.size());
-      return !free_slots_.empty() &&
-             sequence.missing() + growth <= options_.cells - cells_promised();
-    };
-    while (!fits()) {
-      Sequence* paused = victim(&sequence, true, paused_before);
-      if (paused == nullptr) return;  // Strict order: nobody overtakes who waits for room.
-      preempt(*paused, plan);
-    }
-    waiting_.erase(entitlement(sequence));
-    running_.emplace(entitlement(sequence), id);
-    sequence.slot = free_slots_.back();
-    free_slots_.pop_back();
-    if (!sequence.started) {
-      --waiting_fresh_;
-      sequence.started = true;
-      sequence.admitted = now;
-      plan.admitted.push_back(id);
-    }
-    take_slice(sequence, std::min(sequence.missing(), budget), plan);
-    budget = prefill_budget(plan);
-    if (budget <= 0) return;
-  }
-}
-
-bool Scheduler::make_room(const Sequence& wants, std::int32_t cells, StepPlan& plan) {
-  while (options_.cells - cells_used_ - plan.tokens < cells) {
-    Sequence* loser = victim(&wants, true, base::TimePoint::max());
-    if (loser == nullptr) loser = victim(&wants, false, base::TimePoint::max());
-    if (loser == nullptr) return false;
-    if (!loser->paused() && entitlement(*loser) < entitlement(wants)) return false;
-    preempt(*loser, plan);
-  }
-  return true;
-}
-
-// The least entitled running sequence but `except`; with `paused_only`, of those paused before
-// then.
-Scheduler::Sequence* Scheduler::victim(const Sequence* except, bool paused_only,
-                                       base::TimePoint paused_before) {
-  for (auto entry = running_.rbegin(); entry != running_.rend(); ++entry) {
-    Sequence& sequence = sequences_.at(entry->second);
-    if (&sequence == except) continue;
-    if (!paused_only) return &sequence;
-    if (sequence.paused() && sequence.paused_since && *sequence.paused_since <= paused_before) {
-      return &sequence;
-    }
-  }
-  return nullptr;
-}
-
-void Scheduler::preempt(Sequence& sequence, StepPlan& plan) {
-  const auto planned =
-      std::find_if(plan.slices.begin(), plan.slices.end(),
-                   [&](const Slice& slice) { return slice.id == sequence.spec.id; });
-  if (planned != plan.slices.end()) {
-    plan.tokens -= planned->size();
-    plan.slices.erase(planned);
-  }
-  release(sequence);
-  waiting_.emplace(entitlement(sequence), sequence.spec.id);
-  plan.preempted.push_back(sequence.spec.id);
-  ++preemptions_;
-}
-
-void Scheduler::take_slice(Sequence& sequence, std::int32_t count, StepPlan& plan) {
-  Slice slice;
-  slice.id = sequence.spec.id;
-  slice.slot = sequence.slot;
-  slice.begin = sequence.computed;
-  slice.end = sequence.computed + count;
-  slice.wants_logits = slice.end == static_cast<std::int32_t>(sequence.tokens.size());
-  plan.slices.push_back(slice);
-  plan.tokens += count;
-}
-
-// Leaves the queue or the batch; the cells are given back and cleared by the next plan.
-void Scheduler::release(Sequence& sequence) {
+void Scheduler::forget(Sequence& sequence) {
   if (sequence.slot >= 0) {
-    running_.erase(entitlement(sequence));
-    clears_.push_back(sequence.slot);
-    free_slots_.push_back(sequence.slot);
-    cells_used_ -= sequence.computed;
-    sequence.computed = 0;
-    sequence.slot = -1;
+    leave_batch(sequence, false);
   } else {
-    waiting_.erase(entitlement(sequence));
+    std::erase(waiting_, &sequence);
     if (!sequence.started) --waiting_fresh_;
   }
+  shares_.leave(sequence.spec.tenant, sequence.spec.user_id);
+  sequences_.erase(sequence.spec.id);
 }
 
 std::vector<Ended> Scheduler::complete(const StepPlan& plan, std::span<const Sampled> sampled,
@@ -261,25 +185,27 @@ std::vector<Ended> Scheduler::complete(const StepPlan& plan, std::span<const Sam
     chunk_limit_ = chunk_limit_ * 2 >= options_.step_tokens_max ? 0 : chunk_limit_ * 2;
   }
   std::int32_t prefill_tokens = 0;
+  std::int32_t decode_tokens = 0;
   for (const Slice& slice : plan.slices) {
     Sequence* sequence = find(slice.id);
     if (sequence == nullptr || sequence->slot != slice.slot) continue;
-    if (sequence->decoding()) {
-      decode_tokens_ += static_cast<std::uint64_t>(slice.size());
-    } else {
-      prefill_tokens += slice.size();
-    }
+    (sequence->decoding() ? decode_tokens : prefill_tokens) += slice.size();
+    pool_.extend(slice.slot, std::span(sequence->tokens)
+                                 .subspan(static_cast<std::size_t>(slice.begin),
+                                          static_cast<std::size_t>(slice.size())));
     sequence->computed = slice.end;
-    cells_used_ += slice.size();
   }
+  decode_tokens_ += static_cast<std::uint64_t>(decode_tokens);
   prefill_tokens_ += static_cast<std::uint64_t>(prefill_tokens);
   speed_.step(plan.tokens, prefill_tokens, took);
+  (decode_tokens > 0 ? budget_ : idle_budget_).measured(prefill_tokens, took);
   std::vector<Ended> ended;
   for (const Sampled& sample : sampled) {
     Sequence* sequence = find(sample.id);
     if (sequence == nullptr) continue;
     if (!sequence->first_token) sequence->first_token = now;
     sequence->tokens.push_back(sample.token);
+    shares_.charge(sequence->spec.tenant, sequence->spec.user_id, kAnswerTokenCost);
     if (sample.text_event && sequence->metered()) --sequence->credits;
     set_pause(*sequence, now);
     const bool full = sequence->generated() >= sequence->tokens_max;
@@ -288,8 +214,7 @@ std::vector<Ended> Scheduler::complete(const StepPlan& plan, std::span<const Sam
         {sample.id, sample.stop ? EndReason::stop : EndReason::length, facts_of(*sequence, now)});
     const SequenceFacts& facts = ended.back().facts;
     speed_.ended(now, sequence->generated(), facts.prefill_ms + facts.decode_ms);
-    release(*sequence);
-    sequences_.erase(sample.id);
+    forget(*sequence);
   }
   return ended;
 }
@@ -300,20 +225,25 @@ void Scheduler::aborted(const StepPlan& plan, std::span<const std::int32_t> cell
     Sequence* sequence = find(slice.id);
     if (sequence == nullptr || sequence->slot != slice.slot) continue;
     // The last position is computed again: its logits are gone with the interrupted step.
-    const std::int32_t whole = static_cast<std::int32_t>(sequence->tokens.size()) - 1;
+    const std::int32_t whole = sequence->size() - 1;
     const std::int32_t present = std::clamp(cells_present[index], slice.begin, slice.end);
-    const std::int32_t kept = std::min(present, whole);
-    prefill_tokens_ += static_cast<std::uint64_t>(kept - slice.begin);
-    cells_used_ += kept - sequence->computed;
+    const std::int32_t kept = std::max(std::min(present, whole), sequence->computed);
+    const auto fresh = static_cast<std::size_t>(kept - sequence->computed);
+    prefill_tokens_ += fresh;
+    pool_.extend(
+        slice.slot,
+        std::span(sequence->tokens).subspan(static_cast<std::size_t>(sequence->computed), fresh));
     sequence->computed = kept;
   }
 }
 
 std::vector<SequenceId> Scheduler::no_room(const StepPlan& plan) {
+  if (pool_.drop_resting()) return {};
   if (running_.size() > 1) {
     StepPlan ignored;
-    Sequence* loser = victim(nullptr, true, base::TimePoint::max());
-    if (loser == nullptr) loser = victim(nullptr, false, base::TimePoint::max());
+    Sequence* loser = paused_victim(Sequence{}, base::TimePoint::max());
+    if (loser == nullptr) loser = last_running(nullptr);
+    pool_.clear(loser->slot);
     preempt(*loser, ignored);
     return {};
   }
@@ -337,25 +267,25 @@ void Scheduler::set_pause(Sequence& sequence, base::TimePoint now) {
 }
 
 std::span<const Token> Scheduler::tokens(SequenceId id) const {
-  const auto entry = sequences_.find(id);
-  if (entry == sequences_.end()) return {};
-  return entry->second.tokens;
+  const Sequence* sequence = find(id);
+  return sequence == nullptr ? std::span<const Token>() : sequence->tokens;
 }
 
 std::int32_t Scheduler::computed(SequenceId id) const {
-  const auto entry = sequences_.find(id);
-  return entry == sequences_.end() ? 0 : entry->second.computed;
+  const Sequence* sequence = find(id);
+  return sequence == nullptr ? 0 : sequence->computed;
 }
 
 std::optional<SequenceFacts> Scheduler::facts(SequenceId id, base::TimePoint now) const {
-  const auto entry = sequences_.find(id);
-  if (entry == sequences_.end()) return std::nullopt;
-  return facts_of(entry->second, now);
+  const Sequence* sequence = find(id);
+  if (sequence == nullptr) return std::nullopt;
+  return facts_of(*sequence, now);
 }
 
 SequenceFacts Scheduler::facts_of(const Sequence& sequence, base::TimePoint now) const {
   SequenceFacts facts;
   facts.prompt_tokens = static_cast<std::int64_t>(sequence.spec.prompt.size());
+  facts.cached_tokens = sequence.cached;
   facts.completion_tokens = sequence.generated();
   const base::TimePoint admitted = sequence.admitted.value_or(now);
   const base::TimePoint first = sequence.first_token.value_or(now);
@@ -365,35 +295,31 @@ SequenceFacts Scheduler::facts_of(const Sequence& sequence, base::TimePoint now)
   return facts;
 }
 
-// Cells that are taken or will be, by the prompts of those who run.
-std::int32_t Scheduler::cells_promised() const {
-  std::int32_t cells = cells_used_;
-  for (const auto& [key, id] : running_) cells += sequences_.at(id).missing();
-  return cells;
+// Tokens of prompts that those who run have not read yet.
+std::int64_t Scheduler::unread_prompts() const {
+  std::int64_t tokens = 0;
+  for (const Sequence* sequence : running_) {
+    if (!sequence->decoding()) tokens += sequence->missing();
+  }
+  return tokens;
 }
 
 std::chrono::milliseconds Scheduler::retry_after() const {
-  std::int64_t prompt_tokens = 0;
-  for (const auto& [key, id] : running_) {
-    const Sequence& sequence = sequences_.at(id);
-    if (!sequence.decoding()) prompt_tokens += sequence.missing();
-  }
-  return speed_.until_free(static_cast<std::int32_t>(running_.size()), prompt_tokens);
+  return speed_.until_free(static_cast<std::int32_t>(running_.size()), unread_prompts());
 }
 
 std::optional<base::TimePoint> Scheduler::next_wakeup() const {
   std::optional<base::TimePoint> wakeup;
   const auto consider = [&](base::TimePoint time) {
-    if (time > last_plan_ && (!wakeup || time < *wakeup)) wakeup = time;
+    if (time > now_ && (!wakeup || time < *wakeup)) wakeup = time;
   };
-  for (const auto& [key, id] : waiting_) {
-    const Sequence& sequence = sequences_.at(id);
-    if (!sequence.started && sequence.spec.deadline) consider(*sequence.spec.deadline);
+  for (const Sequence* sequence : waiting_) {
+    if (!sequence->started && sequence->spec.deadline) consider(*sequence->spec.deadline);
   }
   if (waiting_.empty()) return wakeup;
-  for (const auto& [key, id] : running_) {
-    const Sequence& sequence = sequences_.at(id);
-    if (sequence.paused_since) consider(*sequence.paused_since + options_.pause_grace);
+  if (const auto until = gathering_until()) consider(*until);
+  for (const Sequence* sequence : running_) {
+    if (sequence->paused_since) consider(*sequence->paused_since + options_.pause_grace);
   }
   return wakeup;
 }
@@ -402,22 +328,48 @@ SchedulerLoad Scheduler::load() const {
   SchedulerLoad load;
   load.running = static_cast<std::int32_t>(running_.size());
   load.waiting = static_cast<std::int32_t>(waiting_.size());
-  for (const auto& [key, id] : running_) {
-    const Sequence& sequence = sequences_.at(id);
-    if (sequence.paused()) ++load.paused;
-    if (!sequence.decoding()) load.unread_tokens += sequence.missing();
-  }
-  for (const auto& [key, id] : waiting_) load.unread_tokens += sequences_.at(id).missing();
+  for (const Sequence* sequence : running_) load.paused += sequence->paused() ? 1 : 0;
+  load.unread_tokens = unread_prompts();
+  for (const Sequence* sequence : waiting_) load.unread_tokens += sequence->missing();
   load.prefill_tokens_per_second = speed_.prefill_tokens_per_second().value_or(0);
   load.answer_ms = speed_.answer_ms().value_or(0);
-  load.cells_used = cells_used_;
+  load.cells_used = pool_.busy();
+  load.cells_resting = pool_.used() - pool_.busy();
   load.prefill_tokens = prefill_tokens_;
   load.decode_tokens = decode_tokens_;
+  load.cached_tokens = cached_tokens_;
+  load.evicted_cells = pool_.evicted_cells();
   load.preemptions = preemptions_;
   return load;
 }
 
+std::vector<SequenceView> Scheduler::view() const {
+  const auto state = [](const Sequence& sequence) -> std::string_view {
+    if (sequence.paused()) return "paused";
+    if (sequence.slot >= 0) return sequence.decoding() ? "generating" : "reading";
+    if (sequence.started) return "preempted";
+    if (sequence.loading) return "loading";  // a stored prefix
+    return sequence.leader != 0 ? "sharing" : "waiting";
+  };
+  std::vector<SequenceView> all;
+  all.reserve(sequences_.size());
+  for (const auto* group : {&running_, &waiting_}) {
+    for (const Sequence* sequence : *group) {
+      const SequenceSpec& spec = sequence->spec;
+      all.push_back({spec.id, state(*sequence), spec.tenant, spec.user_id, spec.priority,
+                     spec.arrival, static_cast<std::int64_t>(spec.prompt.size()), sequence->cached,
+                     sequence->generated(), sequence->computed});
+    }
+  }
+  return all;
+}
+
 Scheduler::Sequence* Scheduler::find(SequenceId id) {
+  const auto entry = sequences_.find(id);
+  return entry == sequences_.end() ? nullptr : &entry->second;
+}
+
+const Scheduler::Sequence* Scheduler::find(SequenceId id) const {
   const auto entry = sequences_.find(id);
   return entry == sequences_.end() ? nullptr : &entry->second;
 }

@@ -44,11 +44,12 @@ void MetricsObserver::on_request(const RequestRecord& record, base::TimePoint no
 
 base::Result<std::uint64_t> MetricsPage::accept_head(const io::HttpRequest& request) {
   const bool explain = request.path == explain_path;
-  if (!explain && request.path != "/metrics" && request.path != "/backends") {
+  if (!explain && request.path != "/metrics" && request.path != "/backends" &&
+      request.path != "/admin/engine") {
     return base::make_error(base::ErrorCode::not_found,
                             "there is no " + protocol::quoted(request.path) +
-                                " here; this port has GET /metrics, GET /backends and POST "
-                                "/routes/explain");
+                                " here; this port has GET /metrics, GET /backends, GET "
+                                "/admin/engine and POST /routes/explain");
   }
   const bool right =
       explain ? request.method == "POST" : request.method == "GET" || request.method == "HEAD";
@@ -64,6 +65,10 @@ io::HttpResponse MetricsPage::page(const io::HttpRequest& request) const {
   const std::string id = base::random_id("req_");
   const auto snapshot = frontend_->snapshot();
   const base::TimePoint now = base::now();
+  if (request.path == "/admin/engine") {
+    const std::vector<EngineReport> engines = engines_ ? engines_() : std::vector<EngineReport>();
+    return json_response(200, engines_body(engines, now), id);
+  }
   if (request.path == "/backends") {
     return json_response(200, backends_body(snapshot->gateway->backends(now)), id);
   }

@@ -1,14 +1,19 @@
-// The handler of the metrics port, which is the operator's: GET /metrics, GET /backends, POST
-// /routes/explain; and the observer that feeds the metrics.
+// The handler of the metrics port, which is the operator's: GET /metrics, GET /backends, GET
+// /admin/engine, POST /routes/explain; and the observer that feeds the metrics.
 //
 // Owned by main(); any I/O thread.
 #pragma once
 
 #include "frontend/frontend.hpp"
+#include "frontend/operator_pages.hpp"
 #include "frontend/request_record.hpp"
 #include "io/http_handler.hpp"
 #include "observe/metrics.hpp"
 #include "observe/server_metrics.hpp"
+
+#include <functional>
+#include <utility>
+#include <vector>
 
 namespace deepseek::frontend {
 
@@ -27,6 +32,9 @@ class MetricsPage final : public io::HttpHandler {
   explicit MetricsPage(observe::Registry& registry) : registry_(registry) {}
   // Before the port opens: whose backends and routes it tells of. It outlives this.
   void show(const Frontend& frontend) { frontend_ = &frontend; }
+  // Before the port opens: what /admin/engine tells; called on any I/O thread.
+  using Engines = std::function<std::vector<EngineReport>()>;
+  void show_engines(Engines engines) { engines_ = std::move(engines); }
 
   base::Result<std::uint64_t> accept_head(const io::HttpRequest& request) override;
   boost::asio::awaitable<void> handle(io::HttpRequest request,
@@ -38,6 +46,7 @@ class MetricsPage final : public io::HttpHandler {
 
   observe::Registry& registry_;
   const Frontend* frontend_ = nullptr;
+  Engines engines_;
 };
 
 }  // namespace deepseek::frontend

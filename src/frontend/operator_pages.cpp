@@ -66,6 +66,44 @@ Result<void> take_headers(const json::value& value, ExplainQuestion& question) {
 
 }  // namespace
 
+std::string engines_body(std::span<const EngineReport> engines, base::TimePoint now) {
+  json::array all;
+  for (const EngineReport& engine : engines) {
+    const gateway::EngineLoadFigures& load = engine.load;
+    json::object out;
+    out["model"] = engine.model;
+    out["state"] = text_of(gateway::to_string(engine.status.state));
+    if (!engine.status.reason.empty()) out["reason"] = engine.status.reason;
+    out["pid"] = engine.status.pid;
+    out["restarts"] = engine.status.restarts;
+    out["running"] = load.running;
+    out["waiting"] = load.waiting;
+    out["kv_cells"] = json::object{{"total", engine.kv_cells},
+                                   {"used", load.kv_cells_used},
+                                   {"resting", load.kv_cells_resting}};
+    out["step_ms"] = load.step_ms;
+    out["preemptions"] = load.preemptions;
+    out["cached_tokens"] = load.cached_tokens;
+    const auto age = std::chrono::duration_cast<base::Milliseconds>(now - engine.sequences.told);
+    json::array sequences;
+    for (const gateway::EngineSequence& sequence : engine.sequences.all) {
+      sequences.push_back(json::object{{"number", sequence.number},
+                                       {"state", sequence.state},
+                                       {"tenant", sequence.tenant},
+                                       {"user", sequence.user_id},
+                                       {"priority", sequence.priority},
+                                       {"age_ms", (sequence.age + age).count()},
+                                       {"prompt_tokens", sequence.prompt_tokens},
+                                       {"cached_tokens", sequence.cached_tokens},
+                                       {"completion_tokens", sequence.completion_tokens},
+                                       {"cells", sequence.cells}});
+    }
+    out["sequences"] = std::move(sequences);
+    all.push_back(std::move(out));
+  }
+  return json::serialize(json::object{{"engines", std::move(all)}});
+}
+
 std::string backends_body(std::span<const BackendReport> backends) {
   json::array all;
   for (const BackendReport& backend : backends) all.push_back(to_json(backend));

@@ -1,10 +1,12 @@
-// What the operator's port says of backends and routes, as JSON: GET /backends and POST
-// /routes/explain. Not for tenants: it tells names, prices and states of upstreams.
+// What the operator's port says of backends, engines and routes, as JSON: GET /backends, GET
+// /admin/engine and POST /routes/explain. Not for tenants: it tells names, prices and states of
+// upstreams.
 //
 // Pure. Keys, header values and prompts are never in it.
 #pragma once
 
 #include "base/result.hpp"
+#include "gateway/engine_backend.hpp"
 #include "gateway/gateway.hpp"
 #include "io/http_message.hpp"
 #include "protocol/request.hpp"
@@ -13,10 +15,21 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace deepseek::frontend {
 
 std::string backends_body(std::span<const gateway::BackendReport> backends);
+
+// One model's engine and all sequences that it has.
+struct EngineReport {
+  std::string model;
+  gateway::BackendStatus status;
+  gateway::EngineLoadFigures load;
+  gateway::EngineSequences sequences;
+  std::uint64_t kv_cells = 0;  // of the pool; 0 while nothing is loaded
+};
+std::string engines_body(std::span<const EngineReport> engines, base::TimePoint now);
 
 struct ExplainQuestion {
   std::string tenant = "default";

@@ -137,6 +137,7 @@ AnswerRun::LegPointer AnswerRun::start(RouteGroup::Selected selected, TimePoint 
   const TimePoint from = first ? context_.arrived : time;
   attempt.first_token_by = std::min(search_.end_by(), from + target.options().first_token_timeout);
   attempt.end_by = search_.end_by();
+  attempt.claim = {context_.tenant, context_.weight, context_.priority};
   if (!request_.stream) {
     attempt.end_by = search_.end_of_whole(selected.index, mute_candidates(), time);
     attempt.first_token_by = attempt.end_by;

@@ -19,6 +19,13 @@
 
 namespace deepseek::gateway {
 
+// For whom a backend with a queue of its own works, and how much that one may claim of it.
+struct Claim {
+  std::string_view tenant = {};
+  double weight = 1;          // of the tenant's share beside others, > 0
+  std::int32_t priority = 0;  // of the request beside the tenant's others
+};
+
 // One try at a request. The request and what was spoken outlive the stream.
 struct Attempt {
   const protocol::Request& request;
@@ -26,6 +33,7 @@ struct Attempt {
   const protocol::Spoken* spoken = nullptr;  // the answer goes on behind it; null: a new one
   base::TimePoint first_token_by = base::TimePoint::max();
   base::TimePoint end_by = base::TimePoint::max();
+  Claim claim{};          // its names outlive the stream
   bool verbatim = false;  // the client takes the OpenAI form: Verbatim events are welcome
 };
 

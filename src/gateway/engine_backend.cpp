@@ -251,6 +251,9 @@ WorkPointer make_answer(const Attempt& attempt, Core& core, const Alarm& alarm) 
   for (wire::Submit& submit : submits) {
     work->fingerprint = work->fingerprint * 31 + fingerprint(submit);
     submit.set_request(number++);
+    submit.set_tenant(std::string(attempt.claim.tenant));
+    submit.set_weight(attempt.claim.weight);
+    submit.set_priority(attempt.claim.priority);
     wire::ToEngine message;
     *message.mutable_submit() = std::move(submit);
     work->frames.push_back(message.SerializeAsString());
@@ -353,6 +356,10 @@ base::Milliseconds EngineBackend::expected_first_token(std::int64_t prompt_token
 
 std::optional<EngineDescription> EngineBackend::description() const {
   return core_->description();
+}
+
+EngineSequences EngineBackend::sequences() const {
+  return core_->sequences();
 }
 
 EngineLoadFigures EngineBackend::load() const {

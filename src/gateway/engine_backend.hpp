@@ -66,16 +66,37 @@ struct EngineDescription {
 // As of the engine's last step; counters since the engine's start. All zero while there is none.
 struct EngineLoadFigures {
   std::int32_t running = 0;
-  std::int32_t waiting = 0;  // in the engine's queue
-  std::uint64_t kv_cells_used = 0;
+  std::int32_t waiting = 0;            // in the engine's queue
+  std::uint64_t kv_cells_used = 0;     // by answers that run; shared ones count once
+  std::uint64_t kv_cells_resting = 0;  // kept for prompts that begin alike
   std::uint64_t prefill_tokens = 0;
   std::uint64_t decode_tokens = 0;
+  std::uint64_t cached_tokens = 0;  // of prompts, found in the cache
+  std::uint64_t evicted_cells = 0;
   std::uint64_t preemptions = 0;
   std::uint64_t steps = 0;
   double step_ms = 0;
   std::int64_t unread_tokens = 0;        // of the prompts there: read before a new one is
   double prefill_tokens_per_second = 0;  // measured; 0: not yet
   double answer_ms = 0;                  // how long a sequence keeps its place; 0: not known yet
+};
+
+// One sequence of the engine, as the engine told it last.
+struct EngineSequence {
+  std::uint64_t number = 0;
+  std::string state;  // waiting, loading, sharing, preempted, reading, generating, paused
+  std::string tenant;
+  std::string user_id;
+  std::int32_t priority = 0;
+  base::Milliseconds age{0};
+  std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  std::int64_t cells = 0;
+};
+struct EngineSequences {
+  std::vector<EngineSequence> all;
+  base::TimePoint told{};  // at most half a second ago while the engine lives
 };
 
 class EngineBackend final : public Backend {
@@ -104,6 +125,7 @@ class EngineBackend final : public Backend {
 
   std::optional<EngineDescription> description() const;  // of the last engine that was ready
   EngineLoadFigures load() const;
+  EngineSequences sequences() const;  // any thread
   const std::string& model() const;
 
   struct Core;

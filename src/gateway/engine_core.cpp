@@ -54,6 +54,11 @@ EngineLoadFigures Core::load() const {
   return snapshot_.load;
 }
 
+EngineSequences Core::sequences() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_.sequences;
+}
+
 base::Error Core::unavailable() const {
   const std::lock_guard lock(mutex_);
   base::Error error = base::make_error(
@@ -67,7 +72,10 @@ void Core::publish() {
   const std::lock_guard lock(mutex_);
   snapshot_.status = supervisor_.status();
   snapshot_.retry_after = supervisor_.retry_after(base::now());
-  if (snapshot_.status.pid == 0) snapshot_.load = {};
+  if (snapshot_.status.pid == 0) {
+    snapshot_.load = {};
+    snapshot_.sequences = {};
+  }
 }
 
 // --- the process ------------------------------------------------------------

@@ -57,6 +57,7 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   BackendStatus status() const;
   std::optional<EngineDescription> description() const;
   EngineLoadFigures load() const;
+  EngineSequences sequences() const;
   base::Error unavailable() const;
   // Sequences that were handed over and have not ended, known to the engine or not yet.
   std::atomic<std::int32_t> sequences_live{0};
@@ -117,6 +118,7 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
     std::chrono::milliseconds retry_after{1000};
     std::optional<EngineDescription> description;
     EngineLoadFigures load;
+    EngineSequences sequences;
   };
   mutable std::mutex mutex_;
   Snapshot snapshot_;

@@ -193,6 +193,7 @@ void Core::handle_step(wire::Step& told) {
   if (told.has_load()) {
     const std::lock_guard lock(mutex_);
     snapshot_.load = to_load(told.load());
+    if (told.tells_sequences()) snapshot_.sequences = {to_sequences(told), base::now()};
   }
   for (wire::SequenceEvent& event : *told.mutable_events()) handle_event(event);
 }

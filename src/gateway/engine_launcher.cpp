@@ -83,6 +83,14 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
   add("--sequences-max", std::to_string(command.sequences_max));
   add("--queue-max", std::to_string(command.queue_max));
   add("--prefill-chunk", std::to_string(command.prefill_chunk));
+  add("--token-gap", std::to_string(command.token_gap.count()));
+  add("--prefix-sharing", command.prefix_sharing);
+  add("--batch-min", std::to_string(command.batch_min));
+  add("--batch-wait", std::to_string(command.batch_wait.count()));
+  if (!command.cache_dir.empty()) {
+    add("--cache-dir", command.cache_dir);
+    add("--cache-dir-bytes", std::to_string(command.cache_dir_bytes) + "B");
+  }
   add("--flash-attention", command.flash_attention);
   add("--context-max", std::to_string(command.context_max));
   if (command.embeddings) arguments.emplace_back("--embeddings");

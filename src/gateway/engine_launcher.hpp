@@ -4,6 +4,7 @@
 // launch() returns.
 #pragma once
 
+#include "base/clock.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 
@@ -26,7 +27,13 @@ struct EngineCommand {
   std::string kv_type = "f16";  // f16, q8_0, q4_0
   std::uint32_t sequences_max = 16;
   std::uint32_t queue_max = 256;
-  std::uint32_t prefill_chunk = 256;
+  std::uint32_t prefill_chunk = 512;
+  base::Milliseconds token_gap{100};
+  std::string prefix_sharing = "user";  // none, user, tenant, all
+  std::uint32_t batch_min = 1;
+  base::Milliseconds batch_wait{10};
+  std::string cache_dir;  // empty: prefixes are not stored
+  std::uint64_t cache_dir_bytes = 0;
   std::string flash_attention = "auto";  // auto, on, off
   std::uint32_t context_max = 0;
   bool embeddings = false;

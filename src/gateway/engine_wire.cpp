@@ -241,11 +241,25 @@ EngineDescription to_description(const wire::Description& told) {
   return description;
 }
 
+std::vector<EngineSequence> to_sequences(const wire::Step& told) {
+  std::vector<EngineSequence> all;
+  all.reserve(static_cast<std::size_t>(told.sequences_size()));
+  for (const wire::SequenceView& view : told.sequences()) {
+    all.push_back({view.request(), view.state(), view.tenant(), view.user_id(), view.priority(),
+                   base::Milliseconds(view.age_ms()), view.prompt_tokens(), view.cached_tokens(),
+                   view.completion_tokens(), view.cells()});
+  }
+  return all;
+}
+
 EngineLoadFigures to_load(const wire::EngineLoad& told) {
   EngineLoadFigures load;
   load.running = told.running();
   load.waiting = told.waiting();
   load.kv_cells_used = told.kv_cells_used();
+  load.kv_cells_resting = told.kv_cells_resting();
+  load.cached_tokens = told.cached_tokens();
+  load.evicted_cells = told.evicted_cells();
   load.prefill_tokens = told.prefill_tokens();
   load.decode_tokens = told.decode_tokens();
   load.preemptions = told.preemptions();

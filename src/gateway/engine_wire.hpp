@@ -38,5 +38,6 @@ protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence);
 base::Error to_error(const wire::Failed& failed, std::string_view model);
 EngineDescription to_description(const wire::Description& told);
 EngineLoadFigures to_load(const wire::EngineLoad& told);
+std::vector<EngineSequence> to_sequences(const wire::Step& told);
 
 }  // namespace deepseek::gateway

@@ -60,6 +60,16 @@ const std::array rows{
     Row{{"deepseek_completion_tokens_total", "Tokens generated for clients.", {"model"}},
         MetricType::counter,
         {}},
+    Row{{"deepseek_engine_evicted_cells_total",
+         "Tokens that were kept for prompts to come and gave way to others.",
+         {"model"}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_engine_preemptions_total",
+         "Answers that gave up their place in the batch for others, and went on later.",
+         {"model"}},
+        MetricType::counter,
+        {}},
     Row{{"deepseek_engine_ready", "1 when the model's engine takes requests, else 0.", {"model"}},
         MetricType::gauge,
         {}},
@@ -70,6 +80,11 @@ const std::array rows{
         {}},
     Row{{"deepseek_engine_step_seconds", "Duration of the engine's last step.", {"model"}},
         MetricType::gauge,
+        {}},
+    Row{{"deepseek_engine_tokens_total",
+         "Tokens of the engine: prefill computed of prompts, cached found of them, decode made.",
+         {"model", "kind"}},
+        MetricType::counter,
         {}},
     Row{{"deepseek_errors_total", "Error answers, by error.code.", {"code"}},
         MetricType::counter,
@@ -84,7 +99,8 @@ const std::array rows{
         MetricType::counter,
         {}},
     Row{{"deepseek_kv_cells",
-         "Tokens that the engine's KV pool holds, and can hold.",
+         "Tokens in the engine's KV pool: used by answers that run, resting for prompts to "
+         "come, and total room.",
          {"model", "state"}},
         MetricType::gauge,
         {}},
@@ -308,10 +324,25 @@ void ServerMetrics::set_engine(std::string_view model, const Engine& engine) {
   set_gauge(registry_, "deepseek_running_sequences", {model}, engine.running_sequences);
   set_gauge(registry_, "deepseek_waiting_requests", {model}, engine.waiting_requests);
   set_gauge(registry_, "deepseek_kv_cells", {model, "used"}, engine.kv_cells_used);
+  set_gauge(registry_, "deepseek_kv_cells", {model, "resting"}, engine.kv_cells_resting);
   set_gauge(registry_, "deepseek_kv_cells", {model, "total"}, engine.kv_cells_total);
   set_gauge(registry_, "deepseek_engine_step_seconds", {model}, engine.step_seconds);
   raise_counter(registry_, "deepseek_engine_restarts_total", {model},
                 static_cast<double>(engine.restarts));
+  const auto add = [&](std::string_view name, Values labels, std::string_view kind,
+                       std::uint64_t told) {
+    // The engine counts from its start; a smaller number is that of a new process.
+    std::uint64_t& last =
+        engine_totals_[{std::string(model), std::string(name) + "/" + std::string(kind)}];
+    counter(registry_, row(name), labels)
+        .add(static_cast<double>(told >= last ? told - last : told));
+    last = told;
+  };
+  add("deepseek_engine_tokens_total", {model, "prefill"}, "prefill", engine.prefill_tokens);
+  add("deepseek_engine_tokens_total", {model, "decode"}, "decode", engine.decode_tokens);
+  add("deepseek_engine_tokens_total", {model, "cached"}, "cached", engine.cached_tokens);
+  add("deepseek_engine_preemptions_total", {model}, "", engine.preemptions);
+  add("deepseek_engine_evicted_cells_total", {model}, "", engine.evicted_cells);
   const std::string process = "engine " + std::string(model);
   const bool alive = engine.pid != 0;
   set_gauge(registry_, "process_resident_memory_bytes", {process},

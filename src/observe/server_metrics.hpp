@@ -9,9 +9,11 @@
 #include "observe/metrics.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace deepseek::observe {
 
@@ -57,10 +59,17 @@ class ServerMetrics {
     std::uint64_t restarts = 0;
     double running_sequences = 0;
     double waiting_requests = 0;
-    double kv_cells_used = 0;
+    double kv_cells_used = 0;     // by answers that run
+    double kv_cells_resting = 0;  // kept for prompts to come
     double kv_cells_total = 0;
     double step_seconds = 0;
     std::uint32_t pid = 0;  // 0: no process
+    // Since that process began.
+    std::uint64_t prefill_tokens = 0;
+    std::uint64_t decode_tokens = 0;
+    std::uint64_t cached_tokens = 0;
+    std::uint64_t preemptions = 0;
+    std::uint64_t evicted_cells = 0;
   };
   void set_engine(std::string_view model, const Engine& engine);
 
@@ -93,6 +102,8 @@ class ServerMetrics {
   Registry& registry_;
   CellMap<RequestCells> request_cells_;  // by endpoint and status
   CellMap<AnswerCells> answer_cells_;    // by model
+  // By model and counter: what the engine told last. Only scrapes use it, one at a time.
+  std::map<std::pair<std::string, std::string>, std::uint64_t> engine_totals_;
 };
 
 // docs/metrics.md, made from the table of families.

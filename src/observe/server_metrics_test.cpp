@@ -38,7 +38,7 @@ TEST(ServerMetrics, EveryFamilyIsShownAndDocumented) {
     EXPECT_TRUE(contains(document, "| `" + name + "` |")) << name;
     ++families;
   }
-  EXPECT_EQ(families, 32u);
+  EXPECT_EQ(families, 35u);
 }
 
 TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
@@ -52,7 +52,10 @@ TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
   engine.ready = true;
   engine.restarts = 3;
   engine.running_sequences = 2;
+  engine.preemptions = 5;
   metrics.set_engine("m", engine);
+  metrics.set_engine("m", engine);
+  engine.preemptions = 2;  // of a new process
   metrics.set_engine("m", engine);
   metrics.response_cache_request("hit");
   ServerMetrics::ResponseCache cache;
@@ -77,6 +80,7 @@ TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
            "deepseek_time_to_first_token_seconds_count{model=\"m\"} 1\n",
            "deepseek_time_per_output_token_seconds_sum{model=\"m\"} 0.02\n",
            "deepseek_engine_ready{model=\"m\"} 1\n",
+           "deepseek_engine_preemptions_total{model=\"m\"} 7\n",
            "deepseek_engine_restarts_total{model=\"m\"} 3\n",
            "deepseek_running_sequences{model=\"m\"} 2\n",
            "process_resident_memory_bytes{process=\"engine m\"} 0\n",

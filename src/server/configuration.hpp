@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 
 enum class FlashAttention { automatic, on, off };
 enum class KvType { f16, q8_0, q4_0 };
+enum class PrefixSharing { none, user, tenant, all };
 
 enum class BackendType { openai, deepseek, azure, managed };
 using gateway::ManagedEngine;
@@ -36,6 +37,7 @@ enum class CacheStoreKind { memory, sqlite };
 // The words of the configuration: "auto", "q8_0", "weighted_round_robin" …
 std::string_view to_string(FlashAttention value);
 std::string_view to_string(KvType value);
+std::string_view to_string(PrefixSharing value);
 std::string_view to_string(BackendType value);
 std::string_view to_string(ManagedEngine value);
 std::string_view to_string(Continuation value);
@@ -136,7 +138,14 @@ struct Configuration {
     std::uint32_t sequences_max = 16;
     std::uint32_t priority_queue_size = 256;
     milliseconds queue_timeout{60'000};
-    std::uint32_t prefill_chunk = 256;  // tokens; network.batch_size is another name of it
+    std::uint32_t prefill_chunk = 512;  // tokens; network.batch_size is another name of it
+    milliseconds target_token_gap{100};
+    bool dynamic_batching = true;
+    std::uint32_t min_batch_size = 1;
+    milliseconds batch_wait{10};
+    PrefixSharing prefix_sharing = PrefixSharing::user;
+    std::string cache_dir;  // empty: prefixes are not stored
+    MemorySize cache_dir_size{4ULL << 30, 0};
     FlashAttention flash_attention = FlashAttention::automatic;
     KvType kv_type = KvType::f16;
     std::uint32_t stream_credits = 64;

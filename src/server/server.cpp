@@ -55,6 +55,7 @@ base::Result<void> Server::prepare() {
   watch_outliers(**snapshot);
   frontend_.emplace(std::move(options), std::move(*snapshot));
   metrics_page_.show(*frontend_);
+  metrics_page_.show_engines([this] { return engine_reports(); });
   watch_metrics();
   return open_ports();
 }
@@ -105,6 +106,16 @@ base::Result<void> Server::open_ports() {
   return {};
 }
 
+std::vector<frontend::EngineReport> Server::engine_reports() const {
+  std::vector<frontend::EngineReport> reports;
+  for (const auto& backend : backends_->engines()) {
+    const auto description = backend->description();
+    reports.push_back({std::string(backend->model()), backend->status(), backend->load(),
+                       backend->sequences(), description ? description->kv_cells : 0});
+  }
+  return reports;
+}
+
 void Server::watch_metrics() {
   metrics_.set_build(base::version(), base::llama_cpp());
   registry_.on_scrape([this] {
@@ -118,6 +129,12 @@ void Server::watch_metrics() {
       engine.running_sequences = load.running;
       engine.waiting_requests = load.waiting;
       engine.kv_cells_used = static_cast<double>(load.kv_cells_used);
+      engine.kv_cells_resting = static_cast<double>(load.kv_cells_resting);
+      engine.prefill_tokens = load.prefill_tokens;
+      engine.decode_tokens = load.decode_tokens;
+      engine.cached_tokens = load.cached_tokens;
+      engine.preemptions = load.preemptions;
+      engine.evicted_cells = load.evicted_cells;
       if (const auto description = backend->description()) {
         engine.kv_cells_total = static_cast<double>(description->kv_cells);
       }

@@ -53,6 +53,7 @@ class Server {
   base::Result<void> open_cache();
   base::Result<void> open_ports();
   void watch_metrics();
+  std::vector<frontend::EngineReport> engine_reports() const;
   void watch_cache();
   void set_gateway_metrics();
   void announce() const;

@@ -22,6 +22,9 @@ inline constexpr std::array<std::string_view, 3> choices<FlashAttention>{"auto",
 template <>
 inline constexpr std::array<std::string_view, 3> choices<KvType>{"f16", "q8_0", "q4_0"};
 template <>
+inline constexpr std::array<std::string_view, 4> choices<PrefixSharing>{"none", "user", "tenant",
+                                                                        "all"};
+template <>
 inline constexpr std::array<std::string_view, 4> choices<BackendType>{"openai", "deepseek", "azure",
                                                                       "managed"};
 template <>

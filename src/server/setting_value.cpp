@@ -310,6 +310,10 @@ std::string_view to_string(KvType value) {
   return choice_word(value);
 }
 
+std::string_view to_string(PrefixSharing value) {
+  return choice_word(value);
+}
+
 std::string_view to_string(BackendType value) {
   return choice_word(value);
 }

@@ -32,6 +32,13 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   command.sequences_max = engine.sequences_max;
   command.queue_max = engine.priority_queue_size;
   command.prefill_chunk = engine.prefill_chunk;
+  command.token_gap = engine.target_token_gap;
+  command.prefix_sharing = to_string(engine.prefix_sharing);
+  if (!engine.dynamic_batching) command.sequences_max = 1;
+  command.batch_min = std::min(engine.min_batch_size, command.sequences_max);
+  command.batch_wait = engine.batch_wait;
+  command.cache_dir = engine.cache_dir;
+  command.cache_dir_bytes = engine.cache_dir_size.resolve(machine_memory());
   command.flash_attention = to_string(engine.flash_attention);
   command.context_max = model.context_max;
   command.embeddings = model.embeddings;

@@ -1,11 +1,13 @@
 #include "scheduler_simulation.hpp"
 
 #include "engine/scheduler.hpp"
+#include "simulated_cells.hpp"
 
 #include <algorithm>
 #include <map>
 #include <random>
 #include <set>
+#include <string>
 #include <utility>
 
 namespace deepseek::engine {
@@ -60,6 +62,10 @@ class Simulation {
     options.step_tokens_max = std::max(options.sequences_max, pick(4, 64));
     options.prefill_chunk = pick(1, 32);
     options.pause_grace = base::Milliseconds(pick(0, 50));
+    options.slots = options.sequences_max + pick(0, 8);
+    options.target_token_gap = base::Milliseconds(pick(1, 10));
+    options.priority_aging = base::Milliseconds(pick(1, 500));
+    options.sharing = static_cast<PrefixSharing>(pick(0, 3));
     return options;
   }
 
@@ -86,6 +92,15 @@ class Simulation {
     Expected expected;
     expected.prompt.resize(static_cast<std::size_t>(pick(1, options_.context_max + 10)));
     for (Token& token : expected.prompt) token = pick(0, 999);
+    if (prefixes_.empty() || pick(0, 9) == 0) prefixes_.push_back(expected.prompt);
+    // Many prompts begin as others do, for longer or shorter, and some are the same.
+    if (pick(0, 2) > 0) {
+      const auto& prefix = prefixes_[static_cast<std::size_t>(
+          pick(0, static_cast<std::int32_t>(prefixes_.size()) - 1))];
+      const auto common = static_cast<std::size_t>(
+          pick(0, static_cast<std::int32_t>(std::min(prefix.size(), expected.prompt.size()))));
+      std::copy_n(prefix.begin(), common, expected.prompt.begin());
+    }
     expected.tokens_max = pick(0, 40);
     return expected;
   }
@@ -99,6 +114,9 @@ class Simulation {
     spec.tokens_max = expected.tokens_max;
     if (spec.tokens_max > 0) spec.tokens_max -= static_cast<std::int32_t>(expected.spoken);
     spec.priority = pick(0, 2);
+    spec.tenant = std::string(1, static_cast<char>('a' + pick(0, 2)));
+    spec.user_id = std::string(1, static_cast<char>('u' + pick(0, 1)));
+    spec.weight = spec.tenant == "a" ? 2 : 1;
     spec.arrival = now_;
     if (pick(0, 3) == 0) spec.credits = pick(1, 4);
     if (pick(0, 5) == 0) spec.deadline = now_ + std::chrono::milliseconds(pick(0, 300));
@@ -106,7 +124,7 @@ class Simulation {
     const SequenceId id = spec.id;
     const bool fits = spec.prompt.size() < static_cast<std::size_t>(options_.context_max);
     check(fits || !resumed, "a live answer had filled the context");
-    const base::Result<void> taken = scheduler_.submit(std::move(spec), now_);
+    const base::Result<void> taken = scheduler_.submit(std::move(spec));
     if (taken.has_value()) {
       check(fits, "took a prompt that cannot fit");
       live_.emplace(id, std::move(expected));
@@ -128,7 +146,9 @@ class Simulation {
 
   void step() {
     const StepPlan plan = scheduler_.plan(now_);
-    for (const std::int32_t slot : plan.clears) cells_.erase(slot);
+    for (const CacheChange& change : plan.changes) {
+      check(cells_.apply(change), "a change of the cache that cannot be made");
+    }
     for (const SequenceId id : plan.dropped) {
       check(live_.contains(id) && !live_.at(id).started, "dropped what had started");
       live_.erase(id);
@@ -149,26 +169,31 @@ class Simulation {
   void check_plan(const StepPlan& plan) {
     std::set<std::int32_t> slots;
     std::int32_t tokens = 0;
-    std::int32_t total = 0;
     for (const Slice& slice : plan.slices) {
       check(live_.contains(slice.id), "planned a sequence that is gone");
       check(slots.insert(slice.slot).second, "one slot twice in a step");
-      check(slice.slot >= 0 && slice.slot < options_.sequences_max, "slot out of range");
+      check(slice.slot >= 0 && slice.slot < options_.slots, "slot out of range");
       check(slice.size() > 0, "empty slice");
-      check(cells_[slice.slot] == slice.begin, "positions do not follow the cache");
+      check(cells_.length(slice.slot) == slice.begin, "positions do not follow the cache");
+      const std::vector<Token> cached = cells_.tokens(slice.slot);
+      const std::span<const Token> wanted = scheduler_.tokens(slice.id);
+      check(cached.size() <= wanted.size() &&
+                std::equal(cached.begin(), cached.end(), wanted.begin()),
+            "the cache holds other tokens than the sequence's");
       tokens += slice.size();
     }
-    for (const auto& [slot, cells] : cells_) total += cells;
+    const std::int32_t total = cells_.used();
     check(tokens == plan.tokens && tokens <= options_.step_tokens_max, "over the step's budget");
     check(total + tokens <= options_.cells, "more cells than there are");
-    check(scheduler_.load().cells_used == total, "cells are not counted exactly");
-    check(scheduler_.load().running <= options_.sequences_max, "too many running");
+    const SchedulerLoad load = scheduler_.load();
+    check(load.cells_used + load.cells_resting == total, "cells are not counted exactly");
+    check(load.running <= options_.sequences_max, "too many running");
   }
 
   void finish(const StepPlan& plan) {
     std::vector<Sampled> sampled;
     for (const Slice& slice : plan.slices) {
-      cells_[slice.slot] = slice.end;
+      write(slice, slice.end);
       if (!slice.wants_logits) continue;
       const Token token = next_token(scheduler_.tokens(slice.id));
       sampled.push_back({slice.id, token, is_end(token), token % 3 != 0});
@@ -211,9 +236,20 @@ class Simulation {
 
   void interrupt(const StepPlan& plan) {
     std::vector<std::int32_t> present;
-    for (const Slice& slice : plan.slices) present.push_back(pick(slice.begin, slice.end));
+    for (const Slice& slice : plan.slices) {
+      present.push_back(pick(slice.begin, slice.end));
+      write(slice, present.back());
+    }
     scheduler_.aborted(plan, present);
-    for (const Slice& slice : plan.slices) cells_[slice.slot] = scheduler_.computed(slice.id);
+    for (const Slice& slice : plan.slices) {
+      cells_.keep(slice.slot, scheduler_.computed(slice.id));
+    }
+  }
+
+  void write(const Slice& slice, std::int32_t end) {
+    cells_.write(slice.slot,
+                 scheduler_.tokens(slice.id).subspan(static_cast<std::size_t>(slice.begin),
+                                                     static_cast<std::size_t>(end - slice.begin)));
   }
 
   void refuse(const StepPlan& plan) {
@@ -245,8 +281,9 @@ class Simulation {
   base::TimePoint now_{std::chrono::hours(1)};
   SequenceId ids_ = 0;
   std::map<SequenceId, Expected> live_;
-  std::vector<Expected> broken_;                // cancelled; some of them are resumed
-  std::map<std::int32_t, std::int32_t> cells_;  // slot → positions in the cache
+  std::vector<Expected> broken_;              // cancelled; some of them are resumed
+  std::vector<std::vector<Token>> prefixes_;  // with which later prompts begin
+  SimulatedCells cells_;
   std::string failure_;
 };
 

@@ -117,7 +117,7 @@ def bench(arguments, rest):
     parser = argparse.ArgumentParser(prog="./dev bench")
     parser.add_argument("name", nargs="?", default="smoke", choices=names)
     name = parser.parse_args(arguments).name
-    beside_llama = name == "smoke"
+    beside_llama = name in ("smoke", "engine")
     steps = Steps(["Debian packages", "Python environment", "build release",
                    *(["build llama-server"] if beside_llama else []), f"bench {name}"])
     with steps.step("Debian packages"):
@@ -125,7 +125,8 @@ def bench(arguments, rest):
     with steps.step("Python environment"):
         python = host.python_environment(ROOT / "tests/requirements.txt")
     with steps.step("build release"):
-        own = ["gateway_load", "gateway_upstream"] if name == "gateway" else []
+        own = {"gateway": ["gateway_load", "gateway_upstream"],
+               "engine": ["scheduler_steps"]}.get(name, [])
         programs = build.build("release", targets=[*_programs(), *own])
     if beside_llama:
         with steps.step("build llama-server"):

@@ -28,8 +28,9 @@ llama_context_params make_params(const ContextOptions& options) {
   params.n_batch = static_cast<std::uint32_t>(options.step_tokens_max);
   params.n_ubatch =
       static_cast<std::uint32_t>(std::min(options.micro_batch, options.step_tokens_max));
-  params.n_seq_max = static_cast<std::uint32_t>(options.sequences_max);
-  params.n_outputs_max = static_cast<std::uint32_t>(options.sequences_max);
+  params.n_seq_max = static_cast<std::uint32_t>(options.slots);
+  // llama.cpp wants a row for each sequence; those that are never used cost no memory.
+  params.n_outputs_max = static_cast<std::uint32_t>(options.slots);
   params.n_threads = options.threads;
   params.n_threads_batch = options.threads_prefill;
   params.type_k = ggml_type_of(options.cache_type);
@@ -157,6 +158,26 @@ std::int32_t Context::cells(std::int32_t slot) {
 
 void Context::clear(std::int32_t slot) {
   llama_memory_seq_rm(llama_get_memory(handles_->context), slot, -1, -1);
+}
+
+void Context::share(std::int32_t slot, std::int32_t source, std::int32_t length) {
+  llama_memory_seq_cp(llama_get_memory(handles_->context), source, slot, 0, length);
+}
+
+std::string Context::save(std::int32_t slot) {
+  std::string state(llama_state_seq_get_size(handles_->context, slot), '\0');
+  const std::size_t written = llama_state_seq_get_data(
+      handles_->context, reinterpret_cast<std::uint8_t*>(state.data()), state.size(), slot);
+  state.resize(written);
+  return state;
+}
+
+bool Context::restore(std::int32_t slot, std::string_view state) {
+  const std::size_t read = llama_state_seq_set_data(
+      handles_->context, reinterpret_cast<const std::uint8_t*>(state.data()), state.size(), slot);
+  if (read == state.size()) return true;
+  clear(slot);
+  return false;
 }
 
 void Context::keep(std::int32_t slot, std::int32_t cells) {

@@ -16,7 +16,8 @@ enum class CacheType { f16, q8_0, q4_0 };
 
 struct ContextOptions {
   std::int32_t cells = 8192;
-  std::int32_t sequences_max = 16;
+  std::int32_t sequences_max = 16;  // of one step
+  std::int32_t slots = 64;          // of the cache, at least sequences_max
   std::int32_t step_tokens_max = 512;
   std::int32_t micro_batch = 128;  // tokens computed at a time; small keeps memory low
   std::int32_t threads = 1;
@@ -35,6 +36,9 @@ class Context final : public Decoder {
   std::span<const float> logits(std::size_t slice_index) override;
   std::int32_t cells(std::int32_t slot) override;
   void clear(std::int32_t slot) override;
+  void share(std::int32_t slot, std::int32_t source, std::int32_t length) override;
+  std::string save(std::int32_t slot) override;
+  bool restore(std::int32_t slot, std::string_view state) override;
   void keep(std::int32_t slot, std::int32_t cells) override;
   std::atomic<bool>& abort_flag() override { return abort_; }
 

@@ -5,6 +5,9 @@
 namespace deepseek::engine::llama {
 namespace {
 
+// Sequences that llama.cpp may keep, those at rest included: it has no more than 256.
+constexpr std::int32_t kSlotsMin = 64;
+constexpr std::int32_t kSlotsMax = 256;
 constexpr std::int64_t kCellsStep = 256;  // llama.cpp rounds the pool up to it
 
 std::int64_t round_up(std::int64_t value) {
@@ -14,6 +17,12 @@ std::int64_t round_up(std::int64_t value) {
 CacheType cache_type(const std::string& name) {
   if (name == "q8_0") return CacheType::q8_0;
   return name == "q4_0" ? CacheType::q4_0 : CacheType::f16;
+}
+
+PrefixSharing prefix_sharing(const std::string& name) {
+  if (name == "none") return PrefixSharing::none;
+  if (name == "tenant") return PrefixSharing::tenant;
+  return name == "all" ? PrefixSharing::all : PrefixSharing::user;
 }
 
 FlashAttention flash_attention(const std::string& name) {
@@ -53,6 +62,7 @@ ContextPlan plan_context(const Model& model, const EngineOptions& options, std::
   plan.cut_by_memory = cells < wanted;
   context.cells = static_cast<std::int32_t>(cells);
   context.sequences_max = options.sequences_max;
+  context.slots = std::clamp(4 * options.sequences_max, kSlotsMin, kSlotsMax);
   context.step_tokens_max = std::max(options.step_tokens_max, options.sequences_max);
   context.micro_batch = options.micro_batch;
   context.threads = options.threads > 0 ? options.threads : cores;
@@ -68,7 +78,12 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const ContextPl
   scheduler.cells = plan.context.cells;
   scheduler.context_max = plan.context_max;
   scheduler.step_tokens_max = plan.context.step_tokens_max;
+  scheduler.slots = plan.context.slots;
   scheduler.prefill_chunk = options.prefill_chunk;
+  scheduler.target_token_gap = base::Milliseconds(options.token_gap_ms);
+  scheduler.batch_min = options.batch_min;
+  scheduler.batch_wait = base::Milliseconds(options.batch_wait_ms);
+  scheduler.sharing = prefix_sharing(options.prefix_sharing);
   return scheduler;
 }
 

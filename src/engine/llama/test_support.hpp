@@ -53,7 +53,9 @@ inline const Loaded& loaded() {
 // An engine's loop on its own thread, with what it told so far.
 class Engine {
  public:
-  explicit Engine(std::int32_t cells = 2048, std::int32_t context_max = 1024) {
+  // With `store`, prefixes are kept there.
+  explicit Engine(std::int32_t cells = 2048, std::int32_t context_max = 1024,
+                  const PrefixStoreOptions* store = nullptr) {
     ContextOptions options;
     options.cells = std::max(cells, 256);
     // One thread: others that are busy on this machine then slow the test down least.
@@ -62,9 +64,14 @@ class Engine {
     EngineLoop::Options loop;
     loop.scheduler.cells = cells;
     loop.scheduler.context_max = limits_.context_max = context_max;
+    if (store != nullptr) loop.scheduler.saved_min = store->tokens_min;
     loop_ = std::make_unique<EngineLoop>(
         loop, *loaded().text, *context_, nullptr,
         [this](const wire::FromEngine& message) { take(message); }, base::Logger());
+    if (store != nullptr) {
+      store_ = std::move(PrefixStore::open(*store, base::Logger()).value());
+      loop_->use_store(*store_);
+    }
     thread_ = std::thread([this] { loop_->run(); });
   }
   ~Engine() {
@@ -134,6 +141,7 @@ class Engine {
   JobLimits limits_;
   std::unique_ptr<Context> context_;
   std::unique_ptr<EngineLoop> loop_;
+  std::unique_ptr<PrefixStore> store_;  // ends before the loop
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable changed_;

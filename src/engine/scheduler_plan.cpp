@@ -1,0 +1,346 @@
+// What the next step computes; the rest of the scheduler is in scheduler.cpp.
+#include "engine/scheduler.hpp"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace deepseek::engine {
+namespace {
+
+// Room left for each running sequence when another is admitted, so that it is not preempted again
+// a few tokens later.
+constexpr std::int32_t kGrowthCells = 16;
+// So much more must a tenant (or a user) have been served before another takes its place in the
+// batch: small, since a preempted sequence keeps its cells while nobody needs them.
+constexpr double kServedLead = 64;
+// Fewer common tokens are not worth waiting for.
+constexpr std::int32_t kLedMin = 32;
+// So many more tokens must a stored state have than the cache.
+constexpr std::int32_t kRestoredMin = 64;
+
+std::int32_t common_length(std::span<const Token> a, std::span<const Token> b) {
+  const std::size_t both = std::min(a.size(), b.size());
+  const auto mismatch =
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(both), b.begin());
+  return static_cast<std::int32_t>(mismatch.first - a.begin());
+}
+
+}  // namespace
+
+bool Scheduler::Rank::operator<(const Rank& other) const {
+  return std::tie(tenant_served, tenant, other.priority, user_served, deadline, arrival, id) <
+         std::tie(other.tenant_served, other.tenant, priority, other.user_served, other.deadline,
+                  other.arrival, other.id);
+}
+
+// Waiting adds to the priority, so that a low one is not passed over for ever.
+std::int64_t Scheduler::priority_of(const Sequence& sequence) const {
+  const auto waited = std::max(now_ - sequence.spec.arrival, base::TimePoint::duration::zero());
+  const std::int64_t aged =
+      options_.priority_aging.count() > 0 ? waited / options_.priority_aging : 0;
+  return sequence.spec.priority + aged;
+}
+
+Scheduler::Rank Scheduler::rank_of(const Sequence& sequence) const {
+  const SequenceSpec& spec = sequence.spec;
+  return {shares_.of_tenant(spec.tenant),
+          spec.tenant,
+          priority_of(sequence),
+          shares_.of_user(spec.tenant, spec.user_id),
+          spec.deadline.value_or(base::TimePoint::max()),
+          spec.arrival,
+          spec.id};
+}
+
+std::vector<Scheduler::Ranked> Scheduler::ranked(const std::vector<Sequence*>& sequences) const {
+  std::vector<Ranked> order;
+  order.reserve(sequences.size());
+  for (Sequence* sequence : sequences) order.push_back({rank_of(*sequence), sequence});
+  sort_from(order, 0);
+  return order;
+}
+
+void Scheduler::sort_from(std::vector<Ranked>& order, std::size_t first) const {
+  std::sort(order.begin() + static_cast<std::ptrdiff_t>(first), order.end(),
+            [](const Ranked& a, const Ranked& b) { return a.rank < b.rank; });
+}
+
+// How much more the other's tenant, or its user if the tenant is the same, has been served.
+double Scheduler::lead_of(const Sequence& sequence, const Sequence& other) const {
+  const SequenceSpec& own = sequence.spec;
+  const SequenceSpec& its = other.spec;
+  if (own.tenant != its.tenant) {
+    return shares_.of_tenant(its.tenant) - shares_.of_tenant(own.tenant);
+  }
+  return shares_.of_user(its.tenant, its.user_id) - shares_.of_user(own.tenant, own.user_id);
+}
+
+// True if `holder`, which runs, must make way for `wants`: its tenant (or user, within one tenant)
+// has been served more, and would have the larger part of the batch even then. So nobody's only
+// sequence is pushed out, and two that are equal do not push each other out in turn.
+bool Scheduler::must_yield(const Sequence& holder, const Sequence& wants) const {
+  if (lead_of(wants, holder) < kServedLead) return false;
+  const bool one_tenant = wants.spec.tenant == holder.spec.tenant;
+  const auto places = [&](const SequenceSpec& owner) {
+    return std::count_if(running_.begin(), running_.end(), [&](const Sequence* sequence) {
+      return sequence->spec.tenant == owner.tenant &&
+             (!one_tenant || sequence->spec.user_id == owner.user_id);
+    });
+  };
+  const auto share = [&](std::ptrdiff_t count, const SequenceSpec& owner) {
+    return static_cast<double>(count) / (one_tenant ? 1 : std::max(owner.weight, 1e-6));
+  };
+  const std::ptrdiff_t wanted = places(wants.spec) + (wants.slot < 0 ? 1 : 0);
+  return share(places(holder.spec), holder.spec) > share(wanted, wants.spec);
+}
+
+// May take the other's cells.
+bool Scheduler::outranks(const Sequence& sequence, const Sequence& other) const {
+  const bool one_tenant = sequence.spec.tenant == other.spec.tenant;
+  const std::int64_t more = one_tenant ? priority_of(sequence) - priority_of(other) : 0;
+  if (more != 0) return more > 0;
+  if (must_yield(other, sequence)) return true;
+  if (must_yield(sequence, other)) return false;
+  return std::tie(sequence.spec.arrival, sequence.spec.id) <
+         std::tie(other.spec.arrival, other.spec.id);
+}
+
+StepPlan Scheduler::plan(base::TimePoint now) {
+  now_ = now;
+  StepPlan plan;
+  drop_expired(plan);
+  const auto gathering = gathering_until();
+  if (!gathering || *gathering <= now) {
+    plan_decode(plan);
+    plan_prefill(plan);
+  }
+  plan.changes = pool_.take_changes();
+  return plan;
+}
+
+// With nobody running and too few waiting, the time at which those few begin all the same.
+std::optional<base::TimePoint> Scheduler::gathering_until() const {
+  if (!running_.empty() || waiting_.empty()) return std::nullopt;
+  if (waiting_.size() >= static_cast<std::size_t>(options_.batch_min)) return std::nullopt;
+  base::TimePoint oldest = base::TimePoint::max();
+  for (const Sequence* sequence : waiting_) oldest = std::min(oldest, sequence->spec.arrival);
+  return oldest + options_.batch_wait;
+}
+
+void Scheduler::drop_expired(StepPlan& plan) {
+  for (Sequence* sequence : std::vector<Sequence*>(waiting_)) {
+    if (sequence->started || !sequence->spec.deadline || *sequence->spec.deadline > now_) continue;
+    plan.dropped.push_back(sequence->spec.id);
+    forget(*sequence);
+  }
+}
+
+void Scheduler::plan_decode(StepPlan& plan) {
+  for (const Ranked& ranked : ranked(running_)) {
+    Sequence& sequence = *ranked.sequence;
+    if (!sequence.decoding() || sequence.paused()) continue;
+    if (plan.tokens >= options_.step_tokens_max) break;
+    if (make_room(sequence, 1, plan)) {
+      take_slice(sequence, 1, plan);
+    } else if (running_.size() > 1) {
+      preempt(sequence, plan);
+    }
+  }
+}
+
+std::int32_t Scheduler::prefill_budget(const StepPlan& plan) const {
+  std::int32_t decoding = 0;
+  for (const Slice& slice : plan.slices) {
+    const Sequence* sequence = find(slice.id);
+    if (sequence != nullptr && sequence->decoding()) ++decoding;
+  }
+  const std::int32_t prefill = plan.tokens - decoding;
+  std::int32_t budget = options_.step_tokens_max - plan.tokens;
+  budget = std::min(budget, (decoding > 0 ? budget_ : idle_budget_).tokens() - prefill);
+  if (chunk_limit_ > 0) budget = std::min(budget, chunk_limit_ - prefill);
+  return budget;
+}
+
+// Those who read their prompts and those who wait, in one order: a tenant that was served little
+// goes before another's long prompt that is being read.
+void Scheduler::plan_prefill(StepPlan& plan) {
+  std::vector<Sequence*> candidates;
+  for (Sequence* sequence : running_) {
+    if (!sequence->decoding() && !sequence->paused()) candidates.push_back(sequence);
+  }
+  for (Sequence* sequence : waiting_) {
+    if (!sequence->paused() && !sequence->loading) candidates.push_back(sequence);
+  }
+  bool closed = false;  // Nobody overtakes who waits for room.
+  std::vector<Ranked> order = ranked(candidates);
+  for (std::size_t index = 0; index < order.size() && prefill_budget(plan) > 0; ++index) {
+    Sequence& sequence = *order[index].sequence;
+    const bool was_preempted = std::find(plan.preempted.begin(), plan.preempted.end(),
+                                         sequence.spec.id) != plan.preempted.end();
+    if (was_preempted) continue;
+    if (sequence.slot < 0) {
+      if (closed || held_back(sequence)) continue;
+      closed = !admit(sequence, plan);
+      if (closed) continue;
+    }
+    if (!plan_piece(sequence, plan)) continue;
+    // It was charged: another tenant may be the next.
+    for (std::size_t later = index + 1; later < order.size(); ++later) {
+      order[later].rank = rank_of(*order[later].sequence);
+    }
+    sort_from(order, index + 1);
+  }
+}
+
+bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
+  std::int32_t count = std::min(sequence.missing(), prefill_budget(plan));
+  if (!make_room(sequence, count, plan)) {
+    count = std::min(count, pool_.unused() - plan.tokens);
+  }
+  if (count <= 0) return false;
+  take_slice(sequence, count, plan);
+  // Each token of the prompt once, however often it must be computed.
+  const std::int32_t prompt =
+      std::min(sequence.computed + count, static_cast<std::int32_t>(sequence.spec.prompt.size()));
+  if (prompt > sequence.charged) {
+    shares_.charge(sequence.spec.tenant, sequence.spec.user_id,
+                   kPromptTokenCost * (prompt - sequence.charged));
+    sequence.charged = prompt;
+  }
+  return true;
+}
+
+// True while somebody reads a prompt that begins as this one: its cells will be shared then.
+bool Scheduler::held_back(Sequence& sequence) {
+  const auto leads = [&](const Sequence& other, std::int32_t common) {
+    return other.slot >= 0 && !other.paused() && other.computed < common;
+  };
+  const Sequence* leader = find(sequence.leader);
+  if (leader != nullptr && leads(*leader, sequence.led)) return true;
+  sequence.leader = 0;
+  const std::span<const Token> own = std::span(sequence.tokens).first(sequence.tokens.size() - 1);
+  std::optional<std::int32_t> found;
+  for (const Sequence* other : running_) {
+    if (other->missing() < kLedMin || other->cache_key != sequence.cache_key) continue;
+    if (priority_of(*other) < priority_of(sequence)) continue;
+    const std::int32_t common = common_length(other->tokens, own);
+    if (common < kLedMin || !leads(*other, common)) continue;
+    if (!found) found = pool_.find(sequence.cache_key, sequence.tokens).length;
+    if (common - *found < kLedMin) continue;
+    sequence.leader = other->spec.id;
+    sequence.led = common;
+    return true;
+  }
+  return false;
+}
+
+bool Scheduler::fits(const Sequence& sequence) const {
+  const auto running = static_cast<std::int32_t>(running_.size());
+  if (running >= options_.sequences_max || !pool_.has_slot()) return false;
+  std::int32_t promised = running * kGrowthCells;
+  for (const Sequence* other : running_) promised += other->missing();
+  const KvTree::Match match = pool_.find(sequence.cache_key, sequence.tokens);
+  return sequence.size() - match.busy + promised <= pool_.cells() - pool_.busy();
+}
+
+bool Scheduler::admit(Sequence& sequence, StepPlan& plan) {
+  while (!fits(sequence)) {
+    Sequence* loser = paused_victim(sequence, now_ - options_.pause_grace);
+    if (loser == nullptr) loser = overserved(sequence);
+    if (loser == nullptr) return false;
+    preempt(*loser, plan);
+  }
+  std::erase(waiting_, &sequence);
+  running_.push_back(&sequence);
+  sequence.slot = pool_.take(sequence.cache_key, sequence.tokens);
+  restore(sequence, plan);
+  sequence.computed = pool_.length(sequence.slot);
+  if (sequence.started) return true;
+  --waiting_fresh_;
+  sequence.started = true;
+  sequence.admitted = now_;
+  sequence.cached = sequence.charged = sequence.computed;
+  cached_tokens_ += static_cast<std::uint64_t>(sequence.computed);
+  plan.admitted.push_back(sequence.spec.id);
+  return true;
+}
+
+void Scheduler::restore(Sequence& sequence, const StepPlan& plan) {
+  const std::int32_t stored = std::exchange(sequence.stored, 0);
+  if (stored < pool_.length(sequence.slot) + kRestoredMin) return;
+  if (!pool_.make_room(plan.tokens + stored)) return;
+  pool_.restore(sequence.slot, sequence.spec.id,
+                std::span(sequence.tokens).first(static_cast<std::size_t>(stored)));
+}
+
+bool Scheduler::make_room(const Sequence& wants, std::int32_t cells, StepPlan& plan) {
+  while (!pool_.make_room(plan.tokens + cells)) {
+    Sequence* loser = paused_victim(wants, base::TimePoint::max());
+    if (loser == nullptr) loser = last_running(&wants);
+    if (loser == nullptr) return false;
+    if (!loser->paused() && !outranks(wants, *loser)) return false;
+    preempt(*loser, plan);
+  }
+  return true;
+}
+
+// Of those who are paused since before then, the least entitled.
+Scheduler::Sequence* Scheduler::paused_victim(const Sequence& except,
+                                              base::TimePoint paused_before) const {
+  Sequence* least = nullptr;
+  for (Sequence* sequence : running_) {
+    if (sequence == &except || !sequence->paused() || !sequence->paused_since) continue;
+    if (*sequence->paused_since > paused_before) continue;
+    if (least == nullptr || rank_of(*least) < rank_of(*sequence)) least = sequence;
+  }
+  return least;
+}
+
+Scheduler::Sequence* Scheduler::last_running(const Sequence* except) const {
+  Sequence* last = nullptr;
+  for (Sequence* sequence : running_) {
+    if (sequence == except) continue;
+    if (last == nullptr || rank_of(*last) < rank_of(*sequence)) last = sequence;
+  }
+  return last;
+}
+
+// The least entitled of those who must make way for this one.
+Scheduler::Sequence* Scheduler::overserved(const Sequence& wants) const {
+  Sequence* last = nullptr;
+  for (Sequence* sequence : running_) {
+    const bool lower =
+        sequence->spec.tenant != wants.spec.tenant || priority_of(*sequence) <= priority_of(wants);
+    if (!lower || !must_yield(*sequence, wants)) continue;
+    if (last == nullptr || rank_of(*last) < rank_of(*sequence)) last = sequence;
+  }
+  return last;
+}
+
+void Scheduler::preempt(Sequence& sequence, StepPlan& plan) {
+  const auto planned =
+      std::find_if(plan.slices.begin(), plan.slices.end(),
+                   [&](const Slice& slice) { return slice.id == sequence.spec.id; });
+  if (planned != plan.slices.end()) {
+    plan.tokens -= planned->size();
+    plan.slices.erase(planned);
+  }
+  leave_batch(sequence, true);
+  waiting_.push_back(&sequence);
+  plan.preempted.push_back(sequence.spec.id);
+  ++preemptions_;
+}
+
+void Scheduler::take_slice(Sequence& sequence, std::int32_t count, StepPlan& plan) {
+  Slice slice;
+  slice.id = sequence.spec.id;
+  slice.slot = sequence.slot;
+  slice.begin = sequence.computed;
+  slice.end = sequence.computed + count;
+  slice.wants_logits = slice.end == sequence.size();
+  plan.slices.push_back(slice);
+  plan.tokens += count;
+}
+
+}  // namespace deepseek::engine
