@@ -1,8 +1,8 @@
 """The engine beside llama-server, built from the same tree, on the same model and cores.
 
-Usage: ./dev bench engine [-- options]. For each workload llama-server runs at its defaults and tuned
-for it, and the better of the two is the peer; all take turns round by round, and the figure is the
-median of the ratios.
+Usage: ./dev bench engine [-- options]. For each workload llama-server runs at its defaults and
+tuned for it, and the better of the two is the peer; all take turns round by round, and the
+figure is the median of the ratios.
 """
 
 import argparse
@@ -43,13 +43,15 @@ TABLE = [
     Workload("own", workloads.own_prompts, "tokens/s", "more", 1.0, "16 at once, own prompts"),
     Workload("common", workloads.common_prefix, "tokens/s", "more", 1.6,
              "16 at once, common prefix of 500 tokens"),
-    Workload("agents", workloads.agents, "tokens/s", "more", 1.3, "8 agents, 10 turns each", context=32768,
+    Workload("agents", workloads.agents, "tokens/s", "more", 1.3, "8 agents, 10 turns each",
+             context=32768,
              tuned=("-b", "512", "-ub", "256", "--kv-unified", "--cache-ram", "2048")),
     Workload("rate", workloads.highest_rate, "requests/s", "more", 1.5,
              "open loop: highest rate, 95 % in time", tuned=("-b", "128", "-ub", "128",
                                                              "--kv-unified")),
     Workload("long", workloads.long_prompt, "worst gap, s", "less", 1 / 3,
-             "worst gap of 4 streams while 6,000 tokens arrive", context=65536, sequences=8,
+             "worst gap of 4 streams while 6,000 tokens arrive", context=65536,
+             sequences=8,
              tuned=("-b", "256", "-ub", "256", "--kv-unified"), goal_defaults=0.1),
     Workload("tenants", workloads.tenants, "first token, s", "less", 0.1,
              "first token of B while A floods"),
@@ -162,7 +164,8 @@ def rows_of(workload, found):
     choose = max if workload.better == "more" else min
     peers = [name for name in ("defaults", "tuned") if middles[name] is not None]
     if figure == "failed":
-        rows.append((f"{workload.words}: ours", f"{middles['ours']:.0f}", "0", middles["ours"] == 0))
+        ours = middles["ours"]
+        rows.append((f"{workload.words}: ours", f"{ours:.0f}", "0", ours == 0))
         return rows
     if not peers or middles["ours"] is None:
         return rows

@@ -126,7 +126,8 @@ def clients(count):
                 for turn in range(3)
             ]
 
-        answers = [a for one in together([lambda n=n: client(n) for n in range(count)]) for a in one]
+        turns = together([lambda n=n: client(n) for n in range(count)])
+        answers = [answer for one in turns for answer in one]
         begun, ended = min(a.begun for a in answers), max(a.ended for a in answers)
         return {"answers/s": len(_checked(answers)) / (ended - begun)}
 
