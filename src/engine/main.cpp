@@ -112,7 +112,7 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
 
 // Without the folder everything works, only slower after a restart.
 void open_store(const EngineOptions& options, Machinery& machinery, const base::Logger& log) {
-  if (options.cache_dir.empty()) return;
+  if (options.cache_dir.empty() || !machinery.plan.shares_prefixes) return;
   PrefixStoreOptions store;
   store.folder = prefix_folder(options);
   store.bytes_max = options.cache_dir_bytes;

@@ -244,7 +244,7 @@ bool PrefixStore::wants(const std::string& key, std::span<const Token> tokens) c
   const auto size = static_cast<std::int32_t>(tokens.size());
   if (size < options_.tokens_min) return false;
   const std::lock_guard lock(mutex_);
-  if (pending_bytes_ >= options_.pending_bytes_max) return false;
+  if (pending_bytes_ >= options_.pending_bytes_max || tokens.size() >= tokens_limit_) return false;
   // Nearly all of it is as good as all of it.
   return tree_.find(key, tokens).length < size - options_.tokens_min / 2;
 }
@@ -252,6 +252,9 @@ bool PrefixStore::wants(const std::string& key, std::span<const Token> tokens) c
 void PrefixStore::put(const std::string& key, std::span<const Token> tokens, std::string state) {
   {
     const std::lock_guard lock(mutex_);
+    if (state.size() > options_.pending_bytes_max) {
+      tokens_limit_ = std::min(tokens_limit_, tokens.size());
+    }
     if (pending_bytes_ + state.size() > options_.pending_bytes_max) {
       ++figures_.dropped;
       return;

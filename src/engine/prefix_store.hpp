@@ -112,6 +112,7 @@ class PrefixStore {
   std::deque<Load> loads_;
   std::deque<Pending> pending_;
   std::uint64_t pending_bytes_ = 0;
+  std::size_t tokens_limit_ = std::size_t(-1);  // states of so many are too large to wait
   bool busy_ = false;
   bool stopping_ = false;
   Figures figures_;

@@ -155,6 +155,16 @@ TEST_F(PrefixStoreTest, AFullDiskCostsOnlyTheFile) {
   EXPECT_TRUE(load(row(1000, 201)).has_value());
 }
 
+TEST_F(PrefixStoreTest, AStateThatIsTooLargeToWaitIsNotAskedForAgain) {
+  options_.pending_bytes_max = 1000;
+  open();
+  EXPECT_TRUE(store_->wants("k", row(0, 400)));
+  put(row(0, 400), std::string(2000, 's'));
+  EXPECT_FALSE(store_->wants("k", row(1000, 400)));
+  EXPECT_TRUE(store_->wants("k", row(1000, 300)));
+  EXPECT_EQ(store_->figures().dropped, 1U);
+}
+
 TEST_F(PrefixStoreTest, AFolderThatCannotBeUsedIsAnErrorWithItsName) {
   PrefixStoreOptions wrong = options_;
   wrong.folder = "/proc/no-such-folder";

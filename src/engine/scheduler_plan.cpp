@@ -80,7 +80,8 @@ double Scheduler::lead_of(const Sequence& sequence, const Sequence& other) const
 // has been served more, and would have the larger part of the batch even then. So nobody's only
 // sequence is pushed out, and two that are equal do not push each other out in turn.
 bool Scheduler::must_yield(const Sequence& holder, const Sequence& wants) const {
-  if (lead_of(wants, holder) < kServedLead) return false;
+  const double lead = lead_of(wants, holder);
+  if (lead < 0) return false;
   const bool one_tenant = wants.spec.tenant == holder.spec.tenant;
   const auto places = [&](const SequenceSpec& owner) {
     return std::count_if(running_.begin(), running_.end(), [&](const Sequence* sequence) {
@@ -91,7 +92,10 @@ bool Scheduler::must_yield(const Sequence& holder, const Sequence& wants) const 
   const auto share = [&](std::ptrdiff_t count, const SequenceSpec& owner) {
     return static_cast<double>(count) / (one_tenant ? 1 : std::max(owner.weight, 1e-6));
   };
-  const std::ptrdiff_t wanted = places(wants.spec) + (wants.slot < 0 ? 1 : 0);
+  const std::ptrdiff_t held = places(wants.spec);
+  // Who has nothing yet need not wait until the others have had more.
+  if (held > 0 && lead < kServedLead) return false;
+  const std::ptrdiff_t wanted = held + (wants.slot < 0 ? 1 : 0);
   return share(places(holder.spec), holder.spec) > share(wanted, wants.spec);
 }
 

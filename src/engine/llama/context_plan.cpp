@@ -44,6 +44,7 @@ std::optional<std::uint64_t> pool_room(const Model& model, const EngineOptions& 
 ContextPlan plan_context(const Model& model, const EngineOptions& options, std::int32_t cores,
                          std::optional<std::uint64_t> room) {
   ContextPlan plan;
+  plan.shares_prefixes = !model.facts().recurrent;
   const std::int32_t train = std::max(model.facts().context_train, 1);
   plan.context_max = options.context_max > 0 ? std::min(options.context_max, train) : train;
   ContextOptions& context = plan.context;
@@ -83,7 +84,8 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const ContextPl
   scheduler.target_token_gap = base::Milliseconds(options.token_gap_ms);
   scheduler.batch_min = options.batch_min;
   scheduler.batch_wait = base::Milliseconds(options.batch_wait_ms);
-  scheduler.sharing = prefix_sharing(options.prefix_sharing);
+  scheduler.sharing =
+      plan.shares_prefixes ? prefix_sharing(options.prefix_sharing) : PrefixSharing::none;
   return scheduler;
 }
 

@@ -147,6 +147,7 @@ void Model::read_facts() {
   facts_.embedding_dimensions = llama_model_n_embd_out(model_);
   facts_.vocabulary = llama_vocab_n_tokens(vocabulary());
   facts_.has_chat_template = llama_model_chat_template(model_, nullptr) != nullptr;
+  facts_.recurrent = llama_model_is_recurrent(model_) || llama_model_is_hybrid(model_);
   for (std::size_t index = 0; index < ggml_backend_dev_count(); ++index) {
     const ggml_backend_dev_t device = ggml_backend_dev_get(index);
     facts_.devices.push_back(device_name(device));

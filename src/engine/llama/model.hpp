@@ -28,6 +28,7 @@ struct ModelFacts {
   std::int32_t vocabulary = 0;
   bool has_chat_template = false;
   bool has_gpu = false;
+  bool recurrent = false;  // its states are no rows of positions that can be cut or shared
   std::vector<std::string> devices;
 };
 
