@@ -147,6 +147,8 @@ void Scheduler::plan_decode(StepPlan& plan) {
     if (plan.tokens >= options_.step_tokens_max) break;
     if (make_room(sequence, 1, plan)) {
       take_slice(sequence, 1, plan);
+      plan.slices.back().decodes = true;
+      ++plan.decoding;
     } else if (running_.size() > 1) {
       preempt(sequence, plan);
     }
@@ -154,14 +156,10 @@ void Scheduler::plan_decode(StepPlan& plan) {
 }
 
 std::int32_t Scheduler::prefill_budget(const StepPlan& plan) const {
-  std::int32_t decoding = 0;
-  for (const Slice& slice : plan.slices) {
-    const Sequence* sequence = find(slice.id);
-    if (sequence != nullptr && sequence->decoding()) ++decoding;
-  }
-  const std::int32_t prefill = plan.tokens - decoding;
-  std::int32_t budget = options_.step_tokens_max - plan.tokens;
-  budget = std::min(budget, (decoding > 0 ? budget_ : idle_budget_).tokens() - prefill);
+  const std::int32_t prefill = plan.tokens - plan.decoding;
+  const StepBudget& measured = plan.decoding > 0 ? budget_ : idle_budget_;
+  std::int32_t budget =
+      std::min(options_.step_tokens_max - plan.tokens, measured.tokens() - prefill);
   if (chunk_limit_ > 0) budget = std::min(budget, chunk_limit_ - prefill);
   return budget;
 }
@@ -328,6 +326,7 @@ void Scheduler::preempt(Sequence& sequence, StepPlan& plan) {
                    [&](const Slice& slice) { return slice.id == sequence.spec.id; });
   if (planned != plan.slices.end()) {
     plan.tokens -= planned->size();
+    plan.decoding -= planned->decodes ? 1 : 0;
     plan.slices.erase(planned);
   }
   leave_batch(sequence, true);

@@ -57,6 +57,7 @@ struct Slice {
   std::int32_t begin = 0;  // positions [begin, end) of the sequence's tokens
   std::int32_t end = 0;
   bool wants_logits = false;
+  bool decodes = false;  // one token behind those that were generated
 
   std::int32_t size() const { return end - begin; }
   bool operator==(const Slice&) const = default;
@@ -69,6 +70,7 @@ struct StepPlan {
   std::vector<SequenceId> dropped;    // their queue deadline has passed; they are gone
   std::vector<SequenceId> preempted;  // back in the queue
   std::int32_t tokens = 0;
+  std::int32_t decoding = 0;  // of the slices, those that decode
 };
 
 enum class EndReason { stop, length };
