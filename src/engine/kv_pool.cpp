@@ -34,7 +34,7 @@ std::int32_t KvPool::take(const std::string& key, std::span<const Token> tokens)
     trim(match.slot, match.length);
     return match.slot;
   }
-  if (free_slots_.empty()) drop(resting_.front());
+  if (free_slots_.empty()) evict(resting_.front(), options_.cells);
   const std::int32_t slot = free_slots_.back();
   free_slots_.pop_back();
   tree_.open(slot, key);

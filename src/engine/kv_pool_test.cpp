@@ -77,6 +77,37 @@ TEST(KvPool, TheOldestSlotMayBeTheOneThatIsWanted) {
   EXPECT_EQ(pool.take_changes().at(0), (CacheChange{CacheChange::Kind::keep, slot, -1, 5}));
 }
 
+TEST(KvPool, WhatIsGivenUpIsSavedBefore) {
+  KvPoolOptions options{2, 1000, 1000};
+  options.saved_min = 100;
+  KvPool pool(options);
+  const std::int32_t old = put(pool, row(0, 400));
+  put(pool, row(1000, 50));  // too short to be worth it
+  pool.take_changes();
+  pool.take("k", row(5000, 10));
+  const std::vector<CacheChange> changes = pool.take_changes();
+  ASSERT_EQ(changes.size(), 2U);
+  EXPECT_EQ(changes[0].kind, CacheChange::Kind::save);
+  EXPECT_EQ(changes[0].slot, old);
+  EXPECT_EQ(changes[0].key, "k");
+  EXPECT_EQ(changes[0].tokens, row(0, 400));
+  EXPECT_EQ(changes[1], (CacheChange{CacheChange::Kind::keep, old, -1, 0}));
+}
+
+TEST(KvPool, IdleSavesEachSlotOnceAndAgainWhenItHasGrown) {
+  KvPoolOptions options{4, 1000, 1000};
+  options.saved_min = 100;
+  KvPool pool(options);
+  put(pool, row(0, 200));
+  EXPECT_TRUE(pool.save_one());
+  EXPECT_FALSE(pool.save_one());
+  put(pool, row(0, 250));
+  EXPECT_FALSE(pool.save_one());
+  put(pool, row(0, 350));
+  EXPECT_TRUE(pool.save_one());
+  EXPECT_FALSE(pool.save_one());
+}
+
 TEST(KvPool, TheDisturbedGoFirst) {
   KvPool pool({4, 1000, 1000});
   put(pool, row(0, 400));
