@@ -106,6 +106,7 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   job.spec.tokens_max = submit.tokens_max();
   job.spec.priority = submit.priority();
   job.spec.tenant = submit.tenant();
+  job.spec.reads_all = submit.sampling().has_seed();
   if (submit.weight() > 0) job.spec.weight = submit.weight();
   job.spec.user_id = submit.user_id();
   job.spec.arrival = now;

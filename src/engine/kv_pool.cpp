@@ -21,8 +21,8 @@ KvTree::Match KvPool::find(const std::string& key, std::span<const Token> tokens
   return tree_.find(key, tokens.first(tokens.size() - 1));
 }
 
-std::int32_t KvPool::take(const std::string& key, std::span<const Token> tokens) {
-  const KvTree::Match match = find(key, tokens);
+std::int32_t KvPool::take(const std::string& key, std::span<const Token> tokens, bool reuse) {
+  const KvTree::Match match = reuse ? find(key, tokens) : KvTree::Match{};
   const auto at_rest = std::find(resting_.begin(), resting_.end(), match.slot);
   const bool whole = at_rest != resting_.end() && tree_.length(match.slot) == match.length;
   // Where no slot is free, the one that goes first may be the one that is wanted.

@@ -49,8 +49,8 @@ class KvPool {
 
   // True if take() will find a slot: a free one, or one at rest.
   bool has_slot() const { return !free_slots_.empty() || !resting_.empty(); }
-  // A busy slot that has what find() found; length() tells how much.
-  std::int32_t take(const std::string& key, std::span<const Token> tokens);
+  // A busy slot that has what find() found; length() tells how much. Without `reuse` it is empty.
+  std::int32_t take(const std::string& key, std::span<const Token> tokens, bool reuse = true);
   void extend(std::int32_t slot, std::span<const Token> tokens) { tree_.extend(slot, tokens); }
   void trim(std::int32_t slot, std::int32_t length);
   // The sequence has left: its tokens are kept, as the last to go or as the first.

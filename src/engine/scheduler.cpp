@@ -157,7 +157,9 @@ std::vector<CacheChange> Scheduler::save_one() {
 
 std::int32_t Scheduler::cached(SequenceId id) const {
   const Sequence* sequence = find(id);
-  return sequence == nullptr ? 0 : pool_.find(sequence->cache_key, sequence->tokens).length;
+  if (sequence == nullptr) return 0;
+  if (!sequence->reuses()) return sequence->size();  // nothing stored could add to it
+  return pool_.find(sequence->cache_key, sequence->tokens).length;
 }
 
 // The cells stay in the cache, where others may take them.

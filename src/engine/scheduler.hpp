@@ -104,6 +104,8 @@ class Scheduler {
     std::int32_t generated() const {
       return static_cast<std::int32_t>(tokens.size() - spec.prompt.size());
     }
+    // After a preemption the cells are its own.
+    bool reuses() const { return !spec.reads_all || started; }
     bool metered() const { return spec.credits > 0; }
     bool paused() const { return metered() && credits <= 0; }
     bool decoding() const { return slot >= 0 && missing() == 1 && generated() > 0; }

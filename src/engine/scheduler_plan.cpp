@@ -215,6 +215,7 @@ bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
 
 // True while somebody reads a prompt that begins as this one: its cells will be shared then.
 bool Scheduler::held_back(Sequence& sequence) {
+  if (!sequence.reuses()) return false;
   const auto leads = [&](const Sequence& other, std::int32_t common) {
     return other.slot >= 0 && !other.paused() && other.computed < common;
   };
@@ -242,8 +243,9 @@ bool Scheduler::fits(const Sequence& sequence) const {
   if (running >= options_.sequences_max || !pool_.has_slot()) return false;
   std::int32_t promised = running * kGrowthCells;
   for (const Sequence* other : running_) promised += other->missing();
-  const KvTree::Match match = pool_.find(sequence.cache_key, sequence.tokens);
-  return sequence.size() - match.busy + promised <= pool_.cells() - pool_.busy();
+  const std::int32_t shared =
+      sequence.reuses() ? pool_.find(sequence.cache_key, sequence.tokens).busy : 0;
+  return sequence.size() - shared + promised <= pool_.cells() - pool_.busy();
 }
 
 bool Scheduler::admit(Sequence& sequence, StepPlan& plan) {
@@ -255,7 +257,7 @@ bool Scheduler::admit(Sequence& sequence, StepPlan& plan) {
   }
   std::erase(waiting_, &sequence);
   running_.push_back(&sequence);
-  sequence.slot = pool_.take(sequence.cache_key, sequence.tokens);
+  sequence.slot = pool_.take(sequence.cache_key, sequence.tokens, sequence.reuses());
   restore(sequence, plan);
   sequence.computed = pool_.length(sequence.slot);
   if (sequence.started) return true;

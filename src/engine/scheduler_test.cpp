@@ -230,6 +230,20 @@ TEST(Scheduler, WhatHasEndedIsKeptForPromptsThatBeginAlike) {
   EXPECT_EQ(scheduler.load().cells_used, 60);
 }
 
+TEST(Scheduler, WhoGivesASeedReadsAllByItself) {
+  Scheduler scheduler(SchedulerOptions{});
+  for (SequenceId id = 1; id <= 3; ++id) {
+    SequenceSpec one = spec(id, 100, 1);
+    std::fill(one.prompt.begin(), one.prompt.end(), 5);
+    one.reads_all = id != 3;
+    ASSERT_TRUE(scheduler.submit(std::move(one)).has_value());
+    const StepPlan plan = scheduler.plan(kStart);
+    ASSERT_EQ(plan.slices.size(), 1U);
+    EXPECT_EQ(plan.slices[0].begin, id == 3 ? 99 : 0);
+    run_step(scheduler, plan);
+  }
+}
+
 TEST(Scheduler, RequestsThatArriveTogetherPayOnceForWhatTheyShare) {
   Scheduler scheduler(SchedulerOptions{});
   for (SequenceId id = 1; id <= 4; ++id) {

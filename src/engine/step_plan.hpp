@@ -43,8 +43,11 @@ struct SequenceSpec {
   std::int32_t tokens_max = 0;  // of the answer; 0: until the context is full
   std::int32_t priority = 0;    // within its tenant; higher goes first
   std::string tenant;
-  double weight = 1;                        // the tenant's share beside others
-  std::string user_id;                      // users of one tenant share what it gets
+  double weight = 1;    // the tenant's share beside others
+  std::string user_id;  // users of one tenant share what it gets
+  // Nothing that others computed is used: in another company the same numbers round differently,
+  // and who gives a seed asks for the same answer again.
+  bool reads_all = false;
   std::optional<base::TimePoint> deadline;  // of waiting in the queue
   base::TimePoint arrival{};
   std::int32_t credits = 0;             // text events allowed in flight; 0: no limit

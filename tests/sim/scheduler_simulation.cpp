@@ -114,6 +114,7 @@ class Simulation {
     spec.tokens_max = expected.tokens_max;
     if (spec.tokens_max > 0) spec.tokens_max -= static_cast<std::int32_t>(expected.spoken);
     spec.priority = pick(0, 2);
+    spec.reads_all = pick(0, 9) == 0;
     spec.tenant = std::string(1, static_cast<char>('a' + pick(0, 2)));
     spec.user_id = std::string(1, static_cast<char>('u' + pick(0, 1)));
     spec.weight = spec.tenant == "a" ? 2 : 1;
