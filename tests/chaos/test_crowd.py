@@ -10,7 +10,7 @@ import pytest
 from support import gateway
 from support import upstream_faults as faults
 from support.gateway import hear_async, streaming
-from support.server import rss_bytes
+from support.server import NO_QUARANTINE, rss_bytes
 from support.upstream_text import text as full_text
 from support.waiting import wait_until
 
@@ -18,8 +18,6 @@ SEED = int(os.environ.get("DEEPSEEK_CHAOS_SEED", "20261124"))
 STREAMS = 200
 WORDS = 16
 GROWTH_MAX = 16 << 20  # bytes of the server's memory between two rounds that are the same
-# Freed memory must be free again, or every round would grow.
-ENVIRONMENT = {"ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
 SHORT = {"connect_timeout": "5s", "first_token_timeout": "4s", "gap_timeout": "3s"}
 SETTINGS = {
     # Nothing may keep a backend from being asked: it has to fail again and again.
@@ -123,7 +121,7 @@ def start(start_gateway, ups, **more):
     for row in rows:
         if row["name"] == "good":
             row |= gateway.PATIENT
-    return start_gateway(rows, environment=ENVIRONMENT, **SETTINGS, **more)
+    return start_gateway(rows, environment=NO_QUARANTINE, **SETTINGS, **more)
 
 
 def test_with_one_that_is_good(start_gateway, start_upstream, flaky):

@@ -11,7 +11,7 @@ from http.client import HTTPException
 
 import pytest
 
-from support.server import rss_bytes
+from support.server import NO_QUARANTINE, rss_bytes
 from support.waiting import wait_until
 
 CLIENTS = 8
@@ -96,7 +96,7 @@ def descriptors(server):
 
 
 def test_nothing_grows(start_server):
-    server = start_server()
+    server = start_server(extra_environment=NO_QUARANTINE)
     memory, open_files, failures = [], [], []
     for number in range(ROUNDS):
         failures += play_round(server, number)

@@ -20,6 +20,8 @@ from support.waiting import PATIENCE_SECONDS, process_exists, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # One thread per engine: where tests share few cores, two would wait for each other.
+# For tests of memory: what AddressSanitizer holds back of freed memory looks like growth.
+NO_QUARANTINE = {"ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
 BASE_SETTINGS = {"metrics.port": "0", "log.format": "json", "engine.threads": "1"}
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
