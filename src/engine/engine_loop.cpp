@@ -8,8 +8,7 @@
 namespace deepseek::engine {
 namespace {
 
-// A stored state must spare so many tokens, and so many states are held in memory at a time.
-constexpr std::int32_t kStoredMin = 64;
+// Stored states that are held in memory at a time.
 constexpr std::ptrdiff_t kStatesMax = 4;
 
 wire::Failed::Code wire_code(base::ErrorCode code) {
@@ -263,7 +262,7 @@ bool EngineLoop::change_cache(const std::vector<CacheChange>& changes) {
 
 bool EngineLoop::restore(const CacheChange& change) {
   const auto running = running_.find(change.sequence);
-  if (running == running_.end()) return true;  // it was refused meanwhile; nobody needs the cells
+  if (running == running_.end()) return false;
   const std::optional<std::string> state = std::exchange(running->second.stored, std::nullopt);
   if (!state || !decoder_.restore(change.slot, *state)) return false;
   decoder_.keep(change.slot, change.length);
@@ -278,7 +277,7 @@ void EngineLoop::look_for_state(SequenceId id) {
   });
   if (held >= kStatesMax) return;
   const PrefixStore::Found found = store_->find(scheduler_.cache_key(id), scheduler_.tokens(id));
-  if (found.length < scheduler_.cached(id) + kStoredMin) return;
+  if (found.length < scheduler_.cached(id) + kRestoredMin) return;
   scheduler_.await_state(id);
   running_.at(id).loading = true;
   store_->load(found, [this, id, length = found.length](std::optional<std::string> state) {

@@ -18,16 +18,12 @@ struct KvTree::Node {
   std::int32_t begin() const { return end - size(); }
 };
 
-namespace {
-
 std::int32_t common_length(std::span<const Token> a, std::span<const Token> b) {
   const auto both = std::min(a.size(), b.size());
   const auto [end, other] =
       std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(both), b.begin());
   return static_cast<std::int32_t>(end - a.begin());
 }
-
-}  // namespace
 
 KvTree::KvTree(std::int32_t slots) : slots_(static_cast<std::size_t>(slots)) {}
 KvTree::~KvTree() = default;

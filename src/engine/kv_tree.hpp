@@ -18,6 +18,9 @@ namespace deepseek::engine {
 
 using Token = std::int32_t;
 
+// How many tokens both begin with.
+std::int32_t common_length(std::span<const Token> a, std::span<const Token> b);
+
 class KvTree {
  public:
   explicit KvTree(std::int32_t slots);

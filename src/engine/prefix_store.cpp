@@ -159,12 +159,7 @@ void PrefixStore::adopt(const fs::path& path) {
 }
 
 void PrefixStore::add(const std::string& key, std::span<const Token> tokens, File file) {
-  if (free_numbers_.empty()) {
-    const auto oldest = std::min_element(files_.begin(), files_.end(), [](auto& a, auto& b) {
-      return a.second.used < b.second.used;
-    });
-    forget(oldest->first, true);
-  }
+  if (free_numbers_.empty()) forget_oldest();
   const std::int32_t number = free_numbers_.back();
   free_numbers_.pop_back();
   tree_.open(number, key);
@@ -184,13 +179,14 @@ void PrefixStore::forget(std::int32_t number, bool remove_file) {
   files_.erase(entry);
 }
 
+void PrefixStore::forget_oldest() {
+  const auto oldest = std::min_element(
+      files_.begin(), files_.end(), [](auto& a, auto& b) { return a.second.used < b.second.used; });
+  forget(oldest->first, true);
+}
+
 void PrefixStore::make_room(std::uint64_t bytes) {
-  while (!files_.empty() && bytes_ + bytes > options_.bytes_max) {
-    const auto oldest = std::min_element(files_.begin(), files_.end(), [](auto& a, auto& b) {
-      return a.second.used < b.second.used;
-    });
-    forget(oldest->first, true);
-  }
+  while (!files_.empty() && bytes_ + bytes > options_.bytes_max) forget_oldest();
 }
 
 PrefixStore::Found PrefixStore::find(const std::string& key, std::span<const Token> tokens) const {

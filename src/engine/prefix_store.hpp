@@ -91,6 +91,7 @@ class PrefixStore {
   void adopt(const std::filesystem::path& path);
   void add(const std::string& key, std::span<const Token> tokens, File file);
   void forget(std::int32_t number, bool remove_file);
+  void forget_oldest();  // there is a file
   void make_room(std::uint64_t bytes);
   void work();
   std::optional<std::string> read(std::int32_t number);

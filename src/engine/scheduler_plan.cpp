@@ -16,15 +16,6 @@ constexpr std::int32_t kGrowthCells = 16;
 constexpr double kServedLead = 64;
 // Fewer common tokens are not worth waiting for.
 constexpr std::int32_t kLedMin = 32;
-// So many more tokens must a stored state have than the cache.
-constexpr std::int32_t kRestoredMin = 64;
-
-std::int32_t common_length(std::span<const Token> a, std::span<const Token> b) {
-  const std::size_t both = std::min(a.size(), b.size());
-  const auto mismatch =
-      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(both), b.begin());
-  return static_cast<std::int32_t>(mismatch.first - a.begin());
-}
 
 }  // namespace
 

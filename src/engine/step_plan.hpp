@@ -16,6 +16,9 @@ namespace deepseek::engine {
 
 using SequenceId = std::uint64_t;
 
+// So many more tokens than the cache must a stored state have to be worth restoring.
+inline constexpr std::int32_t kRestoredMin = 64;
+
 // Whose prompts may share what was computed for one of them.
 enum class PrefixSharing { none, user, tenant, all };
 
