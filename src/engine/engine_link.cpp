@@ -205,13 +205,18 @@ void EngineLink::State::handle_cancel(std::uint64_t id) {
   }
 }
 
-// A pong is a sign of life of the loop: through the loop when it is idle or wedged (then it comes
-// when it comes), at once when a young step runs.
+// Between steps the loop answers itself, which proves that it lives; else how long its step takes
+// is told at once, and the server decides what is too long.
 void EngineLink::State::handle_ping(std::uint64_t number) {
-  const bool answer = loop == nullptr || loop->pulse(base::now()) == EngineLoop::Pulse::working;
-  if (!answer) return loop->post(PingJob{number});
   wire::FromEngine message;
-  message.mutable_pong()->set_number(number);
+  wire::Pong* pong = message.mutable_pong();
+  pong->set_number(number);
+  if (loop != nullptr) {
+    const EngineLoop::Pulse pulse = loop->pulse(base::now());
+    if (!pulse.step) return loop->post(PingJob{number});
+    pong->set_step_ms(pulse.step->count());
+    pong->set_expected_step_ms(pulse.expected.count());
+  }
   write(message);
 }
 

@@ -20,7 +20,6 @@ class EngineLink {
  public:
   struct Options {
     std::size_t preparing_max = 1024;  // prompts that wait for the tokenizer
-    base::Milliseconds ping_wedged_after{5000};
   };
   // Takes ownership of the socket `descriptor`. `on_closed` runs on the I/O thread.
   EngineLink(boost::asio::io_context& context, int descriptor, const Options& options,

@@ -3,13 +3,15 @@
 #include "engine/logprobs.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <utility>
 
 namespace deepseek::engine {
 namespace {
 
-// Stored states that are held in memory at a time.
-constexpr std::ptrdiff_t kStatesMax = 4;
+// States that are being read from disk at a time.
+constexpr std::ptrdiff_t kReadsMax = 4;
 
 wire::Failed::Code wire_code(base::ErrorCode code) {
   switch (code) {
@@ -53,7 +55,8 @@ EngineLoop::EngineLoop(const Options& options, const TextModel& text, Decoder& d
       embedder_(embedder),
       sink_(std::move(sink)),
       log_(log),
-      scheduler_(options.scheduler),
+      states_(options.state_bytes_max),
+      scheduler_(options.scheduler, &states_),
       embeds_(options.embed_queue_max) {}
 
 void EngineLoop::post(Job job) {
@@ -77,8 +80,11 @@ void EngineLoop::cancel(SequenceId id) {
 
 EngineLoop::Pulse EngineLoop::pulse(base::TimePoint now) const {
   const std::lock_guard lock(mutex_);
-  if (!step_started_) return Pulse::idle;
-  return now - *step_started_ < options_.wedged_after ? Pulse::working : Pulse::wedged;
+  Pulse pulse;
+  if (!step_started_) return pulse;
+  pulse.step = std::chrono::duration_cast<base::Milliseconds>(now - *step_started_);
+  pulse.expected = step_expected_;
+  return pulse;
 }
 
 void EngineLoop::run() {
@@ -194,6 +200,7 @@ void EngineLoop::handle_embed(EmbedJob job) {
 }
 
 bool EngineLoop::step() {
+  if (device_failed_) return false;
   const base::TimePoint started = base::now();
   StepPlan plan = scheduler_.plan(started);
   if (!change_cache(plan.changes)) {
@@ -249,8 +256,7 @@ bool EngineLoop::change_cache(const std::vector<CacheChange>& changes) {
         decoder_.share(change.slot, change.source, change.length);
         break;
       case CacheChange::Kind::save:
-        if (store_ == nullptr || !store_->wants(change.key, change.tokens)) break;
-        store_->put(change.key, change.tokens, decoder_.save(change.slot));
+        save(change);
         break;
       case CacheChange::Kind::restore:
         if (!restore(change)) return false;
@@ -261,36 +267,43 @@ bool EngineLoop::change_cache(const std::vector<CacheChange>& changes) {
 }
 
 bool EngineLoop::restore(const CacheChange& change) {
-  const auto running = running_.find(change.sequence);
-  if (running == running_.end()) return false;
-  const std::optional<std::string> state = std::exchange(running->second.stored, std::nullopt);
-  if (!state || !decoder_.restore(change.slot, *state)) return false;
+  if (!decoder_.restore(change.slot, *change.state)) return false;
   decoder_.keep(change.slot, change.length);
   return true;
 }
 
-// Has a stored state read for the sequence if that spares it much.
+void EngineLoop::save(const CacheChange& change) {
+  const bool to_memory = states_.wants(change.key, change.tokens);
+  const bool to_disk = store_ != nullptr && store_->wants(change.key, change.tokens);
+  if (!to_memory && !to_disk) return;
+  const State state = std::make_shared<const std::string>(decoder_.save(change.slot));
+  if (to_memory) states_.put(change.key, change.tokens, state);
+  if (to_disk) store_->put(change.key, change.tokens, state);
+}
+
+// Has a state brought from disk to memory for the sequence if that spares it much.
 void EngineLoop::look_for_state(SequenceId id) {
   if (store_ == nullptr) return;
-  const auto held = std::count_if(running_.begin(), running_.end(), [](const auto& entry) {
-    return entry.second.loading || entry.second.stored.has_value();
-  });
-  if (held >= kStatesMax) return;
+  const auto reads = std::count_if(running_.begin(), running_.end(),
+                                   [](const auto& entry) { return entry.second.loading; });
+  if (reads >= kReadsMax) return;
   const PrefixStore::Found found = store_->find(scheduler_.cache_key(id), scheduler_.tokens(id));
   if (found.length < scheduler_.cached(id) + kRestoredMin) return;
   scheduler_.await_state(id);
   running_.at(id).loading = true;
-  store_->load(found, [this, id, length = found.length](std::optional<std::string> state) {
-    post(StateJob{id, length, std::move(state)});
-  });
+  store_->load(found,
+               [this, id](std::optional<PrefixFile> file) { post(StateJob{id, std::move(file)}); });
 }
 
 void EngineLoop::handle_state(StateJob job) {
+  if (job.file && states_.wants(job.file->key, job.file->tokens)) {
+    states_.put(job.file->key, job.file->tokens,
+                std::make_shared<const std::string>(std::move(job.file->state)));
+  }
   const auto running = running_.find(job.id);
   if (running == running_.end()) return;
   running->second.loading = false;
-  running->second.stored = std::move(job.state);
-  scheduler_.state_is_here(job.id, running->second.stored ? job.length : 0);
+  scheduler_.state_is_here(job.id);
 }
 
 // With nothing else to do, prefixes at rest are stored one by one.
@@ -310,6 +323,7 @@ void EngineLoop::mark_step(const StepPlan* plan) {
   decoder_.abort_flag().store(false, std::memory_order_relaxed);
   if (plan == nullptr) return;
   step_started_ = base::now();
+  step_expected_ = base::Milliseconds(std::lround(std::ceil(slowest_token_ms_ * plan->tokens)));
   if (was_interrupted_ || plan->tokens < options_.abort_tokens_min) return;
   for (const Slice& slice : plan->slices) in_flight_.push_back(slice.id);
   // A cancel that came between wait_for_jobs() and here.
@@ -322,6 +336,13 @@ void EngineLoop::mark_step(const StepPlan* plan) {
   }
 }
 
+// A piece of an embedding begins or ends.
+void EngineLoop::mark_piece(bool runs) {
+  const std::lock_guard lock(mutex_);
+  step_started_ = runs ? std::optional(base::now()) : std::nullopt;
+  step_expected_ = base::Milliseconds(0);
+}
+
 Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
   std::vector<BatchSlice> batch;
   batch.reserve(plan.slices.size());
@@ -330,7 +351,7 @@ Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
     batch.push_back({slice.slot, slice.begin,
                      tokens.subspan(static_cast<std::size_t>(slice.begin),
                                     static_cast<std::size_t>(slice.size())),
-                     slice.wants_logits});
+                     slice.wants_logits, slice.draft});
   }
   return decoder_.decode(batch);
 }
@@ -338,21 +359,32 @@ Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
 void EngineLoop::finish_step(const StepPlan& plan, base::TimePoint started) {
   std::vector<Sampled> sampled;
   for (std::size_t index = 0; index < plan.slices.size(); ++index) {
-    if (plan.slices[index].wants_logits) sampled.push_back(sample(plan.slices[index], index));
+    if (plan.slices[index].wants_logits) sample(plan.slices[index], index, sampled);
   }
   const base::TimePoint now = base::now();
   step_ms_ = std::chrono::duration<double, std::milli>(now - started).count();
+  slowest_token_ms_ = std::max(slowest_token_ms_, step_ms_ / plan.tokens);
   ++steps_;
+  const auto size = static_cast<std::size_t>(std::bit_width(plan.slices.size() - 1));
+  ++batch_sizes_[std::min(size, batch_sizes_.size() - 1)];
   for (const Ended& ended : scheduler_.complete(plan, sampled, now, now - started)) {
     report_end(ended);
   }
 }
 
-Sampled EngineLoop::sample(const Slice& slice, std::size_t index) {
-  Running& running = running_.at(slice.id);
-  const std::span<const float> logits = decoder_.logits(index);
+// Token by token, as without guesses, for as long as they were right.
+void EngineLoop::sample(const Slice& slice, std::size_t index, std::vector<Sampled>& sampled) {
+  for (std::size_t guess = 0;; ++guess) {
+    sampled.push_back(sample_one(slice.id, decoder_.logits(index, guess)));
+    const Sampled& last = sampled.back();
+    if (last.stop || guess == slice.draft.size() || last.token != slice.draft[guess]) return;
+  }
+}
+
+Sampled EngineLoop::sample_one(SequenceId id, std::span<const float> logits) {
+  Running& running = running_.at(id);
   const Token token = running.sampler->sample(logits);
-  Sampled sampled{slice.id, token, text_.is_end(token), false};
+  Sampled sampled{id, token, text_.is_end(token), false};
   if (sampled.stop) return sampled;
   if (running.logprobs) add_logprobs(running, logits, token);
   running.pending.add_token_ids(token);
@@ -362,7 +394,7 @@ Sampled EngineLoop::sample(const Slice& slice, std::size_t index) {
   output.put_first(std::exchange(running.unsent, {}));
   if (output.empty()) return sampled;
   sampled.text_event = true;
-  wire::Delta* delta = add_event(slice.id)->mutable_delta();
+  wire::Delta* delta = add_event(id)->mutable_delta();
   *delta = std::exchange(running.pending, {});
   delta->set_content(std::move(output.content));
   delta->set_reasoning(std::move(output.reasoning));
@@ -423,6 +455,7 @@ void EngineLoop::interrupted(const StepPlan& plan) {
 }
 
 void EngineLoop::step_failed(const StepPlan& plan) {
+  if (options_.on_gpu) return tell_device_failed();
   log_.error("a step of the model failed; its requests are ended",
              {{"sequences", static_cast<std::int64_t>(plan.slices.size())}});
   for (const Slice& slice : plan.slices) {
@@ -430,6 +463,15 @@ void EngineLoop::step_failed(const StepPlan& plan) {
     decoder_.clear(slice.slot);
     fail(slice.id, base::make_error(base::ErrorCode::internal, "The model could not compute."));
   }
+}
+
+// Its requests are not failed: they go on in the process that follows this one.
+void EngineLoop::tell_device_failed() {
+  log_.error("the GPU could not compute a step");
+  device_failed_ = true;
+  wire::FromEngine message;
+  message.mutable_device_failed()->set_message("it could not compute a step");
+  sink_(message);
 }
 
 void EngineLoop::fail(SequenceId id, const base::Error& error) {
@@ -444,6 +486,13 @@ void EngineLoop::fail_call(std::uint64_t call, const base::Error& error) {
   sink_(message);
 }
 
+Embedder::Progress EngineLoop::embed_step() {
+  mark_piece(true);
+  const Embedder::Progress progress = embedder_->step();
+  mark_piece(false);
+  return progress;
+}
+
 // One bounded piece of the oldest embedding call; true if there was one.
 bool EngineLoop::embed_piece() {
   if (embeds_.empty()) return false;
@@ -453,7 +502,7 @@ bool EngineLoop::embed_piece() {
     embedder_->start(std::move(call.inputs[call.next++]));
     call.started = true;
   }
-  const Embedder::Progress progress = call.started ? embedder_->step() : Embedder::Progress::done;
+  const Embedder::Progress progress = call.started ? embed_step() : Embedder::Progress::done;
   if (progress == Embedder::Progress::working) return true;
   if (progress == Embedder::Progress::failed) {
     fail_call(call.call,
@@ -514,11 +563,22 @@ void EngineLoop::flush() {
   told->set_prefill_tokens(load.prefill_tokens);
   told->set_decode_tokens(load.decode_tokens);
   told->set_preemptions(load.preemptions);
+  told->set_drafted_tokens(load.drafted_tokens);
+  told->set_accepted_tokens(load.accepted_tokens);
+  const StateMemory::Figures states = states_.figures();
+  told->set_state_bytes(states.bytes);
+  told->set_states_put_back(states.hits);
+  if (store_ != nullptr) {
+    const PrefixStore::Figures files = store_->figures();
+    told->set_disk_bytes(files.bytes);
+    told->set_disk_reads(files.hits);
+  }
   told->set_unread_tokens(load.unread_tokens);
   told->set_prefill_tokens_per_second(load.prefill_tokens_per_second);
   told->set_answer_ms(load.answer_ms);
   told->set_step_ms(step_ms_);
   told->set_steps(steps_);
+  told->mutable_batch_sizes()->Add(batch_sizes_.begin(), batch_sizes_.end());
   sink_(message_);
   message_.Clear();
 }

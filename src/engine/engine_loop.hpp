@@ -13,6 +13,7 @@
 #include "engine/prefix_store.hpp"
 #include "engine/scheduler.hpp"
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -49,11 +50,10 @@ struct PingJob {
 };
 struct ShutdownJob {};
 
-// What was read of a stored state for a sequence; nothing if it is gone or bad.
+// What was read from disk for a sequence; nothing if it is gone or bad.
 struct StateJob {
   SequenceId id = 0;
-  std::int32_t length = 0;  // tokens of the sequence that it covers
-  std::optional<std::string> state;
+  std::optional<PrefixFile> file;
 };
 
 using Job = std::variant<SubmitJob, CancelJob, CreditJob, EmbedJob, PingJob, ShutdownJob, StateJob>;
@@ -62,11 +62,12 @@ class EngineLoop {
  public:
   struct Options {
     SchedulerOptions scheduler;
+    std::uint64_t state_bytes_max = 0;      // of prefixes in memory whose cells were given up
     std::size_t embed_queue_max = 256;      // Embed calls that wait
     std::int32_t abort_tokens_min = 32;     // a cancel interrupts only steps larger than this
-    base::Milliseconds wedged_after{5000};  // an older step is no sign of life
     base::Milliseconds view_interval{500};  // between two lists of all sequences
     base::Milliseconds save_after{500};     // of idleness: then prefixes at rest are stored
+    bool on_gpu = false;                    // then a failed step is blamed on it
   };
   using Sink = std::function<void(const wire::FromEngine&)>;  // called on the loop's thread
 
@@ -84,7 +85,10 @@ class EngineLoop {
   // As post(CancelJob), and interrupts the running step if the sequence is in it.
   void cancel(SequenceId id);
 
-  enum class Pulse { idle, working, wedged };
+  struct Pulse {
+    std::optional<base::Milliseconds> step;  // how long the running one takes by now
+    base::Milliseconds expected{0};          // at the slowest speed so far; 0: not known
+  };
   Pulse pulse(base::TimePoint now) const;
 
  private:
@@ -93,9 +97,8 @@ class EngineLoop {
     AnswerText text;
     std::optional<std::int32_t> logprobs;
     bool count_prompt = true;
-    AnswerText::Output unsent;          // goes out with the next token
-    bool loading = false;               // its stored state is being read
-    std::optional<std::string> stored;  // and was read
+    AnswerText::Output unsent;  // goes out with the next token
+    bool loading = false;       // a state is being read from disk for it
     std::int64_t reasoning_tokens = 0;
     wire::Delta pending;  // token ids and logprobs whose text is still held back
   };
@@ -117,6 +120,7 @@ class EngineLoop {
   bool step();
   bool change_cache(const std::vector<CacheChange>& changes);
   bool restore(const CacheChange& change);
+  void save(const CacheChange& change);
   void look_for_state(SequenceId id);
   void handle_state(StateJob job);
   bool save_one();
@@ -124,16 +128,20 @@ class EngineLoop {
   void finish_step(const StepPlan& plan, base::TimePoint started);
   void interrupted(const StepPlan& plan);
   void step_failed(const StepPlan& plan);
-  Sampled sample(const Slice& slice, std::size_t index);
+  void tell_device_failed();
+  void sample(const Slice& slice, std::size_t index, std::vector<Sampled>& sampled);
+  Sampled sample_one(SequenceId id, std::span<const float> logits);
   void add_logprobs(Running& running, std::span<const float> logits, Token token);
   void report_end(const Ended& ended);
   wire::SequenceEvent* add_event(SequenceId id);
   void fail(SequenceId id, const base::Error& error);
   void fail_call(std::uint64_t call, const base::Error& error);
   bool embed_piece();
+  Embedder::Progress embed_step();
   void flush();
   void tell_sequences(base::TimePoint now);
   void mark_step(const StepPlan* plan);
+  void mark_piece(bool runs);
 
   Options options_;
   const TextModel& text_;
@@ -143,15 +151,19 @@ class EngineLoop {
   Sink sink_;
   base::Logger log_;
 
+  StateMemory states_;
   Scheduler scheduler_;
   std::unordered_map<SequenceId, Running> running_;
   base::BoundedQueue<EmbedCall> embeds_;
   wire::FromEngine message_;  // the step that is being made
   std::uint64_t steps_ = 0;
+  std::array<std::uint64_t, 9> batch_sizes_{};  // steps by sequences: 1, 2, to 4, 8 … 256
   double step_ms_ = 0;
+  double slowest_token_ms_ = 0;  // of all steps
   bool stopping_ = false;
   bool was_interrupted_ = false;
-  bool saved_all_ = true;  // nothing at rest waits to be stored
+  bool device_failed_ = false;  // nothing is computed any more; the server ends this process
+  bool saved_all_ = true;       // nothing at rest waits to be stored
   base::TimePoint last_work_{};
   base::TimePoint last_view_{};
   bool view_empty_ = true;  // the last list was
@@ -161,6 +173,7 @@ class EngineLoop {
   std::deque<Job> jobs_;               // guarded by mutex_
   std::vector<SequenceId> in_flight_;  // guarded: sequences of the running step, if interruptible
   std::optional<base::TimePoint> step_started_;  // guarded
+  base::Milliseconds step_expected_{0};          // guarded
 };
 
 // How an Error looks on the wire.

@@ -56,15 +56,17 @@ class FakeDecoder final : public Decoder {
         while (!abort_.load()) std::this_thread::yield();
         return Outcome::aborted;
       }
-      cells_[slice.slot] = slice.position + size;
-      std::vector<float> row(kVocabulary, 0);
-      const Token last = slice.tokens.back();
-      row[static_cast<std::size_t>(last == 'z' ? kEnd : last + 1)] = 1;
-      logits_.push_back(std::move(row));
+      const auto drafted = static_cast<std::int32_t>(slice.draft.size());
+      cells_[slice.slot] = slice.position + size + drafted;
+      guesses += drafted;
+      logits_.push_back({row_behind(slice.tokens.back())});
+      for (const Token token : slice.draft) logits_.back().push_back(row_behind(token));
     }
     return fails ? Outcome::failed : Outcome::done;
   }
-  std::span<const float> logits(std::size_t index) override { return logits_[index]; }
+  std::span<const float> logits(std::size_t index, std::size_t guess) override {
+    return logits_[index][guess];
+  }
   std::int32_t cells(std::int32_t slot) override { return cells_[slot]; }
   void clear(std::int32_t slot) override { cells_[slot] = 0; }
   void share(std::int32_t slot, std::int32_t, std::int32_t length) override {
@@ -84,11 +86,19 @@ class FakeDecoder final : public Decoder {
   bool fails = false;
   bool refuses_states = false;
   int restored = 0;
+  int guesses = 0;
   std::atomic<bool> hanging{false};
 
  private:
+  // The alphabet goes on.
+  static std::vector<float> row_behind(Token last) {
+    std::vector<float> row(kVocabulary, 0);
+    row[static_cast<std::size_t>(last == 'z' ? kEnd : last + 1)] = 1;
+    return row;
+  }
+
   std::map<std::int32_t, std::int32_t> cells_;
-  std::vector<std::vector<float>> logits_;
+  std::vector<std::vector<std::vector<float>>> logits_;
   std::atomic<bool> abort_{false};
 };
 
@@ -172,18 +182,40 @@ TEST_F(EngineLoopTest, AnswersSeveralAndShutsDownWhenTheyEnded) {
   EXPECT_EQ(told_.finished[3].reason(), wire::Finished::STOP);
 }
 
+TEST_F(EngineLoopTest, GuessesChangeNothingButTheSteps) {
+  EngineLoop::Options options;
+  options.scheduler.draft_max = 8;
+  EngineLoop loop(
+      options, text_, decoder_, nullptr,
+      [&](const wire::FromEngine& message) { told_.take(message); }, base::Logger());
+  loop.post(job(1, "abcdefgh, uvwxyz, abc"));
+  loop.post(job(2, "abcdefgh, abc", 4));
+  loop.post(job(3, "abcdefgh, abc", 0, {"gh"}));
+  loop.post(ShutdownJob{});
+  loop.run();
+  EXPECT_EQ(told_.text[1], "defghijklmnopqrstuvwxyz");
+  EXPECT_EQ(told_.finished[1].reason(), wire::Finished::STOP);
+  EXPECT_EQ(told_.finished[1].completion_tokens(), 24);
+  EXPECT_EQ(told_.text[2], "defg");
+  EXPECT_EQ(told_.finished[2].reason(), wire::Finished::LENGTH);
+  EXPECT_EQ(told_.text[3], "def");
+  EXPECT_GT(decoder_.guesses, 0);
+}
+
 TEST_F(EngineLoopTest, CancelInterruptsALongPrefill) {
   decoder_.hang_on = 100;
   loop_.post(job(1, std::string(300, 'a')));
   std::thread thread([this] { loop_.run(); });
   decoder_.hanging.wait(false);
-  EXPECT_EQ(loop_.pulse(base::now()), EngineLoop::Pulse::working);
-  EXPECT_EQ(loop_.pulse(base::now() + std::chrono::hours(1)), EngineLoop::Pulse::wedged);
+  const EngineLoop::Pulse pulse = loop_.pulse(base::now() + std::chrono::hours(1));
+  ASSERT_TRUE(pulse.step);
+  EXPECT_GE(*pulse.step, std::chrono::hours(1));
   loop_.cancel(1);
   loop_.post(ShutdownJob{});
   thread.join();
   EXPECT_EQ(told_.failed[1].code(), wire::Failed::CANCELLED);
   EXPECT_EQ(told_.finished.size(), 0U);
+  EXPECT_FALSE(loop_.pulse(base::now()).step);
 }
 
 TEST_F(EngineLoopTest, EmbedsAndForgetsACancelledCall) {
@@ -218,6 +250,21 @@ TEST_F(EngineLoopTest, AFailedStepEndsItsRequestsOnly) {
   EXPECT_EQ(told_.failed[1].code(), wire::Failed::INTERNAL);
 }
 
+TEST_F(EngineLoopTest, AFailedGpuFailsNoRequest) {
+  EngineLoop::Options options;
+  options.on_gpu = true;
+  decoder_.fails = true;
+  EngineLoop loop(
+      options, text_, decoder_, nullptr,
+      [&](const wire::FromEngine& message) { told_.take(message); }, base::Logger());
+  loop.post(job(1, "a"));
+  loop.post(PingJob{1});
+  loop.post(CancelJob{1});  // in the place of the server, which ends the process
+  loop.post(ShutdownJob{});
+  loop.run();
+  EXPECT_FALSE(told_.finished.contains(1));
+}
+
 class StoringLoopTest : public EngineLoopTest {
  protected:
   StoringLoopTest() {
@@ -231,7 +278,7 @@ class StoringLoopTest : public EngineLoopTest {
   // An engine that lives for these jobs.
   void run(std::vector<SubmitJob> jobs) {
     EngineLoop::Options options;
-    options.scheduler.saved_min = options_.tokens_min;
+    options.state_bytes_max = 1 << 20;
     EngineLoop loop(
         options, text_, decoder_, nullptr,
         [this](const wire::FromEngine& message) { told_.take(message); }, base::Logger());

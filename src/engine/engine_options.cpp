@@ -124,6 +124,14 @@ constexpr std::
                      [](EngineOptions& o, std::string_view v) {
                        return take_number("--batch-wait", v, 0, 1 << 20, o.batch_wait_ms);
                      }},
+                Flag{"--state-bytes", "SIZE",
+                     "host memory for prefixes whose cells were given up; 0B: none",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       const Result<std::uint64_t> bytes = base::parse_bytes(v);
+                       if (bytes.has_error()) return wrong("--state-bytes", v, "a size as 512MB");
+                       o.state_bytes = *bytes;
+                       return {};
+                     }},
                 Flag{"--cache-dir", "FOLDER", "where prefixes are stored; empty: nowhere",
                      [](EngineOptions& o, std::string_view v) -> Result<void> {
                        o.cache_dir = v;
@@ -135,6 +143,11 @@ constexpr std::
                        if (bytes.has_error()) return wrong("--cache-dir-bytes", v, "a size as 4GB");
                        o.cache_dir_bytes = *bytes;
                        return {};
+                     }},
+                Flag{"--draft-max",
+                     "N", "guessed tokens of one sequence in a step, where they pay; 0: none",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--draft-max", v, 0, 64, o.draft_max);
                      }},
                 Flag{"--step-tokens-max", "N", "tokens of one step",
                      [](EngineOptions& o, std::string_view v) {

@@ -28,8 +28,10 @@ struct EngineOptions {
   std::string prefix_sharing = "user";
   std::int32_t batch_min = 1;
   std::int32_t batch_wait_ms = 10;
-  std::string cache_dir;  // of prefixes on disk; empty: none
+  std::uint64_t state_bytes = 1ULL << 30;  // of prefixes in memory whose cells were given up
+  std::string cache_dir;                   // of prefixes on disk; empty: none
   std::uint64_t cache_dir_bytes = 4ULL << 30;
+  std::int32_t draft_max = 8;
   std::int32_t step_tokens_max = 512;
   std::int32_t micro_batch = 128;
   std::string flash_attention = "auto";

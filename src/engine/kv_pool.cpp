@@ -55,12 +55,16 @@ void KvPool::trim(std::int32_t slot, std::int32_t length) {
   changes_.push_back({CacheChange::Kind::keep, slot, -1, length});
 }
 
-void KvPool::restore(std::int32_t slot, std::uint64_t sequence, std::span<const Token> tokens) {
+void KvPool::cut(std::int32_t slot) {
+  changes_.push_back({CacheChange::Kind::keep, slot, -1, tree_.length(slot)});
+}
+
+void KvPool::restore(std::int32_t slot, State state, std::span<const Token> tokens) {
   trim(slot, 0);
   tree_.extend(slot, tokens);
   const auto length = static_cast<std::int32_t>(tokens.size());
   saved_[static_cast<std::size_t>(slot)] = length;
-  changes_.push_back({CacheChange::Kind::restore, slot, -1, length, sequence});
+  changes_.push_back({CacheChange::Kind::restore, slot, -1, length, {}, {}, std::move(state)});
 }
 
 bool KvPool::save_one() {
@@ -75,7 +79,7 @@ bool KvPool::note_save(std::int32_t slot) {
   if (options_.saved_min <= 0 || length < saved + options_.saved_min) return false;
   saved = length;
   changes_.push_back(
-      {CacheChange::Kind::save, slot, -1, length, 0, tree_.key(slot), tree_.tokens(slot)});
+      {CacheChange::Kind::save, slot, -1, length, tree_.key(slot), tree_.tokens(slot)});
   return true;
 }
 

@@ -6,7 +6,7 @@
 // requests that begin with them, and loses them from the end, the longest unused slot first.
 #pragma once
 
-#include "engine/kv_tree.hpp"
+#include "engine/state_memory.hpp"
 
 #include <cstdint>
 #include <span>
@@ -20,15 +20,15 @@ struct CacheChange {
     keep,     // of `slot` only the positions below `length` stay
     share,    // `slot`, which is empty, has the positions of `source` below `length` too
     save,     // the state of `slot` is worth keeping elsewhere: `key` and `tokens` say what it is
-    restore,  // `slot`, which is empty, gets the stored state of `sequence`, cut to `length`
+    restore,  // `slot`, which is empty, gets `state`, cut to `length`
   };
   Kind kind = Kind::keep;
   std::int32_t slot = 0;
   std::int32_t source = -1;
   std::int32_t length = 0;
-  std::uint64_t sequence = 0;
   std::string key = {};
   std::vector<Token> tokens = {};
+  State state = {};
   bool operator==(const CacheChange&) const = default;
 };
 
@@ -56,13 +56,16 @@ class KvPool {
   // The sequence has left: its tokens are kept, as the last to go or as the first.
   void rest(std::int32_t slot, bool first_to_go);
 
+  // The model computed more for the slot than it has; that is given up.
+  void cut(std::int32_t slot);
   // Nothing of what the slot has is used again.
   void clear(std::int32_t slot) { trim(slot, 0); }
   // Forgets all that is at rest; false if nothing was.
   bool drop_resting();
 
-  // `slot`, which is busy, has these tokens of a stored state and nothing else. There must be room.
-  void restore(std::int32_t slot, std::uint64_t sequence, std::span<const Token> tokens);
+  // `slot`, which is busy, has these tokens, which `state` begins with, and nothing else. There
+  // must be room for all of the state.
+  void restore(std::int32_t slot, State state, std::span<const Token> tokens);
   // Notes the save of one slot at rest that was not saved yet; false if there is none.
   bool save_one();
 

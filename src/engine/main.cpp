@@ -6,6 +6,7 @@
 #include "engine/engine_link.hpp"
 #include "engine/engine_loop.hpp"
 #include "engine/engine_options.hpp"
+#include "engine/faults.hpp"
 #include "engine/llama/context.hpp"
 #include "engine/llama/context_plan.hpp"
 #include "engine/llama/embedder.hpp"
@@ -31,15 +32,24 @@ struct Machinery {
   std::unique_ptr<llama::Model> model;
   std::unique_ptr<llama::Text> text;
   std::unique_ptr<llama::Context> context;
+  std::unique_ptr<FaultyDecoder> faulty;  // in front of it, in tests
   std::unique_ptr<llama::LazyEmbedder> embedder;
   std::unique_ptr<EngineLoop> loop;
   std::unique_ptr<PrefixStore> store;  // it posts to the loop, so it ends first
   llama::ContextPlan plan;
+  Faults faults;
+  bool on_gpu = false;
+
+  Decoder& decoder() { return faulty ? static_cast<Decoder&>(*faulty) : *context; }
 };
 
 // What the file itself is to blame for stays so; memory may be free the next time.
-void tell_failure(EngineLink& link, const base::Error& error) {
+void tell_failure(EngineLink& link, const base::Error& error, bool on_gpu) {
   wire::FromEngine message;
+  if (on_gpu && error.code != base::ErrorCode::invalid_request) {
+    message.mutable_device_failed()->set_message(error.message);
+    return link.send(message);
+  }
   message.mutable_load_failed()->set_message(error.message);
   message.mutable_load_failed()->set_permanent(error.code == base::ErrorCode::invalid_request);
   link.send(message);
@@ -72,6 +82,7 @@ wire::FromEngine describe(const EngineOptions& options, const Machinery& machine
   told->set_embeddings(options.embeddings);
   for (const std::string& device : facts.devices) told->add_devices(device);
   told->set_queue_max(options.queue_max);
+  told->set_on_gpu(machinery.on_gpu);
   return message;
 }
 
@@ -89,6 +100,11 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
                                   });
   if (model.has_error()) return model.error();
   machinery.model = std::move(*model);
+  machinery.on_gpu =
+      (machinery.model->facts().has_gpu || machinery.faults.any()) && options.gpu_layers != 0;
+  if (machinery.on_gpu && machinery.faults.gpu_load) {
+    return base::make_error(base::ErrorCode::internal, "a fault was asked for");
+  }
   auto text = llama::Text::make(*machinery.model);
   if (text.has_error()) return text.error();
   machinery.text = std::move(*text);
@@ -98,6 +114,10 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
   auto context = llama::Context::make(*machinery.model, machinery.plan.context);
   if (context.has_error()) return context.error();
   machinery.context = std::move(*context);
+  if (machinery.on_gpu && machinery.faults.gpu_step) {
+    machinery.faulty =
+        std::make_unique<FaultyDecoder>(*machinery.context, *machinery.faults.gpu_step);
+  }
   if (options.warmup > 0) {
     tell_progress(link, 1, "warmup");
     const base::Result<void> warm = machinery.context->warm_up(options.warmup);
@@ -128,19 +148,20 @@ void open_store(const EngineOptions& options, Machinery& machinery, const base::
 // The loop's thread: loads, serves until Shutdown, ends the process.
 void serve(const EngineOptions& options, EngineLink& link, const base::Logger& log) {
   Machinery machinery;
+  machinery.faults = parse_faults(std::getenv("DEEPSEEK_ENGINE_FAULT"));
   const base::Result<void> loaded = load(options, link, machinery);
   if (loaded.has_error()) {
     log.error("the model was not loaded", {{"error", loaded.error().message}});
-    tell_failure(link, loaded.error());
+    tell_failure(link, loaded.error(), machinery.on_gpu);
     link.finish();
     return;
   }
   EngineLoop::Options loop_options;
   loop_options.scheduler = llama::scheduler_options(options, machinery.plan);
-  if (!options.cache_dir.empty())
-    loop_options.scheduler.saved_min = PrefixStoreOptions{}.tokens_min;
+  loop_options.state_bytes_max = machinery.plan.state_bytes;
+  loop_options.on_gpu = machinery.on_gpu;
   machinery.loop = std::make_unique<EngineLoop>(
-      loop_options, *machinery.text, *machinery.context, machinery.embedder.get(),
+      loop_options, *machinery.text, machinery.decoder(), machinery.embedder.get(),
       [&link](const wire::FromEngine& message) { link.send(message); }, log);
   open_store(options, machinery, log);
   JobLimits limits;

@@ -3,7 +3,6 @@
 #include "base/digest.hpp"
 #include "base/version.hpp"
 #include "engine/engine_options.hpp"
-#include "engine/prefix_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -205,7 +204,7 @@ void PrefixStore::load(const Found& found, Done done) {
   changed_.notify_all();
 }
 
-std::optional<std::string> PrefixStore::read(std::int32_t number) {
+std::optional<PrefixFile> PrefixStore::read(std::int32_t number) {
   fs::path path;
   {
     const std::lock_guard lock(mutex_);
@@ -224,7 +223,7 @@ std::optional<std::string> PrefixStore::read(std::int32_t number) {
     ++figures_.hits;
     std::error_code ignored;
     fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
-    return std::move(file->state);
+    return std::move(*file);
   }
   const auto entry = files_.find(number);
   if (entry == files_.end() || entry->second.path != path) return std::nullopt;
@@ -245,17 +244,17 @@ bool PrefixStore::wants(const std::string& key, std::span<const Token> tokens) c
   return tree_.find(key, tokens).length < size - options_.tokens_min / 2;
 }
 
-void PrefixStore::put(const std::string& key, std::span<const Token> tokens, std::string state) {
+void PrefixStore::put(const std::string& key, std::span<const Token> tokens, State state) {
   {
     const std::lock_guard lock(mutex_);
-    if (state.size() > options_.pending_bytes_max) {
+    if (state->size() > options_.pending_bytes_max) {
       tokens_limit_ = std::min(tokens_limit_, tokens.size());
     }
-    if (pending_bytes_ + state.size() > options_.pending_bytes_max) {
+    if (pending_bytes_ + state->size() > options_.pending_bytes_max) {
       ++figures_.dropped;
       return;
     }
-    pending_bytes_ += state.size();
+    pending_bytes_ += state->size();
     pending_.push_back({key, {tokens.begin(), tokens.end()}, std::move(state)});
   }
   changed_.notify_all();
@@ -280,7 +279,7 @@ void PrefixStore::work() {
       lock.unlock();
       write(pending);
       lock.lock();
-      pending_bytes_ -= pending.state.size();
+      pending_bytes_ -= pending.state->size();
     }
     busy_ = false;
     changed_.notify_all();
@@ -291,9 +290,9 @@ void PrefixStore::work() {
 // loss of power does to it.
 void PrefixStore::write(const Pending& pending) {
   const std::string head =
-      prefix_file_head(options_.model, pending.key, pending.tokens, pending.state.size());
-  const std::string sum = prefix_file_checksum(head, pending.state);
-  const std::uint64_t bytes = head.size() + pending.state.size() + sum.size();
+      prefix_file_head(options_.model, pending.key, pending.tokens, pending.state->size());
+  const std::string sum = prefix_file_checksum(head, *pending.state);
+  const std::uint64_t bytes = head.size() + pending.state->size() + sum.size();
   const fs::path path = options_.folder / file_name(options_.model, pending.key, pending.tokens);
   fs::path unfinished = path;
   unfinished += kUnfinished;
@@ -305,8 +304,9 @@ void PrefixStore::write(const Pending& pending) {
   if (bytes <= options_.bytes_max) {
     const Descriptor file(
         ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-    done = file.get() >= 0 && write_all(file.get(), head) && write_all(file.get(), pending.state) &&
-           write_all(file.get(), sum) && ::rename(unfinished.c_str(), path.c_str()) == 0;
+    done = file.get() >= 0 && write_all(file.get(), head) &&
+           write_all(file.get(), *pending.state) && write_all(file.get(), sum) &&
+           ::rename(unfinished.c_str(), path.c_str()) == 0;
   }
   const int reason = errno;
   const std::lock_guard lock(mutex_);

@@ -9,7 +9,8 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
-#include "engine/kv_tree.hpp"
+#include "engine/prefix_file.hpp"
+#include "engine/state_memory.hpp"
 
 #include <condition_variable>
 #include <deque>
@@ -26,8 +27,8 @@ namespace deepseek::engine {
 struct PrefixStoreOptions {
   std::filesystem::path folder;
   std::uint64_t bytes_max = 0;
-  std::string model;                           // names the model, its numbers and this build
-  std::int32_t tokens_min = 128;               // shorter prefixes are as quickly read again
+  std::string model;  // names the model, its numbers and this build
+  std::int32_t tokens_min = kStateTokensMin;
   std::size_t pending_bytes_max = 256U << 20;  // of states that wait to be written
 };
 
@@ -52,15 +53,15 @@ class PrefixStore {
   };
   // The longest beginning of the prompt, without its last token, that a file of this key has.
   Found find(const std::string& key, std::span<const Token> tokens) const;
-  // Calls `done` with the state on the store's thread; with nothing if the file is gone or bad. Not
-  // called any more once the store is being destroyed.
-  using Done = std::function<void(std::optional<std::string>)>;
+  // Calls `done` with the file on the store's thread; with nothing if it is gone or bad. Not called
+  // any more once the store is being destroyed.
+  using Done = std::function<void(std::optional<PrefixFile>)>;
   void load(const Found& found, Done done);
 
   // True if put() would keep it: long enough, and no file has it already.
   bool wants(const std::string& key, std::span<const Token> tokens) const;
   // Takes the state of these tokens. Dropped when too much waits.
-  void put(const std::string& key, std::span<const Token> tokens, std::string state);
+  void put(const std::string& key, std::span<const Token> tokens, State state);
 
   struct Figures {
     std::uint64_t files = 0;
@@ -83,7 +84,7 @@ class PrefixStore {
   struct Pending {
     std::string key;
     std::vector<Token> tokens;
-    std::string state;
+    State state;
   };
 
   PrefixStore(const PrefixStoreOptions& options, base::Logger log);
@@ -94,7 +95,7 @@ class PrefixStore {
   void forget_oldest();  // there is a file
   void make_room(std::uint64_t bytes);
   void work();
-  std::optional<std::string> read(std::int32_t number);
+  std::optional<PrefixFile> read(std::int32_t number);
   void write(const Pending& pending);
 
   PrefixStoreOptions options_;

@@ -39,16 +39,19 @@ class PrefixStoreTest : public testing::Test {
     store_ = std::move(PrefixStore::open(options_, base::Logger()).value());
   }
   void put(const std::vector<Token>& tokens, const std::string& state) {
-    store_->put("k", tokens, state);
+    store_->put("k", tokens, std::make_shared<const std::string>(state));
     store_->flush();
   }
   std::optional<std::string> load(const std::vector<Token>& tokens) {
     const PrefixStore::Found found = store_->find("k", tokens);
     if (found.length == 0) return std::nullopt;
-    std::promise<std::optional<std::string>> promise;
+    std::promise<std::optional<PrefixFile>> promise;
     store_->load(found,
-                 [&](std::optional<std::string> state) { promise.set_value(std::move(state)); });
-    return promise.get_future().get();
+                 [&](std::optional<PrefixFile> file) { promise.set_value(std::move(file)); });
+    std::optional<PrefixFile> file = promise.get_future().get();
+    if (!file) return std::nullopt;
+    EXPECT_EQ(common_length(file->tokens, tokens), found.length);
+    return std::move(file->state);
   }
   fs::path only_file() const {
     fs::path path;

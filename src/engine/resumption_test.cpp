@@ -131,11 +131,17 @@ class FakeDecoder final : public Decoder {
       std::vector<Token>& tokens = tokens_[slice.slot];
       tokens.resize(static_cast<std::size_t>(slice.position));
       tokens.insert(tokens.end(), slice.tokens.begin(), slice.tokens.end());
-      logits_.push_back(model_(tokens));
+      logits_.push_back({model_(tokens)});
+      for (const Token token : slice.draft) {
+        tokens.push_back(token);
+        logits_.back().push_back(model_(tokens));
+      }
     }
     return Outcome::done;
   }
-  std::span<const float> logits(std::size_t index) override { return logits_[index]; }
+  std::span<const float> logits(std::size_t index, std::size_t guess) override {
+    return logits_[index][guess];
+  }
   std::int32_t cells(std::int32_t slot) override {
     return static_cast<std::int32_t>(tokens_[slot].size());
   }
@@ -154,7 +160,7 @@ class FakeDecoder final : public Decoder {
  private:
   Model model_;
   std::map<std::int32_t, std::vector<Token>> tokens_;
-  std::vector<std::vector<float>> logits_;
+  std::vector<std::vector<std::vector<float>>> logits_;
   std::atomic<bool> abort_{false};
 };
 

@@ -23,11 +23,12 @@ base::Error context_error(const SequenceSpec& spec, std::int32_t context_max) {
                           spec.prompt_field);
 }
 
-KvPoolOptions pool_options(const SchedulerOptions& options) {
+KvPoolOptions pool_options(const SchedulerOptions& options, const StateMemory* states) {
   KvPoolOptions pool;
   pool.slots = std::max(options.slots, options.sequences_max);
   pool.cells = options.cells;
-  pool.saved_min = options.sharing == PrefixSharing::none ? 0 : options.saved_min;
+  const bool saves = states != nullptr && states->keeps();
+  pool.saved_min = saves && options.sharing != PrefixSharing::none ? states->tokens_min() : 0;
   pool.resting_cells_max =
       options.sharing == PrefixSharing::none ? 0 : options.cells / 100 * kRestingPercent;
   return pool;
@@ -67,9 +68,10 @@ std::string make_cache_key(const SequenceSpec& spec, PrefixSharing sharing) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerOptions& options)
+Scheduler::Scheduler(const SchedulerOptions& options, StateMemory* states)
     : options_(options),
-      pool_(pool_options(options)),
+      states_(states),
+      pool_(pool_options(options, states)),
       budget_(budget_options(options)),
       idle_budget_(idle_budget_options(options)) {
   options_.context_max = std::min(options_.context_max, options_.cells);
@@ -135,11 +137,8 @@ void Scheduler::await_state(SequenceId id) {
   if (Sequence* sequence = find(id)) sequence->loading = true;
 }
 
-void Scheduler::state_is_here(SequenceId id, std::int32_t length) {
-  Sequence* sequence = find(id);
-  if (sequence == nullptr) return;
-  sequence->loading = false;
-  sequence->stored = std::clamp(length, 0, sequence->size() - 1);
+void Scheduler::state_is_here(SequenceId id) {
+  if (Sequence* sequence = find(id)) sequence->loading = false;
 }
 
 void Scheduler::start_over(StepPlan& plan) {
@@ -148,6 +147,7 @@ void Scheduler::start_over(StepPlan& plan) {
     preempt(*sequence, plan);
   }
   pool_.drop_resting();
+  if (states_ != nullptr) states_->clear();
 }
 
 std::vector<CacheChange> Scheduler::save_one() {
@@ -159,7 +159,9 @@ std::int32_t Scheduler::cached(SequenceId id) const {
   const Sequence* sequence = find(id);
   if (sequence == nullptr) return 0;
   if (!sequence->reuses()) return sequence->size();  // nothing stored could add to it
-  return pool_.find(sequence->cache_key, sequence->tokens).length;
+  const std::int32_t cells = pool_.find(sequence->cache_key, sequence->tokens).length;
+  if (states_ == nullptr) return cells;
+  return std::max(cells, states_->find(sequence->cache_key, sequence->tokens).length);
 }
 
 // The cells stay in the cache, where others may take them.
@@ -181,32 +183,52 @@ void Scheduler::forget(Sequence& sequence) {
   sequences_.erase(sequence.spec.id);
 }
 
+// What the step computed is in the cache now.
+void Scheduler::advance(const StepPlan& plan, std::span<const Sampled> sampled,
+                        std::chrono::nanoseconds took) {
+  std::int32_t prefill_tokens = 0;
+  std::int32_t decode_tokens = 0;
+  for (const Slice& slice : plan.slices) {
+    std::int32_t right = 0;  // guesses
+    while (!sampled.empty() && sampled.front().id == slice.id) {
+      sampled = sampled.subspan(1);
+      ++right;
+    }
+    right = std::max(right - 1, 0);
+    Sequence* sequence = find(slice.id);
+    if (sequence == nullptr || sequence->slot != slice.slot) continue;
+    (sequence->decoding() ? decode_tokens : prefill_tokens) += slice.size() + right;
+    pool_.extend(slice.slot, std::span(sequence->tokens)
+                                 .subspan(static_cast<std::size_t>(slice.begin),
+                                          static_cast<std::size_t>(slice.size())));
+    pool_.extend(slice.slot, std::span(slice.draft).first(static_cast<std::size_t>(right)));
+    sequence->computed = slice.end + right;
+    if (!slice.draft.empty()) pool_.cut(slice.slot);
+    drafted_tokens_ += slice.draft.size();
+    accepted_tokens_ += static_cast<std::uint64_t>(right);
+  }
+  decode_tokens_ += static_cast<std::uint64_t>(decode_tokens);
+  prefill_tokens_ += static_cast<std::uint64_t>(prefill_tokens);
+  speed_.step(plan.tokens, prefill_tokens, took);
+  if (prefill_tokens == 0) gain_.stepped(plan.tokens, took);
+  (decode_tokens > 0 ? budget_ : idle_budget_).measured(prefill_tokens, took);
+}
+
 std::vector<Ended> Scheduler::complete(const StepPlan& plan, std::span<const Sampled> sampled,
                                        base::TimePoint now, std::chrono::nanoseconds took) {
   if (chunk_limit_ > 0) {
     chunk_limit_ = chunk_limit_ * 2 >= options_.step_tokens_max ? 0 : chunk_limit_ * 2;
   }
-  std::int32_t prefill_tokens = 0;
-  std::int32_t decode_tokens = 0;
-  for (const Slice& slice : plan.slices) {
-    Sequence* sequence = find(slice.id);
-    if (sequence == nullptr || sequence->slot != slice.slot) continue;
-    (sequence->decoding() ? decode_tokens : prefill_tokens) += slice.size();
-    pool_.extend(slice.slot, std::span(sequence->tokens)
-                                 .subspan(static_cast<std::size_t>(slice.begin),
-                                          static_cast<std::size_t>(slice.size())));
-    sequence->computed = slice.end;
-  }
-  decode_tokens_ += static_cast<std::uint64_t>(decode_tokens);
-  prefill_tokens_ += static_cast<std::uint64_t>(prefill_tokens);
-  speed_.step(plan.tokens, prefill_tokens, took);
-  (decode_tokens > 0 ? budget_ : idle_budget_).measured(prefill_tokens, took);
+  advance(plan, sampled, took);
   std::vector<Ended> ended;
   for (const Sampled& sample : sampled) {
     Sequence* sequence = find(sample.id);
     if (sequence == nullptr) continue;
     if (!sequence->first_token) sequence->first_token = now;
     sequence->tokens.push_back(sample.token);
+    if (sequence->lookup) {
+      if (const auto outcome = sequence->lookup->follow(sequence->tokens)) gain_.guessed(*outcome);
+    }
     shares_.charge(sequence->spec.tenant, sequence->spec.user_id, kAnswerTokenCost);
     if (sample.text_event && sequence->metered()) --sequence->credits;
     set_pause(*sequence, now);
@@ -342,6 +364,8 @@ SchedulerLoad Scheduler::load() const {
   load.cached_tokens = cached_tokens_;
   load.evicted_cells = pool_.evicted_cells();
   load.preemptions = preemptions_;
+  load.drafted_tokens = drafted_tokens_;
+  load.accepted_tokens = accepted_tokens_;
   return load;
 }
 

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "engine/draft_gain.hpp"
 #include "engine/fair_share.hpp"
 #include "engine/speed_meter.hpp"
 #include "engine/step_budget.hpp"
@@ -24,7 +25,8 @@ namespace deepseek::engine {
 
 class Scheduler {
  public:
-  explicit Scheduler(const SchedulerOptions& options);
+  // `states`, which may be null, must outlive it: what it finds there it has put back.
+  explicit Scheduler(const SchedulerOptions& options, StateMemory* states = nullptr);
 
   // Takes the sequence into the queue. Fails at once with `context_length` (both numbers) where it
   // can never fit, with `queue_full` and an honest retry_after, or `invalid_request` if empty.
@@ -36,10 +38,9 @@ class Scheduler {
   bool discard(SequenceId id);
   void add_credit(SequenceId id, std::int32_t credits);
 
-  // While a stored state is read for it the sequence waits; then `length` of its tokens need not be
-  // computed if they are restored (0: the state could not be read).
+  // While a stored state is brought to memory for it, the sequence waits.
   void await_state(SequenceId id);
-  void state_is_here(SequenceId id, std::int32_t length);
+  void state_is_here(SequenceId id);
   // A restore failed: nothing of the cache is trusted any more, and the plan computes nothing.
   void start_over(StepPlan& plan);
   // Changes that save one prefix at rest, while there is nothing else to do; empty: all is saved.
@@ -48,8 +49,9 @@ class Scheduler {
   // What the next step computes. Empty slices and no other entries: nothing can be done now.
   StepPlan plan(base::TimePoint now);
 
-  // The planned step ran: `sampled` has one entry for each slice that wanted logits. Sequences that
-  // ended are returned and forgotten.
+  // The planned step ran: `sampled` has an entry for each slice that wanted logits, in their order,
+  // and one more for each of its guesses that was right. Sequences that ended are returned and
+  // forgotten.
   std::vector<Ended> complete(const StepPlan& plan, std::span<const Sampled> sampled,
                               base::TimePoint now, std::chrono::nanoseconds took);
 
@@ -64,7 +66,8 @@ class Scheduler {
   // The tokens of a sequence, prompt and answer so far; empty if unknown.
   std::span<const Token> tokens(SequenceId id) const;
   std::int32_t computed(SequenceId id) const;  // its positions in the cache; 0 if unknown
-  // Of a known sequence that waits: how many of its tokens the cache has, and who may share them.
+  // Of a known sequence that waits: how many of its tokens cells or memory have, and who may share
+  // them.
   std::int32_t cached(SequenceId id) const;
   const std::string& cache_key(SequenceId id) const { return sequences_.at(id).cache_key; }
   bool known(SequenceId id) const { return sequences_.contains(id); }
@@ -88,12 +91,12 @@ class Scheduler {
     std::int32_t slot = -1;       // -1: waiting
     std::int32_t tokens_max = 0;  // clamped to the context
     std::int64_t credits = 0;
-    std::int32_t cached = 0;   // tokens found in the cache when it was admitted
-    std::int32_t charged = 0;  // tokens of the prompt that were charged or cached
-    bool started = false;      // was admitted once
-    bool loading = false;      // a stored state is being read
-    std::int32_t stored = 0;   // tokens of the state that was read
-    SequenceId leader = 0;     // reads a prompt that begins with the first `led` tokens of this one
+    std::int32_t cached = 0;               // tokens found in the cache when it was admitted
+    std::int32_t charged = 0;              // tokens of the prompt that were charged or cached
+    bool started = false;                  // was admitted once
+    std::unique_ptr<PromptLookup> lookup;  // while it decodes, if guesses are computed
+    bool loading = false;                  // a stored state is being read
+    SequenceId leader = 0;  // reads a prompt that begins with the first `led` tokens of this one
     std::int32_t led = 0;
     std::optional<base::TimePoint> admitted;
     std::optional<base::TimePoint> first_token;
@@ -138,10 +141,12 @@ class Scheduler {
   void drop_expired(StepPlan& plan);
   void plan_decode(StepPlan& plan);
   void plan_prefill(StepPlan& plan);
+  void plan_drafts(StepPlan& plan);
+  std::int32_t draft_room(const Sequence& sequence, const StepPlan& plan) const;
   bool plan_piece(Sequence& sequence, StepPlan& plan);
   bool admit(Sequence& sequence, StepPlan& plan);
   bool fits(const Sequence& sequence) const;
-  void restore(Sequence& sequence, const StepPlan& plan);
+  void put_back(Sequence& sequence, const StepPlan& plan);
   bool held_back(Sequence& sequence);
   std::int32_t prefill_budget(const StepPlan& plan) const;
   bool make_room(const Sequence& wants, std::int32_t cells, StepPlan& plan);
@@ -152,6 +157,8 @@ class Scheduler {
   void take_slice(Sequence& sequence, std::int32_t count, StepPlan& plan);
   void leave_batch(Sequence& sequence, bool first_to_go);
   void forget(Sequence& sequence);
+  void advance(const StepPlan& plan, std::span<const Sampled> sampled,
+               std::chrono::nanoseconds took);
   void set_pause(Sequence& sequence, base::TimePoint now);
   SequenceFacts facts_of(const Sequence& sequence, base::TimePoint now) const;
   std::int64_t unread_prompts() const;
@@ -160,11 +167,13 @@ class Scheduler {
   const Sequence* find(SequenceId id) const;
 
   SchedulerOptions options_;
+  StateMemory* states_;
   KvPool pool_;
   FairShare shares_;
   StepBudget budget_;       // while somebody decodes
   StepBudget idle_budget_;  // while nobody does
   SpeedMeter speed_;
+  DraftGain gain_;
   std::unordered_map<SequenceId, Sequence> sequences_;
   std::vector<Sequence*> running_;  // of sequences_, which keeps them in place
   std::vector<Sequence*> waiting_;
@@ -174,6 +183,8 @@ class Scheduler {
   std::uint64_t decode_tokens_ = 0;
   std::uint64_t cached_tokens_ = 0;
   std::uint64_t preemptions_ = 0;
+  std::uint64_t drafted_tokens_ = 0;
+  std::uint64_t accepted_tokens_ = 0;
   base::TimePoint now_{};  // of the last plan
 };
 

@@ -14,6 +14,9 @@ constexpr std::int32_t kGrowthCells = 16;
 // So much more must a tenant (or a user) have been served before another takes its place in the
 // batch: small, since a preempted sequence keeps its cells while nobody needs them.
 constexpr double kServedLead = 64;
+// So much longer than a step without guesses may one with them be, if it is over the target
+// already.
+constexpr double kDraftedLonger = 1.5;
 // Fewer common tokens are not worth waiting for.
 constexpr std::int32_t kLedMin = 32;
 
@@ -109,6 +112,7 @@ StepPlan Scheduler::plan(base::TimePoint now) {
   if (!gathering || *gathering <= now) {
     plan_decode(plan);
     plan_prefill(plan);
+    plan_drafts(plan);
   }
   plan.changes = pool_.take_changes();
   return plan;
@@ -186,6 +190,42 @@ void Scheduler::plan_prefill(StepPlan& plan) {
   }
 }
 
+// Guesses are computed where all decode: beside a prompt they would only make its pieces smaller.
+void Scheduler::plan_drafts(StepPlan& plan) {
+  if (options_.draft_max <= 0 || chunk_limit_ > 0) return;
+  if (plan.decoding == 0 || plan.tokens != plan.decoding) return;
+  const double target =
+      std::chrono::duration<double, std::milli>(options_.target_token_gap).count();
+  const double longest = std::max(target, kDraftedLonger * gain_.milliseconds(plan.tokens));
+  for (Slice& slice : plan.slices) {
+    Sequence& sequence = *find(slice.id);
+    if (sequence.spec.reads_all) continue;  // its company would tell what it says
+    if (!sequence.lookup) {
+      sequence.lookup = std::make_unique<PromptLookup>();
+      sequence.lookup->follow(sequence.tokens);
+    }
+    const auto guess = sequence.lookup->guess(sequence.tokens, draft_room(sequence, plan));
+    const auto size = static_cast<std::int32_t>(guess.tokens.size());
+    const std::int32_t worth = gain_.worth(guess.match, size);
+    if (worth == 0 || gain_.milliseconds(plan.tokens + worth) > longest) continue;
+    slice.draft.assign(guess.tokens.begin(), guess.tokens.begin() + worth);
+    plan.tokens += worth;
+    plan.drafted += worth;
+  }
+}
+
+// How many guessed tokens may be computed for the sequence in this step; nobody makes room for
+// them.
+std::int32_t Scheduler::draft_room(const Sequence& sequence, const StepPlan& plan) const {
+  std::int32_t room = std::min({options_.draft_max, sequence.tokens_max - sequence.generated() - 1,
+                                options_.step_tokens_max - plan.tokens,
+                                pool_.unused() - plan.tokens, options_.outputs_max - plan.tokens});
+  if (sequence.metered()) {
+    room = static_cast<std::int32_t>(std::min<std::int64_t>(room, sequence.credits - 1));
+  }
+  return std::max(room, 0);
+}
+
 bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
   std::int32_t count = std::min(sequence.missing(), prefill_budget(plan));
   if (!make_room(sequence, count, plan)) {
@@ -249,7 +289,7 @@ bool Scheduler::admit(Sequence& sequence, StepPlan& plan) {
   std::erase(waiting_, &sequence);
   running_.push_back(&sequence);
   sequence.slot = pool_.take(sequence.cache_key, sequence.tokens, sequence.reuses());
-  restore(sequence, plan);
+  put_back(sequence, plan);
   sequence.computed = pool_.length(sequence.slot);
   if (sequence.started) return true;
   --waiting_fresh_;
@@ -261,12 +301,16 @@ bool Scheduler::admit(Sequence& sequence, StepPlan& plan) {
   return true;
 }
 
-void Scheduler::restore(Sequence& sequence, const StepPlan& plan) {
-  const std::int32_t stored = std::exchange(sequence.stored, 0);
-  if (stored < pool_.length(sequence.slot) + kRestoredMin) return;
-  if (!pool_.make_room(plan.tokens + stored)) return;
-  pool_.restore(sequence.slot, sequence.spec.id,
-                std::span(sequence.tokens).first(static_cast<std::size_t>(stored)));
+// What the cells have lost of it, or never had, and memory has.
+void Scheduler::put_back(Sequence& sequence, const StepPlan& plan) {
+  if (states_ == nullptr || !sequence.reuses()) return;
+  StateMemory::Found found = states_->find(sequence.cache_key, sequence.tokens);
+  if (found.length < pool_.length(sequence.slot) + kRestoredMin) return;
+  // The whole state comes first, and is then cut.
+  if (!pool_.make_room(plan.tokens + found.tokens)) return;
+  states_->used();
+  pool_.restore(sequence.slot, std::move(found.state),
+                std::span(sequence.tokens).first(static_cast<std::size_t>(found.length)));
 }
 
 bool Scheduler::make_room(const Sequence& wants, std::int32_t cells, StepPlan& plan) {

@@ -16,7 +16,7 @@ namespace deepseek::engine {
 
 using SequenceId = std::uint64_t;
 
-// So many more tokens than the cache must a stored state have to be worth restoring.
+// So many more tokens than the cells must a state have to be worth putting back.
 inline constexpr std::int32_t kRestoredMin = 64;
 
 // Whose prompts may share what was computed for one of them.
@@ -37,7 +37,8 @@ struct SchedulerOptions {
   std::int32_t batch_min = 1;                 // an idle engine begins with so many requests,
   base::Milliseconds batch_wait{10};          // or when one has waited so long
   PrefixSharing sharing = PrefixSharing::user;
-  std::int32_t saved_min = 0;  // tokens of a prefix that are worth storing; 0: nothing is stored
+  std::int32_t draft_max = 0;     // guessed tokens of one sequence in a step; 0: none are computed
+  std::int32_t outputs_max = 64;  // rows of logits of one step
 };
 
 struct SequenceSpec {
@@ -62,10 +63,11 @@ struct Slice {
   std::int32_t slot = 0;
   std::int32_t begin = 0;  // positions [begin, end) of the sequence's tokens
   std::int32_t end = 0;
-  bool wants_logits = false;
-  bool decodes = false;  // one token behind those that were generated
+  bool wants_logits = false;   // of the last token, and of all of the draft
+  bool decodes = false;        // one token behind those that were generated
+  std::vector<Token> draft{};  // guesses of what comes behind it; computed in the same step
 
-  std::int32_t size() const { return end - begin; }
+  std::int32_t size() const { return end - begin; }  // without the draft
   bool operator==(const Slice&) const = default;
 };
 
@@ -77,6 +79,7 @@ struct StepPlan {
   std::vector<SequenceId> preempted;  // back in the queue
   std::int32_t tokens = 0;
   std::int32_t decoding = 0;  // of the slices, those that decode
+  std::int32_t drafted = 0;   // of the tokens, guesses
 };
 
 enum class EndReason { stop, length };
@@ -91,6 +94,7 @@ struct SequenceFacts {
   double decode_ms = 0;
 };
 
+// Behind a draft there is one more than guesses that were right, in order.
 struct Sampled {
   SequenceId id = 0;
   Token token = 0;
@@ -128,6 +132,8 @@ struct SchedulerLoad {
   std::uint64_t decode_tokens = 0;
   std::uint64_t cached_tokens = 0;  // of prompts that need not be read
   std::uint64_t evicted_cells = 0;
+  std::uint64_t drafted_tokens = 0;
+  std::uint64_t accepted_tokens = 0;  // of those
   std::uint64_t preemptions = 0;
   std::int64_t unread_tokens = 0;        // of prompts, running and waiting
   double prefill_tokens_per_second = 0;  // measured; 0: not yet

@@ -66,6 +66,7 @@ asio::awaitable<void> AnswerSession::run() {
     co_return;
   }
   record_.model = routed->label;
+  record_.tenant = caller_.tenant;
   record_.stream = request_.stream;
   watch_client();
   watch_deadline();

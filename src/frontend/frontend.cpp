@@ -230,6 +230,7 @@ asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpRe
   }
   decoded->model = *model;
   record.model = std::move(*model);
+  record.tenant = (*tenant)->name;
   const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
   auto call = snapshot->gateway->embed(*decoded, caller, responder.executor());
   if (call.has_error()) {

@@ -39,7 +39,8 @@ void MetricsObserver::on_request(const RequestRecord& record, base::TimePoint no
       answer.per_token_seconds = seconds(now - *record.first_token) / static_cast<double>(made - 1);
     }
   }
-  metrics_.answer(record.model, answer);
+  if (record.queued) answer.queue_seconds = seconds(*record.queued);
+  metrics_.answer(record.model, record.tenant, answer);
 }
 
 base::Result<std::uint64_t> MetricsPage::accept_head(const io::HttpRequest& request) {

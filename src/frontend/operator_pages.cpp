@@ -84,6 +84,9 @@ std::string engines_body(std::span<const EngineReport> engines, base::TimePoint 
     out["step_ms"] = load.step_ms;
     out["preemptions"] = load.preemptions;
     out["cached_tokens"] = load.cached_tokens;
+    out["draft_tokens"] =
+        json::object{{"computed", load.drafted_tokens}, {"right", load.accepted_tokens}};
+    out["prefix_bytes"] = json::object{{"memory", load.state_bytes}, {"disk", load.disk_bytes}};
     const auto age = std::chrono::duration_cast<base::Milliseconds>(now - engine.sequences.told);
     json::array sequences;
     for (const gateway::EngineSequence& sequence : engine.sequences.all) {

@@ -1,5 +1,6 @@
 #include "frontend/request_record.hpp"
 
+#include <algorithm>
 #include <variant>
 
 namespace deepseek::frontend {
@@ -18,6 +19,10 @@ void RequestRecord::note(const protocol::Event& event, base::TimePoint now) {
     usage = {};
   } else if (const auto* finished = std::get_if<protocol::Finished>(&event)) {
     usage += finished->usage;
+    const protocol::Timings& timings = finished->timings;
+    if (timings.queue_ms + timings.prefill_ms + timings.decode_ms <= 0) return;  // not told
+    const base::Milliseconds waited(static_cast<std::int64_t>(timings.queue_ms));
+    queued = std::max(queued.value_or(waited), waited);
   }
 }
 

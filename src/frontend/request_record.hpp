@@ -18,11 +18,13 @@ struct RequestRecord {
   std::string_view method;  // literals of the endpoint table, or "other"
   std::string_view label = "other";
   std::string model = {};  // the model's own id, once it is known
+  std::string tenant = {};
   bool stream = false;
   base::TimePoint began{};
   std::optional<base::TimePoint> first_token{};
   std::int64_t tokens_seen = 0;  // of deltas, should the answer not come to its end
   protocol::Usage usage{};
+  std::optional<base::Milliseconds> queued{};  // in an engine's queue, the longest sequence
   int status = 0;
   std::string_view error = {};  // the code's name
   std::string_view cache = {};  // what the response cache did, a CacheResult; empty: there is none

@@ -38,6 +38,10 @@ void append_models(std::string& out, ModelStates models) {
       out += ", ";
       append_member(out, "reason", status.reason);
     }
+    if (!status.degraded.empty()) {
+      out += ", ";
+      append_member(out, "degraded", status.degraded);
+    }
     out += ", \"restarts\": ";
     append_json_integer(out, static_cast<std::int64_t>(status.restarts));
     out += '}';
@@ -70,6 +74,7 @@ void append_backends(std::string& out, BackendReports backends) {
 int distance(BackendState state) {
   switch (state) {
     case BackendState::ready:
+    case BackendState::unloaded:  // it can be asked
       return 0;
     case BackendState::loading:
       return 1;

@@ -94,7 +94,8 @@ class EmbeddingCall {
   virtual AttemptFailure failure() const = 0;
 };
 
-enum class BackendState { starting, loading, ready, restarting, failed, stopped };
+// `unloaded`: its program starts with the next request.
+enum class BackendState { unloaded, starting, loading, ready, restarting, failed, stopped };
 
 std::string_view to_string(BackendState state);
 
@@ -105,6 +106,8 @@ struct BackendStatus {
   double progress = 0;  // of loading, [0, 1]
   std::uint64_t restarts = 0;
   std::uint32_t pid = 0;  // 0 when there is no process
+  std::string
+      degraded{};  // why it works with less than it should: its GPU failed; empty: it does not
 };
 
 class Backend {

@@ -297,19 +297,18 @@ EngineBackend::EngineBackend(asio::any_io_executor executor, EngineBackendOption
   if (!launcher) launcher = make_engine_launcher(options.command);
   core_ =
       std::make_shared<Core>(std::move(executor), std::move(options), logger, std::move(launcher));
+  core_->take_place();
 }
 
 EngineBackend::~EngineBackend() = default;
 
 void EngineBackend::launch() {
   if (!core_->options.preload) return;
-  asio::post(core_->executor,
-             [core = core_] { core->step({.kind = SupervisorEvent::Kind::start}); });
+  asio::post(core_->executor, [core = core_] { core->want(); });
 }
 
 void EngineBackend::retry() {
-  asio::post(core_->executor,
-             [core = core_] { core->step({.kind = SupervisorEvent::Kind::retry}); });
+  asio::post(core_->executor, [core = core_] { core->want(); });
 }
 
 asio::awaitable<void> EngineBackend::stop() {
@@ -345,9 +344,7 @@ BackendStatus EngineBackend::status() const {
 base::Milliseconds EngineBackend::expected_first_token(std::int64_t prompt_tokens) const {
   const BackendStatus now = core_->status();
   // One that starts with its first request must get it.
-  const bool asleep =
-      now.state == BackendState::starting && now.pid == 0 && !core_->options.preload;
-  if (asleep) return base::Milliseconds(0);
+  if (now.state == BackendState::unloaded) return base::Milliseconds(0);
   if (now.state != BackendState::ready) return base::Milliseconds::max();
   const auto described = core_->description();
   return engine_queue_time(core_->load(), described ? described->sequences_max : 1,

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "gateway/backend.hpp"
 #include "gateway/engine_launcher.hpp"
+#include "gateway/model_memory.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
@@ -27,6 +28,9 @@ struct EngineBackendOptions {
   std::string model;  // its name, for messages
   EngineCommand command;
   bool preload = true;  // false: the process starts with the first request
+  // Shared by all models; null: every model is loaded when it is wanted.
+  std::shared_ptr<ModelMemory> memory;
+  std::uint64_t memory_bytes = 0;  // of weights and KV pool
   std::int32_t stream_credits = 64;
   Duration rpc_timeout{600'000};      // deadline of a whole request
   Duration queue_timeout{60'000};     // in the engine's queue; 0: none
@@ -36,8 +40,9 @@ struct EngineBackendOptions {
   Duration restart_backoff_max{10'000};
   Duration restart_reset{10'000};    // ready for so long: the next restart is a first one
   Duration hello_timeout{60'000};    // from the start of the process to its Hello
-  Duration ping_interval{1'000};     // while it loads or answers
-  Duration wedge_timeout{30'000};    // a ping unanswered for so long: killed
+  Duration ping_interval{500};       // while it loads or answers
+  Duration silence_timeout{2'000};   // no answer to a ping for so long: killed
+  Duration wedge_timeout{30'000};    // one step for so long: killed
   Duration shutdown_timeout{5'000};  // from Shutdown to SIGKILL
   std::size_t suspects_max = 1024;   // fingerprints of requests that ran when an engine died
   std::uint32_t deaths_max = 2;      // a request that was there so often is refused
@@ -74,7 +79,14 @@ struct EngineLoadFigures {
   std::uint64_t cached_tokens = 0;  // of prompts, found in the cache
   std::uint64_t evicted_cells = 0;
   std::uint64_t preemptions = 0;
+  std::uint64_t drafted_tokens = 0;   // guesses that were computed
+  std::uint64_t accepted_tokens = 0;  // of those, right ones
+  std::uint64_t state_bytes = 0;      // of prefixes in memory whose cells were given up
+  std::uint64_t states_put_back = 0;
+  std::uint64_t disk_bytes = 0;  // of prefixes on disk
+  std::uint64_t disk_reads = 0;
   std::uint64_t steps = 0;
+  std::vector<std::uint64_t> batch_sizes{};  // steps by sequences: 1, 2, up to 4, 8 … 256
   double step_ms = 0;
   std::int64_t unread_tokens = 0;        // of the prompts there: read before a new one is
   double prefill_tokens_per_second = 0;  // measured; 0: not yet

@@ -445,7 +445,7 @@ TEST_F(EngineBackendTest, WhatAnEngineCannotGoOnWithIsOthers) {
 
 TEST_F(EngineBackendTest, AWedgedEngineIsKilledAndReplaced) {
   options_.ping_interval = milliseconds(2);
-  options_.wedge_timeout = milliseconds(20);
+  options_.silence_timeout = milliseconds(20);
   launch_ready();
   auto stream = start(completion("Hi"));
   const base::Error error = read_error(*stream);  // nobody answers its pings
@@ -551,6 +551,49 @@ TEST_F(EngineBackendTest, WithoutPreloadTheFirstRequestLoads) {
   engine_->finished(engine_->hear_submit().request());
   EXPECT_TRUE(read_all(*stream, 1).has_value());
   drop(std::move(stream));
+}
+
+TEST_F(EngineBackendTest, AnIdleModelMakesRoomForAnother) {
+  options_.memory = std::make_shared<ModelMemory>(100);
+  options_.memory_bytes = 60;
+  launch_ready();
+  EngineBackendOptions other_options = options_;
+  other_options.model = "other";
+  other_options.preload = false;
+  const auto other_engines = std::make_shared<FakeLauncher::Shared>();
+  EngineBackend other(threads_.context(0).get_executor(), other_options, base::Logger(),
+                      std::make_unique<FakeLauncher>(other_engines));
+  other.launch();
+  EXPECT_EQ(other.status().state, BackendState::unloaded);
+  // While the first one answers, the second waits.
+  auto first = start(completion("Hi"));
+  const auto submit = engine_->hear_submit();
+  const protocol::Request request = completion("Ho");
+  auto second = other.start({request, threads_.context(1).get_executor()});
+  auto refused = begin(second->read());
+  EXPECT_TRUE(other_engines->none());
+  engine_->finished(submit.request());
+  EXPECT_TRUE(read_all(*first, 1).has_value());
+  drop(std::move(first));
+  const auto farewell = engine_->hear_work();
+  ASSERT_TRUE(farewell && farewell->has_shutdown());
+  engine_->die("ended with exit status 0");
+  const auto other_engine = other_engines->next();
+  other_engine->come_up();
+  other_engine->finished(other_engine->hear_submit().request());
+  EXPECT_TRUE(refused.get().has_value());
+  EXPECT_EQ(backend_->status().state, BackendState::unloaded);
+  drop(std::move(second));
+  // And back.
+  auto third = start(completion("Hi"));
+  EXPECT_TRUE(other_engine->hear_work()->has_shutdown());
+  other_engine->die("ended with exit status 0");
+  engine_ = shared_->next();
+  engine_->come_up();
+  engine_->finished(engine_->hear_submit().request());
+  EXPECT_TRUE(read_all(*third, 1).has_value());
+  drop(std::move(third));
+  EXPECT_TRUE(run(other.stop()));
 }
 
 TEST_F(EngineBackendTest, Embeds) {

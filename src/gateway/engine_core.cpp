@@ -13,9 +13,16 @@ using Core = EngineBackend::Core;
 namespace {
 
 SupervisorOptions supervisor_options(const EngineBackendOptions& options) {
-  return {options.restart_backoff_min, options.restart_backoff_max, options.restart_reset,
-          options.hello_timeout,       options.ping_interval,       options.wedge_timeout,
-          options.shutdown_timeout};
+  SupervisorOptions supervisor;
+  supervisor.restart_backoff_min = options.restart_backoff_min;
+  supervisor.restart_backoff_max = options.restart_backoff_max;
+  supervisor.restart_reset = options.restart_reset;
+  supervisor.hello_timeout = options.hello_timeout;
+  supervisor.ping_interval = options.ping_interval;
+  supervisor.silence_timeout = options.silence_timeout;
+  supervisor.wedge_timeout = options.wedge_timeout;
+  supervisor.shutdown_timeout = options.shutdown_timeout;
+  return supervisor;
 }
 
 }  // namespace
@@ -34,7 +41,53 @@ Core::Core(asio::any_io_executor given_executor, EngineBackendOptions given_opti
              }),
       tick_(executor) {
   snapshot_.status = supervisor_.status();
-  if (!options.preload) snapshot_.status.reason = "the model loads with the first request";
+  if (!options.preload) return;
+  snapshot_.status.state = BackendState::starting;
+  snapshot_.status.reason = "the engine has not been started yet";
+}
+
+void Core::take_place() {
+  if (!options.memory) return;
+  const auto post_to = [weak = weak_from_this()](void (Core::*what)()) {
+    const std::shared_ptr<Core> core = weak.lock();
+    if (!core) return;
+    asio::post(core->executor, [core, what] { (*core.*what)(); });
+  };
+  place_ = options.memory->add({options.model, options.memory_bytes,
+                                [post_to] { post_to(&Core::load_now); },
+                                [post_to] { post_to(&Core::leave); }});
+}
+
+// --- memory -----------------------------------------------------------------
+
+void Core::want() {
+  if (!options.memory) return load_now();
+  if (supervisor_.keeps_memory()) return;  // it has a process, or will have one again
+  options.memory->wants(place_);
+  std::string reason = options.memory->reason(place_);
+  if (!reason.empty()) step({.kind = Kind::waits_for_memory, .text = std::move(reason)});
+}
+
+void Core::load_now() {
+  holds_memory_ = true;
+  const bool failed = supervisor_.status().state == BackendState::failed;
+  step({.kind = failed ? Kind::retry : Kind::start});
+}
+
+void Core::leave() {
+  if (!running_.empty() || !waiting_.empty()) return options.memory->stays(place_);
+  step({.kind = Kind::evict});
+}
+
+// What the memory's owner must know after anything has happened here.
+void Core::tell_memory() {
+  if (!options.memory) return;
+  const bool in_use = !running_.empty() || !waiting_.empty();
+  if (std::exchange(told_in_use_, in_use) != in_use) options.memory->in_use(place_, in_use);
+  if (!holds_memory_ || supervisor_.keeps_memory()) return;
+  holds_memory_ = false;
+  options.memory->gone(place_);
+  if (!waiting_.empty()) want();  // they came while it left
 }
 
 // --- snapshot ---------------------------------------------------------------
@@ -97,6 +150,7 @@ void Core::step(const SupervisorEvent& event) {
     for (const WorkPointer& work : std::exchange(waiting_, {})) fail(work, unavailable(), false);
   }
   arm();
+  tell_memory();
 }
 
 void Core::log_change(BackendState before, const std::string& reason_before) {
@@ -110,6 +164,10 @@ void Core::log_change(BackendState before, const std::string& reason_before) {
       {"restarts", status.restarts}};
   std::int64_t suppressed = 0;
   if (!log_limit_.allow(base::now(), suppressed)) return;
+  if (!status.degraded.empty() && status.state == BackendState::ready) {
+    logger_.warning("the engine runs without its GPU",
+                    {{"model", options.model}, {"why", status.degraded}});
+  }
   if (status.state == BackendState::failed) {
     logger_.error("the engine has failed for good", fields);
   } else {
@@ -165,7 +223,7 @@ asio::awaitable<void> Core::run_process([[maybe_unused]] std::shared_ptr<Core> s
     step({.kind = Kind::exited, .text = "was not started"});
     co_return;
   }
-  base::Result<LaunchedEngine> launched = launcher_->launch(executor);
+  base::Result<LaunchedEngine> launched = launcher_->launch(executor, supervisor_.without_gpu());
   if (launched.has_error()) {
     step({.kind = Kind::spawn_failed, .text = launched.error().message});
     co_return;
@@ -177,12 +235,12 @@ asio::awaitable<void> Core::run_process([[maybe_unused]] std::shared_ptr<Core> s
   std::string broken = co_await read_frames();
   channel_->close();
   step({.kind = Kind::broken, .text = std::move(broken)});
-  std::string how = co_await process_->wait();
-  log_end(how);
+  EngineEnd end = co_await process_->wait();
+  log_end(end.how);
   process_.reset();
   channel_.reset();
-  fail_running(how);
-  step({.kind = Kind::exited, .text = std::move(how)});
+  fail_running(end);
+  step({.kind = Kind::exited, .text = std::move(end.how), .killed = end.killed});
 }
 
 // Until the link ends; the text says why, if it was not just closed.

@@ -52,6 +52,8 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   Core(boost::asio::any_io_executor given_executor, EngineBackendOptions given_options,
        base::Logger given_logger, std::unique_ptr<EngineLauncher> given_launcher);
 
+  void take_place();  // in options.memory; once
+
   // Any thread.
   std::uint64_t next_numbers(std::size_t count) { return next_number_.fetch_add(count); }
   BackendStatus status() const;
@@ -64,6 +66,8 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
 
   // Owner thread.
   void step(const SupervisorEvent& event);
+  // The engine is wanted: it starts, or starts again, when there is memory for it.
+  void want();
   void begin(const WorkPointer& work);
   void cancel(const WorkPointer& work);
   void add_credits(const WorkPointer& work, const std::vector<std::pair<int, int>>& credits);
@@ -82,12 +86,16 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   void arm();
   void ticked();
 
+  void load_now();
+  void leave();
+  void tell_memory();
+
   void admit_waiting();
   void expire_waiting(base::TimePoint now);
   void submit(const WorkPointer& work);
   void fail(const WorkPointer& work, const base::Error& error, bool tell_engine);
   void end(const WorkPointer& work);
-  void fail_running(const std::string& how);
+  void fail_running(const EngineEnd& end);
   void send_cancel(std::uint64_t number);
   bool send(const wire::ToEngine& message);
 
@@ -112,6 +120,9 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   std::unordered_map<std::uint64_t, WorkPointer> running_;  // by request or call number
   std::vector<WorkPointer> waiting_;                        // for a ready engine
   std::atomic<std::uint64_t> next_number_{1};
+  std::size_t place_ = 0;  // in options.memory
+  bool holds_memory_ = false;
+  bool told_in_use_ = false;
 
   struct Snapshot {
     BackendStatus status;

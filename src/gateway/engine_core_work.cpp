@@ -22,7 +22,7 @@ void Core::begin(const WorkPointer& work) {
                                      "tried again. Change the request or report the crash."),
                 false);
   }
-  if (supervisor_.status().state == BackendState::starting) step({.kind = Kind::start});
+  if (supervisor_.status().state == BackendState::unloaded) want();
   const BackendState state = supervisor_.status().state;
   if (state == BackendState::ready) return submit(work);
   if (state == BackendState::failed || state == BackendState::stopped ||
@@ -31,6 +31,7 @@ void Core::begin(const WorkPointer& work) {
   }
   waiting_.push_back(work);
   arm();
+  tell_memory();
 }
 
 void Core::submit(const WorkPointer& work) {
@@ -86,6 +87,7 @@ void Core::end(const WorkPointer& work) {
   work->live = 0;
   work->frames.clear();
   if (running_.empty()) step({.kind = Kind::idle});
+  tell_memory();
 }
 
 void Core::send_cancel(std::uint64_t number) {
@@ -106,7 +108,7 @@ void Core::add_credits(const WorkPointer& work, const std::vector<std::pair<int,
   }
 }
 
-void Core::fail_running(const std::string& how) {
+void Core::fail_running(const EngineEnd& end) {
   const bool stopping = supervisor_.status().state == BackendState::stopped;
   std::vector<WorkPointer> works;
   std::vector<std::uint64_t> suspects;
@@ -119,12 +121,14 @@ void Core::fail_running(const std::string& how) {
   if (suspects.empty()) {
     for (const WorkPointer& work : works) suspects.push_back(work->fingerprint);
   }
-  if (!stopping) suspects_.engine_died(suspects, base::now());
   const std::string& why = supervisor_.end_reason();
+  // Somebody killed it, or its whole process stood still: no request does that.
+  const bool from_outside = supervisor_.was_silent() || (end.killed && why.empty());
+  if (!stopping && !from_outside) suspects_.engine_died(suspects, base::now());
   base::Error error = base::make_error(
       ErrorCode::upstream_failed,
       "The engine of model \"" + options.model + "\" " +
-          (why.empty() ? how + " while it answered" : "failed while it answered: " + why) +
+          (why.empty() ? end.how + " while it answered" : "failed while it answered: " + why) +
           "; send the request again.");
   if (stopping) {
     error = base::make_error(ErrorCode::unavailable,
@@ -170,7 +174,13 @@ std::string Core::handle(const std::string& frame) {
       handle_call_failed(message.call_failed());
       break;
     case wire::FromEngine::kPong:
-      step({.kind = Kind::pong, .number = message.pong().number()});
+      step({.kind = Kind::pong,
+            .number = message.pong().number(),
+            .step = base::Milliseconds(message.pong().step_ms()),
+            .expected_step = base::Milliseconds(message.pong().expected_step_ms())});
+      break;
+    case wire::FromEngine::kDeviceFailed:
+      step({.kind = Kind::device_failed, .text = message.device_failed().message()});
       break;
     case wire::FromEngine::kTokenizeReply:
     case wire::FromEngine::kDetokenizeReply:
@@ -186,7 +196,7 @@ void Core::handle_ready(const wire::Description& told) {
     const std::lock_guard lock(mutex_);
     snapshot_.description = to_description(told);
   }
-  step({.kind = Kind::ready});
+  step({.kind = Kind::ready, .on_gpu = told.on_gpu()});
 }
 
 void Core::handle_step(wire::Step& told) {

@@ -4,6 +4,7 @@
 #include "io/frame_channel.hpp"
 
 #include <unistd.h>
+#include <csignal>
 #include <utility>
 
 namespace deepseek::gateway {
@@ -33,9 +34,10 @@ class ChildEngine final : public EngineProcess {
   explicit ChildEngine(io::ChildProcess child) : child_(std::move(child)) {}
   int pid() const override { return child_.pid(); }
   void signal(int number) override { child_.signal(number); }
-  asio::awaitable<std::string> wait() override {
+  asio::awaitable<EngineEnd> wait() override {
     const io::ChildExit exit = co_await child_.wait();
-    co_return (exit.signal ? "was " : "ended with ") + exit.describe();
+    co_return EngineEnd{(exit.signal ? "was " : "ended with ") + exit.describe(),
+                        exit.signal == SIGKILL};
   }
 
  private:
@@ -46,13 +48,14 @@ class ChildLauncher final : public EngineLauncher {
  public:
   explicit ChildLauncher(EngineCommand command) : command_(std::move(command)) {}
 
-  base::Result<LaunchedEngine> launch(asio::any_io_executor executor) override {
+  base::Result<LaunchedEngine> launch(asio::any_io_executor executor, bool without_gpu) override {
     const base::Result<std::pair<int, int>> pair = io::make_socket_pair();
     if (pair.has_error()) return pair.error();
     io::ChildOptions options;
     options.program = command_.program;
     options.arguments = engine_arguments(command_);
     options.arguments.insert(options.arguments.end(), {"--channel", std::to_string(child_channel)});
+    if (without_gpu) options.arguments.insert(options.arguments.end(), {"--gpu-layers", "0"});
     options.descriptors = {{pair->second, child_channel}};
     base::Result<io::ChildProcess> child = io::ChildProcess::spawn(std::move(executor), options);
     ::close(pair->second);
@@ -87,10 +90,12 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
   add("--prefix-sharing", command.prefix_sharing);
   add("--batch-min", std::to_string(command.batch_min));
   add("--batch-wait", std::to_string(command.batch_wait.count()));
+  add("--state-bytes", std::to_string(command.state_bytes) + "B");
   if (!command.cache_dir.empty()) {
     add("--cache-dir", command.cache_dir);
     add("--cache-dir-bytes", std::to_string(command.cache_dir_bytes) + "B");
   }
+  add("--draft-max", std::to_string(command.draft_max));
   add("--flash-attention", command.flash_attention);
   add("--context-max", std::to_string(command.context_max));
   if (command.embeddings) arguments.emplace_back("--embeddings");

@@ -32,8 +32,10 @@ struct EngineCommand {
   std::string prefix_sharing = "user";  // none, user, tenant, all
   std::uint32_t batch_min = 1;
   base::Milliseconds batch_wait{10};
-  std::string cache_dir;  // empty: prefixes are not stored
+  std::uint64_t state_bytes = 0;  // of prefixes in memory whose cells were given up
+  std::string cache_dir;          // empty: prefixes are not stored
   std::uint64_t cache_dir_bytes = 0;
+  std::uint32_t draft_max = 0;           // guessed tokens of one sequence in a step
   std::string flash_attention = "auto";  // auto, on, off
   std::uint32_t context_max = 0;
   bool embeddings = false;
@@ -45,13 +47,17 @@ struct EngineCommand {
 // The flags for `command`, without --channel and --check. Pure.
 std::vector<std::string> engine_arguments(const EngineCommand& command);
 
+struct EngineEnd {
+  std::string how;      // as "was killed by signal 9 (Killed)" or "ended with exit status 1"
+  bool killed = false;  // by SIGKILL: never by what it computed
+};
+
 class EngineProcess {
  public:
   virtual ~EngineProcess() = default;  // kills and reaps what still runs
   virtual int pid() const = 0;
-  virtual void signal(int number) = 0;  // nothing after it ended
-  // How it ended, as "was killed by signal 9 (Killed)" or "ended with exit status 1". Once.
-  virtual boost::asio::awaitable<std::string> wait() = 0;
+  virtual void signal(int number) = 0;                   // nothing after it ended
+  virtual boost::asio::awaitable<EngineEnd> wait() = 0;  // once
 };
 
 struct LaunchedEngine {
@@ -62,7 +68,9 @@ struct LaunchedEngine {
 class EngineLauncher {
  public:
   virtual ~EngineLauncher() = default;
-  virtual base::Result<LaunchedEngine> launch(boost::asio::any_io_executor executor) = 0;
+  // `without_gpu`: whatever devices there are, the model runs on the processor.
+  virtual base::Result<LaunchedEngine> launch(boost::asio::any_io_executor executor,
+                                              bool without_gpu) = 0;
 };
 
 std::unique_ptr<EngineLauncher> make_engine_launcher(EngineCommand command);

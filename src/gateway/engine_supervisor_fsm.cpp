@@ -13,10 +13,21 @@ using Action = SupervisorAction;
 using Kind = SupervisorEvent::Kind;
 using std::chrono::milliseconds;
 
+namespace {
+
+// A step that takes so many times as long as it would at the slowest speed so far will not end any
+// more; short hiccups of the machine do not count.
+constexpr std::uint32_t kGpuCrashesMax = 2;
+constexpr int kStepTimes = 10;
+constexpr milliseconds kStepMin{2'000};
+
+}  // namespace
+
 EngineSupervisorFsm::EngineSupervisorFsm(const SupervisorOptions& options,
                                          std::uint32_t protocol_version)
     : options_(options), protocol_version_(protocol_version) {
-  status_.reason = "the engine has not been started yet";
+  status_.state = BackendState::unloaded;
+  status_.reason = "the model loads with the first request";
 }
 
 void EngineSupervisorFsm::become(Phase phase, BackendState state, std::string reason) {
@@ -38,6 +49,10 @@ bool EngineSupervisorFsm::has_process() const {
   }
 }
 
+bool EngineSupervisorFsm::keeps_memory() const {
+  return has_process() || phase_ == Phase::waiting;
+}
+
 bool EngineSupervisorFsm::watching() const {
   return phase_ == Phase::loading || (phase_ == Phase::ready && busy_);
 }
@@ -51,6 +66,11 @@ SupervisorAction EngineSupervisorFsm::resume(const SupervisorEvent& event, TimeP
       return phase_ == Phase::failed || phase_ == Phase::waiting ? spawn(now) : Action::none;
     case Kind::stop:
       return stop(now);
+    case Kind::evict:
+      return evict(now);
+    case Kind::waits_for_memory:
+      if (phase_ == Phase::idle) become(Phase::idle, BackendState::starting, event.text);
+      return Action::none;
     case Kind::tick:
       return tick(now);
     case Kind::busy:
@@ -70,16 +90,19 @@ SupervisorAction EngineSupervisorFsm::resume(const SupervisorEvent& event, TimeP
       progress(event);
       return Action::none;
     case Kind::ready:
+      on_gpu_ = event.on_gpu;
       enter_ready(now);
       return Action::none;
+    case Kind::device_failed:
+      return device_failed(event.text, now);
     case Kind::load_failed:
       return load_failed(event, now);
     case Kind::pong:
-      if (event.number == ping_sent_) unanswered_since_.reset();
-      return Action::none;
+      return pong(event, now);
     case Kind::broken:
       return end_process(now, event.text);
     case Kind::exited:
+      count_gpu_crash(event);
       return after_end(now, why_.empty() ? "the engine " + event.text : why_);
   }
   return Action::none;
@@ -94,6 +117,8 @@ SupervisorAction EngineSupervisorFsm::spawn(TimePoint now) {
   status_.progress = 0;
   why_.clear();
   permanent_ = false;
+  silent_ = false;
+  terminated_ = false;
   return Action::spawn;
 }
 
@@ -109,6 +134,24 @@ SupervisorAction EngineSupervisorFsm::hello(const SupervisorEvent& event, TimePo
   become(Phase::loading, BackendState::loading, "loading the model");
   begin_watching(now);
   return Action::none;
+}
+
+SupervisorAction EngineSupervisorFsm::device_failed(const std::string& why, TimePoint now) {
+  if (phase_ != Phase::loading && phase_ != Phase::ready) return Action::none;
+  status_.degraded = "the GPU failed (" + why + "); the model runs on the processor";
+  return end_process(now, "the GPU failed: " + why);
+}
+
+// A driver that fails takes the process with it. Once may be anything; then the GPU is left alone.
+void EngineSupervisorFsm::count_gpu_crash(const SupervisorEvent& event) {
+  const bool crashed = on_gpu_ && !event.killed && why_.empty() &&
+                       (phase_ == Phase::ready || phase_ == Phase::ending);
+  on_gpu_ = false;
+  if (!crashed) return;
+  if (failures_ == 0) gpu_crashes_ = 0;
+  if (++gpu_crashes_ < kGpuCrashesMax || !status_.degraded.empty()) return;
+  status_.degraded = "the engine " + event.text + " " + std::to_string(gpu_crashes_) +
+                     " times on the GPU; the model runs on the processor";
 }
 
 void EngineSupervisorFsm::progress(const SupervisorEvent& event) {
@@ -151,6 +194,13 @@ SupervisorAction EngineSupervisorFsm::after_end(TimePoint now, const std::string
   unanswered_since_.reset();
   wake_at_.reset();
   busy_ = false;
+  if (phase_ == Phase::draining && evicted_) {
+    evicted_ = false;
+    failures_ = 0;
+    become(Phase::idle, BackendState::unloaded,
+           "the model made room for another; it loads with the next request");
+    return Action::none;
+  }
   if (phase_ == Phase::draining || phase_ == Phase::stopped) {
     become(Phase::stopped, BackendState::stopped, "the server is shutting down");
     return Action::none;
@@ -171,14 +221,37 @@ SupervisorAction EngineSupervisorFsm::after_end(TimePoint now, const std::string
 }
 
 SupervisorAction EngineSupervisorFsm::stop(TimePoint now) {
+  const bool leaves = phase_ == Phase::draining && evicted_;
+  evicted_ = false;
+  if (leaves) status_.state = BackendState::stopped;
   if (phase_ == Phase::draining || phase_ == Phase::stopped) return Action::none;
   const bool process = has_process();
-  const bool ready = phase_ == Phase::ready;
+  const Action action = process ? drain(now) : Action::none;
   become(process ? Phase::draining : Phase::stopped, BackendState::stopped,
          "the server is shutting down");
-  wake_at_.reset();
-  if (!process) return Action::none;
+  if (!process) wake_at_.reset();
+  return action;
+}
+
+SupervisorAction EngineSupervisorFsm::evict(TimePoint now) {
+  if (phase_ != Phase::ready && phase_ != Phase::loading && phase_ != Phase::starting) {
+    if (phase_ != Phase::waiting) return Action::none;  // it has no process
+    wake_at_.reset();
+    become(Phase::idle, BackendState::unloaded,
+           "the model made room for another; it loads with the next request");
+    return Action::none;
+  }
+  const Action action = drain(now);
+  evicted_ = true;
+  become(Phase::draining, BackendState::restarting, "the model makes room for another");
+  return action;
+}
+
+// How the process is asked to end.
+SupervisorAction EngineSupervisorFsm::drain(TimePoint now) {
+  const bool ready = phase_ == Phase::ready;
   phase_since_ = now;
+  unanswered_since_.reset();
   wake_at_ = now + options_.shutdown_timeout / 2;
   // While it loads there is nothing to finish, and it may not even listen yet.
   return ready ? Action::shutdown : Action::kill;
@@ -219,17 +292,33 @@ SupervisorAction EngineSupervisorFsm::watch(TimePoint now) {
     wake_at_.reset();
     return Action::none;
   }
-  if (unanswered_since_ && now >= *unanswered_since_ + options_.wedge_timeout) {
-    return end_process(now, "the engine did not answer for " + in_seconds(options_.wedge_timeout) +
-                                " and was killed");
+  // It may have died just after its last answer, an interval before it was asked again.
+  const auto patience =
+      std::max(options_.silence_timeout - options_.ping_interval, options_.silence_timeout / 2);
+  if (unanswered_since_ && now >= *unanswered_since_ + patience) {
+    silent_ = true;
+    return end_process(now, "the engine did not answer for " +
+                                in_seconds(options_.silence_timeout) + " and was killed");
   }
   const bool ping = !unanswered_since_;
   if (ping) {
     ++ping_sent_;
     unanswered_since_ = now;
   }
-  wake_at_ = std::min(now + options_.ping_interval, *unanswered_since_ + options_.wedge_timeout);
+  wake_at_ = std::min(now + options_.ping_interval, *unanswered_since_ + patience);
   return ping ? Action::ping : Action::none;
+}
+
+SupervisorAction EngineSupervisorFsm::pong(const SupervisorEvent& event, TimePoint now) {
+  if (event.number != ping_sent_) return Action::none;
+  unanswered_since_.reset();
+  auto limit = options_.wedge_timeout;
+  if (event.expected_step.count() > 0) {
+    limit = std::min(limit, std::max(kStepTimes * event.expected_step, kStepMin));
+  }
+  if (!watching() || event.step < limit) return Action::none;
+  return end_process(
+      now, "a step of the engine took more than " + in_seconds(limit) + " and it was killed");
 }
 
 void EngineSupervisorFsm::set_busy(bool busy, TimePoint now) {

@@ -99,9 +99,102 @@ TEST(EngineSupervisorFsm, PingsWhileBusyAndKillsAWedgedEngine) {
   Action action = Action::none;
   while (action == Action::none) action = s.sleep();
   EXPECT_EQ(action, Action::kill);
-  EXPECT_EQ(s.now - asked, seconds(30));
-  EXPECT_EQ(s.fsm.end_reason(), "the engine did not answer for 30.0 s and was killed");
+  EXPECT_EQ(s.now - asked, milliseconds(1500)) << "asked half a second after its last answer";
+  EXPECT_EQ(s.fsm.end_reason(), "the engine did not answer for 2.0 s and was killed");
   EXPECT_EQ(s.tell({.kind = Kind::exited, .text = "was killed"}), Action::spawn);
+}
+
+// What a pong that tells of such a step leads to.
+Action told_of_step(milliseconds step, milliseconds expected) {
+  Supervisor s;
+  s.tell(Kind::start);
+  s.come_up();
+  s.tell(Kind::busy);
+  s.sleep();
+  return s.tell(
+      {.kind = Kind::pong, .number = s.fsm.ping_number(), .step = step, .expected_step = expected});
+}
+
+TEST(EngineSupervisorFsm, KillsAnEngineWhoseStepDoesNotEnd) {
+  EXPECT_EQ(told_of_step(milliseconds(1'900), milliseconds(100)), Action::none);
+  EXPECT_EQ(told_of_step(milliseconds(2'100), milliseconds(100)), Action::kill);
+  EXPECT_EQ(told_of_step(milliseconds(9'000), milliseconds(1'000)), Action::none);
+  EXPECT_EQ(told_of_step(milliseconds(10'000), milliseconds(1'000)), Action::kill);
+  EXPECT_EQ(told_of_step(milliseconds(29'000), milliseconds(60'000)), Action::none);
+  EXPECT_EQ(told_of_step(milliseconds(30'000), milliseconds(60'000)), Action::kill);
+  EXPECT_EQ(told_of_step(milliseconds(29'000), milliseconds(0)), Action::none) << "its first";
+}
+
+TEST(EngineSupervisorFsm, MakesRoomAndComesBackWhenItIsWanted) {
+  Supervisor s;
+  EXPECT_EQ(s.state(), BackendState::unloaded);
+  s.tell({.kind = Kind::waits_for_memory, .text = "waits"});
+  EXPECT_EQ(s.state(), BackendState::starting);
+  EXPECT_EQ(s.reason(), "waits");
+  EXPECT_FALSE(s.fsm.keeps_memory());
+  EXPECT_EQ(s.tell(Kind::start), Action::spawn);
+  s.come_up();
+  EXPECT_TRUE(s.fsm.keeps_memory());
+  EXPECT_EQ(s.tell(Kind::evict), Action::shutdown);
+  EXPECT_EQ(s.state(), BackendState::restarting);
+  EXPECT_TRUE(s.fsm.keeps_memory()) << "until it has ended";
+  EXPECT_EQ(s.sleep(), Action::terminate);
+  EXPECT_EQ(s.sleep(), Action::kill);
+  EXPECT_EQ(s.tell({.kind = Kind::exited, .text = "was killed"}), Action::none);
+  EXPECT_EQ(s.state(), BackendState::unloaded);
+  EXPECT_FALSE(s.fsm.keeps_memory());
+  EXPECT_EQ(s.tell(Kind::start), Action::spawn);
+  s.come_up();
+  s.tell(Kind::evict);
+  EXPECT_EQ(s.tell(Kind::stop), Action::none) << "it is ending already";
+  s.tell({.kind = Kind::exited, .text = "ended"});
+  EXPECT_TRUE(s.fsm.stopped());
+}
+
+TEST(EngineSupervisorFsm, AFailedGpuIsLeftAlone) {
+  Supervisor s;
+  s.tell(Kind::start);
+  s.tell({.kind = Kind::spawned, .number = 42});
+  s.tell({.kind = Kind::hello, .number = 1});
+  EXPECT_FALSE(s.fsm.without_gpu());
+  EXPECT_EQ(s.tell({.kind = Kind::device_failed, .text = "no memory"}), Action::kill);
+  EXPECT_EQ(s.tell({.kind = Kind::exited, .text = "was killed", .killed = true}), Action::spawn);
+  EXPECT_TRUE(s.fsm.without_gpu());
+  s.come_up();
+  EXPECT_EQ(s.state(), BackendState::ready);
+  EXPECT_EQ(s.fsm.status().degraded, "the GPU failed (no memory); the model runs on the processor");
+}
+
+TEST(EngineSupervisorFsm, AGpuThatTakesTheProcessWithItTwiceIsLeftAlone) {
+  Supervisor s;
+  s.tell(Kind::start);
+  for (const bool degraded : {false, true}) {
+    s.tell({.kind = Kind::spawned, .number = 42});
+    s.tell({.kind = Kind::hello, .number = 1});
+    s.tell({.kind = Kind::ready, .on_gpu = true});
+    s.tell(Kind::broken);
+    const Action next = s.tell({.kind = Kind::exited, .text = "was killed by signal 6 (Aborted)"});
+    EXPECT_EQ(s.fsm.without_gpu(), degraded);
+    if (next == Action::none) s.sleep();
+  }
+  EXPECT_EQ(s.fsm.status().degraded.find("the engine was killed by signal 6"), 0U);
+}
+
+TEST(EngineSupervisorFsm, AKillFromOutsideIsNotTheGpusFault) {
+  Supervisor s;
+  s.tell(Kind::start);
+  for (int death = 0; death < 3; ++death) {
+    s.tell({.kind = Kind::spawned, .number = 42});
+    s.tell({.kind = Kind::hello, .number = 1});
+    s.tell({.kind = Kind::ready, .on_gpu = true});
+    s.tell(Kind::broken);
+    const Action next =
+        s.tell({.kind = Kind::exited, .text = "was killed by signal 9 (Killed)", .killed = true});
+    if (next == Action::none) {
+      EXPECT_EQ(s.sleep(), Action::spawn);
+    }
+  }
+  EXPECT_FALSE(s.fsm.without_gpu());
 }
 
 TEST(EngineSupervisorFsm, IdleEnginesAreLeftAlone) {

@@ -263,6 +263,13 @@ EngineLoadFigures to_load(const wire::EngineLoad& told) {
   load.prefill_tokens = told.prefill_tokens();
   load.decode_tokens = told.decode_tokens();
   load.preemptions = told.preemptions();
+  load.batch_sizes.assign(told.batch_sizes().begin(), told.batch_sizes().end());
+  load.drafted_tokens = told.drafted_tokens();
+  load.accepted_tokens = told.accepted_tokens();
+  load.state_bytes = told.state_bytes();
+  load.states_put_back = told.states_put_back();
+  load.disk_bytes = told.disk_bytes();
+  load.disk_reads = told.disk_reads();
   load.steps = told.steps();
   load.step_ms = told.step_ms();
   load.unread_tokens = told.unread_tokens();

@@ -27,8 +27,8 @@ namespace wire = deepseek::engine::v1;
 class FakeLife {
  public:
   void signal(int number);
-  void end(std::string how);  // it has ended: wait() returns
-  std::optional<std::string> ended() const;
+  void end(std::string how, bool killed = false);  // it has ended: wait() returns
+  std::optional<EngineEnd> ended() const;
   std::vector<int> signals() const;
   bool wait_for_signal(int number, std::chrono::seconds limit = std::chrono::seconds(20));
   void set_wake(std::function<void()> wake);
@@ -39,7 +39,7 @@ class FakeLife {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<int> signals_;
-  std::optional<std::string> ended_;
+  std::optional<EngineEnd> ended_;
   std::function<void()> wake_;
 };
 
@@ -54,7 +54,8 @@ class FakeEngine {
   void say(const wire::FromEngine& message);
   void say_raw(const std::string& payload);
   void hello(std::uint32_t version = 1);
-  void ready();
+  void ready(bool on_gpu = false);
+  void device_failed(const std::string& text);
   void come_up() {
     hello();
     ready();
@@ -91,6 +92,7 @@ class FakeLauncher final : public EngineLauncher {
     std::deque<std::unique_ptr<FakeEngine>> engines;
     int failures = 0;  // so many launches fail first
     int launches = 0;
+    bool without_gpu = false;  // the last launch
 
     std::unique_ptr<FakeEngine> next();  // waits for the next launch
     bool none() {
@@ -99,7 +101,8 @@ class FakeLauncher final : public EngineLauncher {
     }
   };
   explicit FakeLauncher(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
-  base::Result<LaunchedEngine> launch(boost::asio::any_io_executor executor) override;
+  base::Result<LaunchedEngine> launch(boost::asio::any_io_executor executor,
+                                      bool without_gpu) override;
 
  private:
   std::shared_ptr<Shared> shared_;

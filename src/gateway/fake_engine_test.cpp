@@ -32,7 +32,7 @@ class FakeProcess final : public EngineProcess {
   ~FakeProcess() override { life_->set_wake({}); }
   int pid() const override { return 4242; }
   void signal(int number) override { life_->signal(number); }
-  asio::awaitable<std::string> wait() override {
+  asio::awaitable<EngineEnd> wait() override {
     while (!life_->ended()) {
       co_await event_->wait();
     }
@@ -52,16 +52,16 @@ void FakeLife::signal(int number) {
     signals_.push_back(number);
     changed_.notify_all();
   }
-  if (number == SIGKILL && !survives_signals) end("was killed by signal 9 (Killed)");
+  if (number == SIGKILL && !survives_signals) end("was killed by signal 9 (Killed)", true);
 }
 
-void FakeLife::end(std::string how) {
+void FakeLife::end(std::string how, bool killed) {
   const std::lock_guard lock(mutex_);
-  if (!ended_) ended_ = std::move(how);
+  if (!ended_) ended_ = EngineEnd{std::move(how), killed};
   if (wake_) wake_();
 }
 
-std::optional<std::string> FakeLife::ended() const {
+std::optional<EngineEnd> FakeLife::ended() const {
   const std::lock_guard lock(mutex_);
   return ended_;
 }
@@ -107,8 +107,15 @@ void FakeEngine::hello(std::uint32_t version) {
   say(message);
 }
 
-void FakeEngine::ready() {
+void FakeEngine::device_failed(const std::string& text) {
   wire::FromEngine message;
+  message.mutable_device_failed()->set_message(text);
+  say(message);
+}
+
+void FakeEngine::ready(bool on_gpu) {
+  wire::FromEngine message;
+  message.mutable_ready()->set_on_gpu(on_gpu);
   message.mutable_ready()->set_architecture("llama");
   message.mutable_ready()->set_kv_cells(8192);
   say(message);
@@ -222,9 +229,11 @@ std::unique_ptr<FakeEngine> FakeLauncher::Shared::next() {
   return engine;
 }
 
-base::Result<LaunchedEngine> FakeLauncher::launch(asio::any_io_executor executor) {
+base::Result<LaunchedEngine> FakeLauncher::launch(asio::any_io_executor executor,
+                                                  bool without_gpu) {
   const std::lock_guard lock(shared_->mutex);
   ++shared_->launches;
+  shared_->without_gpu = without_gpu;
   if (shared_->failures > 0) {
     --shared_->failures;
     return base::make_error(base::ErrorCode::internal, "cannot start the engine: no such file");

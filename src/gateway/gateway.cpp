@@ -31,6 +31,8 @@ std::string shorten(std::string_view name) {
 
 std::string_view to_string(BackendState state) {
   switch (state) {
+    case BackendState::unloaded:
+      return "unloaded";
     case BackendState::starting:
       return "starting";
     case BackendState::loading:

@@ -9,10 +9,12 @@
 #include <unistd.h>
 #include <array>
 #include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace deepseek::gateway {
 
@@ -81,10 +83,24 @@ std::string clear_line(std::string_view text) {
   return std::string(last);
 }
 
+ModelCheck read_facts(std::string line) {
+  ModelCheck check;
+  boost::system::error_code error;
+  const boost::json::value facts = boost::json::parse(line, error);
+  for (const char* name : {"model_bytes", "kv_bytes"}) {
+    const auto* object = facts.if_object();
+    const boost::json::value* number = object != nullptr ? object->if_contains(name) : nullptr;
+    if (number == nullptr || !number->is_number()) continue;
+    check.memory_bytes += number->to_number<std::uint64_t>(error);
+  }
+  check.facts = std::move(line);
+  return check;
+}
+
 }  // namespace
 
-base::Result<std::string> check_model(const EngineCommand& command,
-                                      std::chrono::milliseconds timeout) {
+base::Result<ModelCheck> check_model(const EngineCommand& command,
+                                     std::chrono::milliseconds timeout) {
   Pipe output;
   Pipe errors;
   if (output.ends[0] < 0 || errors.ends[0] < 0) {
@@ -113,7 +129,7 @@ base::Result<std::string> check_model(const EngineCommand& command,
   tasks.spawn("wait for the check", wait_for(*child, exit));
   context.run_for(timeout);
   const bool ended = exit.has_value();
-  if (ended && exit->status == 0) return output_text.substr(0, output_text.find('\n'));
+  if (ended && exit->status == 0) return read_facts(output_text.substr(0, output_text.find('\n')));
   std::string line = clear_line(error_text);
   if (line.empty() || !ended || exit->signal) {
     line = "the check of " + command.model_path + " by " + command.program + " " +

@@ -8,13 +8,19 @@
 #include "gateway/engine_launcher.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace deepseek::gateway {
 
-// The facts as one line of JSON, or `invalid_request` with the engine's one clear line (which file,
+struct ModelCheck {
+  std::string facts;               // one line of JSON
+  std::uint64_t memory_bytes = 0;  // of weights and KV pool
+};
+
+// The facts, or `invalid_request` with the engine's one clear line (which file,
 // which byte or field, what to do). `deadline_exceeded` when the check does not end in time.
-base::Result<std::string> check_model(
+base::Result<ModelCheck> check_model(
     const EngineCommand& command,
     std::chrono::milliseconds timeout = std::chrono::milliseconds(20'000));
 

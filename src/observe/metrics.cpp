@@ -64,14 +64,14 @@ class ShardedHistogram final : public Histogram {
     for (Shard& shard : shards_) shard.lines = std::make_unique<Line[]>(lines_);
   }
 
-  void observe(double value) override {
+  void observe(double value, std::uint64_t times) override {
     if (std::isnan(value)) return;
     Shard& shard = shards_[shard_of_thread()];
     const auto bucket = static_cast<std::size_t>(
         std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
-    shard.lines[bucket / per_line].counts[bucket % per_line].fetch_add(1,
+    shard.lines[bucket / per_line].counts[bucket % per_line].fetch_add(times,
                                                                        std::memory_order_relaxed);
-    shard.sum.fetch_add(value, std::memory_order_relaxed);
+    shard.sum.fetch_add(value * static_cast<double>(times), std::memory_order_relaxed);
   }
 
   // Per bucket, the last one without a bound; not cumulative.

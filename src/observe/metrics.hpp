@@ -33,7 +33,7 @@ class Gauge {
 class Histogram {
  public:
   virtual ~Histogram() = default;
-  virtual void observe(double value) = 0;
+  virtual void observe(double value, std::uint64_t times = 1) = 0;
 };
 
 enum class MetricType { counter, gauge, histogram };

@@ -20,6 +20,9 @@ constexpr std::array first_token_bounds{.001, .005, .01, .02, .04, .06, .08, .1,
 constexpr std::array per_token_bounds{.001, .0025, .005, .01, .025, .05, .075, .1,
                                       .15,  .2,    .3,   .4,  .5,   .75, 1.,   2.5};
 
+constexpr std::array batch_size_bounds{1., 2., 4., 8., 16., 32., 64., 128., 256.};
+constexpr std::array share_bounds{0., .1, .25, .5, .75, .9, .99};
+
 struct Row {
   Family family;
   MetricType type;
@@ -57,7 +60,27 @@ const std::array rows{
          {"model"}},
         MetricType::counter,
         {}},
+    Row{{"deepseek_cached_share",
+         "Part of an answer's prompt tokens that needed no prefill, 0 to 1.",
+         {"model"}},
+        MetricType::histogram,
+        share_bounds},
     Row{{"deepseek_completion_tokens_total", "Tokens generated for clients.", {"model"}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_engine_batch_size",
+         "Sequences in a step of the engine; sizes are rounded up to the next bound.",
+         {"model"}},
+        MetricType::histogram,
+        batch_size_bounds},
+    Row{{"deepseek_engine_degraded",
+         "1 while the model runs on the processor because its GPU failed, else 0.",
+         {"model"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_engine_draft_tokens_total",
+         "Guessed tokens that were computed, by whether they were right.",
+         {"model", "result"}},
         MetricType::counter,
         {}},
     Row{{"deepseek_engine_evicted_cells_total",
@@ -68,6 +91,16 @@ const std::array rows{
     Row{{"deepseek_engine_preemptions_total",
          "Answers that gave up their place in the batch for others, and went on later.",
          {"model"}},
+        MetricType::counter,
+        {}},
+    Row{{"deepseek_engine_prefix_bytes",
+         "Prefixes that are kept outside the KV pool: in memory, on disk.",
+         {"model", "place"}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_engine_prefix_reads_total",
+         "Prefixes that came back: from memory into the KV pool, from disk into memory.",
+         {"model", "place"}},
         MetricType::counter,
         {}},
     Row{{"deepseek_engine_ready", "1 when the model's engine takes requests, else 0.", {"model"}},
@@ -107,6 +140,11 @@ const std::array rows{
     Row{{"deepseek_prompt_tokens_total", "Prompt tokens of answered requests.", {"model"}},
         MetricType::counter,
         {}},
+    Row{{"deepseek_queue_seconds",
+         "How long a request waited in the engine's queue for its place in the batch.",
+         {"model"}},
+        MetricType::histogram,
+        first_token_bounds},
     Row{{"deepseek_queued_requests",
          "Requests that wait because all backends of their route are busy.",
          {"route"}},
@@ -140,6 +178,11 @@ const std::array rows{
         {}},
     Row{{"deepseek_running_sequences", "Sequences in the engine's batch.", {"model"}},
         MetricType::gauge,
+        {}},
+    Row{{"deepseek_tenant_tokens_total",
+         "Tokens of a tenant's answers: prompt, of those cached, and completion.",
+         {"tenant", "kind"}},
+        MetricType::counter,
         {}},
     Row{{"deepseek_time_per_output_token_seconds",
          "Mean time between two tokens of one answer, after its first.",
@@ -178,6 +221,9 @@ const Row& http_durations = row("deepseek_http_request_duration_seconds");
 const Row& first_token = row("deepseek_time_to_first_token_seconds");
 const Row& cache_requests = row("deepseek_response_cache_requests_total");
 const Row& per_token = row("deepseek_time_per_output_token_seconds");
+const Row& queue_time = row("deepseek_queue_seconds");
+const Row& cached_share = row("deepseek_cached_share");
+const Row& tenant_tokens = row("deepseek_tenant_tokens_total");
 
 using Values = std::initializer_list<std::string_view>;
 
@@ -229,6 +275,12 @@ constexpr Question questions[] = {
     {"share of the KV pool in use",
      "deepseek_kv_cells{state=\"used\"} / ignoring(state) "
      "deepseek_kv_cells{state=\"total\"}"},
+    {"models that fell back from their GPU", "deepseek_engine_degraded > 0"},
+    {"share of guessed tokens that were right",
+     "sum by (model) (rate(deepseek_engine_draft_tokens_total{result=\"right\"}[5m])) / "
+     "sum by (model) (rate(deepseek_engine_draft_tokens_total[5m]))"},
+    {"tokens per second of each tenant",
+     "sum by (tenant) (rate(deepseek_tenant_tokens_total{kind=\"completion\"}[5m]))"},
     {"engines that crashed in the last hour", "increase(deepseek_engine_restarts_total[1h]) > 0"},
 };
 
@@ -288,19 +340,35 @@ void ServerMetrics::error(std::string_view code) {
   counter(registry_, errors, {code}).add();
 }
 
-void ServerMetrics::answer(std::string_view model, const Answer& answer) {
+void ServerMetrics::answer(std::string_view model, std::string_view tenant, const Answer& answer) {
   const AnswerCells cells = answer_cells_.find({model}, [this](const auto& name) -> AnswerCells {
     return {counter(registry_, prompt_tokens, {name.text}),
             counter(registry_, cached_tokens, {name.text}),
             counter(registry_, completion_tokens, {name.text}),
             histogram(registry_, first_token, name.text),
-            histogram(registry_, per_token, name.text)};
+            histogram(registry_, per_token, name.text),
+            histogram(registry_, queue_time, name.text),
+            histogram(registry_, cached_share, name.text)};
   });
+  const TenantCells of_tenant =
+      tenant_cells_.find({tenant}, [this](const auto& name) -> TenantCells {
+        return {counter(registry_, tenant_tokens, {name.text, "prompt"}),
+                counter(registry_, tenant_tokens, {name.text, "cached"}),
+                counter(registry_, tenant_tokens, {name.text, "completion"})};
+      });
+  of_tenant.prompt.add(static_cast<double>(answer.prompt_tokens));
+  of_tenant.cached.add(static_cast<double>(answer.cached_tokens));
+  of_tenant.completion.add(static_cast<double>(answer.completion_tokens));
   cells.prompt.add(static_cast<double>(answer.prompt_tokens));
   cells.cached.add(static_cast<double>(answer.cached_tokens));
   cells.completion.add(static_cast<double>(answer.completion_tokens));
   if (answer.first_token_seconds) cells.first_token.observe(*answer.first_token_seconds);
   if (answer.per_token_seconds) cells.per_token.observe(*answer.per_token_seconds);
+  if (answer.queue_seconds) cells.queue.observe(*answer.queue_seconds);
+  if (answer.prompt_tokens > 0) {
+    cells.cached_share.observe(static_cast<double>(answer.cached_tokens) /
+                               static_cast<double>(answer.prompt_tokens));
+  }
 }
 
 void ServerMetrics::response_cache_request(std::string_view result) {
@@ -319,8 +387,24 @@ void ServerMetrics::set_response_cache(const ResponseCache& cache) {
   set_gauge(registry_, "deepseek_response_cache_bytes", {}, static_cast<double>(cache.bytes));
 }
 
+// A smaller number than before is that of a new process.
+double ServerMetrics::gained(std::string_view model, std::string name, std::uint64_t told) {
+  std::uint64_t& last = engine_totals_[{std::string(model), std::move(name)}];
+  const std::uint64_t before = std::exchange(last, told);
+  return static_cast<double>(told >= before ? told - before : told);
+}
+
+void ServerMetrics::set_batch_sizes(std::string_view model, std::span<const std::uint64_t> steps) {
+  Histogram& sizes = histogram(registry_, row("deepseek_engine_batch_size"), model);
+  for (std::size_t index = 0; index < std::min(steps.size(), batch_size_bounds.size()); ++index) {
+    const double more = gained(model, "batch_size/" + std::to_string(index), steps[index]);
+    sizes.observe(batch_size_bounds[index], static_cast<std::uint64_t>(more));
+  }
+}
+
 void ServerMetrics::set_engine(std::string_view model, const Engine& engine) {
   set_gauge(registry_, "deepseek_engine_ready", {model}, engine.ready ? 1 : 0);
+  set_gauge(registry_, "deepseek_engine_degraded", {model}, engine.degraded ? 1 : 0);
   set_gauge(registry_, "deepseek_running_sequences", {model}, engine.running_sequences);
   set_gauge(registry_, "deepseek_waiting_requests", {model}, engine.waiting_requests);
   set_gauge(registry_, "deepseek_kv_cells", {model, "used"}, engine.kv_cells_used);
@@ -331,18 +415,24 @@ void ServerMetrics::set_engine(std::string_view model, const Engine& engine) {
                 static_cast<double>(engine.restarts));
   const auto add = [&](std::string_view name, Values labels, std::string_view kind,
                        std::uint64_t told) {
-    // The engine counts from its start; a smaller number is that of a new process.
-    std::uint64_t& last =
-        engine_totals_[{std::string(model), std::string(name) + "/" + std::string(kind)}];
     counter(registry_, row(name), labels)
-        .add(static_cast<double>(told >= last ? told - last : told));
-    last = told;
+        .add(gained(model, std::string(name) + "/" + std::string(kind), told));
   };
   add("deepseek_engine_tokens_total", {model, "prefill"}, "prefill", engine.prefill_tokens);
   add("deepseek_engine_tokens_total", {model, "decode"}, "decode", engine.decode_tokens);
   add("deepseek_engine_tokens_total", {model, "cached"}, "cached", engine.cached_tokens);
   add("deepseek_engine_preemptions_total", {model}, "", engine.preemptions);
   add("deepseek_engine_evicted_cells_total", {model}, "", engine.evicted_cells);
+  const std::string_view drafts = "deepseek_engine_draft_tokens_total";
+  add(drafts, {model, "right"}, "right", engine.accepted_tokens);
+  add(drafts, {model, "wrong"}, "wrong", engine.drafted_tokens - engine.accepted_tokens);
+  add("deepseek_engine_prefix_reads_total", {model, "memory"}, "memory", engine.states_put_back);
+  add("deepseek_engine_prefix_reads_total", {model, "disk"}, "disk", engine.disk_reads);
+  set_gauge(registry_, "deepseek_engine_prefix_bytes", {model, "memory"},
+            static_cast<double>(engine.state_bytes));
+  set_gauge(registry_, "deepseek_engine_prefix_bytes", {model, "disk"},
+            static_cast<double>(engine.disk_bytes));
+  set_batch_sizes(model, engine.batch_sizes);
   const std::string process = "engine " + std::string(model);
   const bool alive = engine.pid != 0;
   set_gauge(registry_, "process_resident_memory_bytes", {process},

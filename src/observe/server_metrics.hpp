@@ -11,9 +11,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace deepseek::observe {
 
@@ -37,8 +39,9 @@ class ServerMetrics {
     std::int64_t completion_tokens = 0;
     std::optional<double> first_token_seconds{};
     std::optional<double> per_token_seconds{};
+    std::optional<double> queue_seconds{};  // in the engine's queue
   };
-  void answer(std::string_view model, const Answer& answer);
+  void answer(std::string_view model, std::string_view tenant, const Answer& answer);
 
   // What the response cache did for one request: hit, similar, shared, miss or none.
   void response_cache_request(std::string_view result);
@@ -56,6 +59,7 @@ class ServerMetrics {
   // State of one model's engine; set at every scrape.
   struct Engine {
     bool ready = false;
+    bool degraded = false;  // it runs without its GPU
     std::uint64_t restarts = 0;
     double running_sequences = 0;
     double waiting_requests = 0;
@@ -63,12 +67,20 @@ class ServerMetrics {
     double kv_cells_resting = 0;  // kept for prompts to come
     double kv_cells_total = 0;
     double step_seconds = 0;
-    std::uint32_t pid = 0;  // 0: no process
+    std::uint64_t state_bytes = 0;  // of prefixes in memory whose cells were given up
+    std::uint64_t disk_bytes = 0;   // of prefixes on disk
+    std::uint32_t pid = 0;          // 0: no process
     // Since that process began.
     std::uint64_t prefill_tokens = 0;
     std::uint64_t decode_tokens = 0;
     std::uint64_t cached_tokens = 0;
     std::uint64_t preemptions = 0;
+    std::uint64_t drafted_tokens = 0;   // guesses that were computed
+    std::uint64_t accepted_tokens = 0;  // of those, right ones
+    std::uint64_t states_put_back = 0;
+    std::uint64_t disk_reads = 0;
+    // Steps by how many sequences they had: 1, 2, up to 4, 8, 16, 32, 64, 128, 256.
+    std::vector<std::uint64_t> batch_sizes{};
     std::uint64_t evicted_cells = 0;
   };
   void set_engine(std::string_view model, const Engine& engine);
@@ -98,10 +110,21 @@ class ServerMetrics {
     Counter& completion;
     Histogram& first_token;
     Histogram& per_token;
+    Histogram& queue;
+    Histogram& cached_share;
   };
+  struct TenantCells {
+    Counter& prompt;
+    Counter& cached;
+    Counter& completion;
+  };
+  // What a counter has gained since the engine told `name` last; it counts from its start.
+  double gained(std::string_view model, std::string name, std::uint64_t told);
+  void set_batch_sizes(std::string_view model, std::span<const std::uint64_t> steps);
   Registry& registry_;
   CellMap<RequestCells> request_cells_;  // by endpoint and status
   CellMap<AnswerCells> answer_cells_;    // by model
+  CellMap<TenantCells> tenant_cells_;
   // By model and counter: what the engine told last. Only scrapes use it, one at a time.
   std::map<std::pair<std::string, std::string>, std::uint64_t> engine_totals_;
 };

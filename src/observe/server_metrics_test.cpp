@@ -38,7 +38,7 @@ TEST(ServerMetrics, EveryFamilyIsShownAndDocumented) {
     EXPECT_TRUE(contains(document, "| `" + name + "` |")) << name;
     ++families;
   }
-  EXPECT_EQ(families, 35u);
+  EXPECT_EQ(families, 43u);
 }
 
 TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
@@ -47,12 +47,15 @@ TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
   metrics.set_build("0.1.0", "b1");
   metrics.http_request("/v1/models", 200, 0.015);
   metrics.error("queue_full");
-  metrics.answer("m", {12, 4, 7, 0.3, 0.02});
+  metrics.answer("m", "acme", {12, 4, 7, 0.3, 0.02, 0.2});
   ServerMetrics::Engine engine;
   engine.ready = true;
   engine.restarts = 3;
   engine.running_sequences = 2;
   engine.preemptions = 5;
+  engine.drafted_tokens = 9;
+  engine.accepted_tokens = 6;
+  engine.batch_sizes = {3, 0, 2};
   metrics.set_engine("m", engine);
   metrics.set_engine("m", engine);
   engine.preemptions = 2;  // of a new process
@@ -69,7 +72,13 @@ TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
            "deepseek_response_cache_requests_total{result=\"hit\"} 1\n",
            "deepseek_response_cache_stored_total 6\n",
            "deepseek_response_cache_bytes 640\n",
-
+           "deepseek_tenant_tokens_total{tenant=\"acme\",kind=\"cached\"} 4\n",
+           "deepseek_queue_seconds_sum{model=\"m\"} 0.2\n",
+           "deepseek_cached_share_bucket{model=\"m\",le=\"0.25\"} 0\n",
+           "deepseek_cached_share_bucket{model=\"m\",le=\"0.5\"} 1\n",
+           "deepseek_engine_draft_tokens_total{model=\"m\",result=\"wrong\"} 3\n",
+           "deepseek_engine_batch_size_bucket{model=\"m\",le=\"2\"} 3\n",
+           "deepseek_engine_batch_size_count{model=\"m\"} 5\n",
            "deepseek_build_info{version=\"0.1.0\",llama_cpp=\"b1\"} 1\n",
            "deepseek_http_requests_total{endpoint=\"/v1/models\",status=\"200\"} 1\n",
            "deepseek_http_request_duration_seconds_bucket{endpoint=\"/v1/models\",le=\"0.02\"} 1\n",

@@ -55,11 +55,15 @@ base::Result<void> BackendSet::make(const Configuration& configuration, const Pr
 base::Result<void> BackendSet::make_engines(const Configuration& configuration,
                                             const ProgramPaths& paths) {
   std::vector<gateway::EngineBackendOptions> wanted;
+  const auto memory = std::make_shared<gateway::ModelMemory>(
+      configuration.memory.max_models_size.resolve(machine_memory()));
   for (const Configuration::Model& model : configuration.models) {
     auto options = engine_options(configuration, model, paths);
     if (options.has_error()) return options.error();
     auto checked = gateway::check_model(options->command);
     if (checked.has_error()) return checked.error();
+    options->memory = memory;
+    options->memory_bytes = checked->memory_bytes;
     wanted.push_back(std::move(*options));
   }
   for (gateway::EngineBackendOptions& options : wanted) {

@@ -26,6 +26,7 @@ using std::chrono::milliseconds;
 enum class FlashAttention { automatic, on, off };
 enum class KvType { f16, q8_0, q4_0 };
 enum class PrefixSharing { none, user, tenant, all };
+enum class Speculation { none, prompt_lookup };
 
 enum class BackendType { openai, deepseek, azure, managed };
 using gateway::ManagedEngine;
@@ -144,13 +145,17 @@ struct Configuration {
     std::uint32_t min_batch_size = 1;
     milliseconds batch_wait{10};
     PrefixSharing prefix_sharing = PrefixSharing::user;
+    MemorySize cache_memory{1ULL << 30, 0};
     std::string cache_dir;  // empty: prefixes are not stored
     MemorySize cache_dir_size{4ULL << 30, 0};
+    Speculation speculation = Speculation::prompt_lookup;
+    std::uint32_t draft_max = 8;  // tokens
     FlashAttention flash_attention = FlashAttention::automatic;
     KvType kv_type = KvType::f16;
     std::uint32_t stream_credits = 64;
     std::uint32_t warmup_requests = 1;
     milliseconds restart_backoff_max{10'000};
+    milliseconds silence_timeout{2'000};
     milliseconds wedge_timeout{30'000};
     milliseconds shutdown_timeout{5'000};
     bool operator==(const Engine&) const = default;
@@ -158,6 +163,7 @@ struct Configuration {
 
   struct Memory {
     MemorySize max_cache_size{512u << 20, 0};  // of one engine's KV pool
+    MemorySize max_models_size{0, 0.9};        // of all engines together
     bool operator==(const Memory&) const = default;
   } memory;
 

@@ -125,6 +125,7 @@ void Server::watch_metrics() {
       const gateway::EngineLoadFigures load = backend->load();
       observe::ServerMetrics::Engine engine;
       engine.ready = status.state == gateway::BackendState::ready;
+      engine.degraded = !status.degraded.empty();
       engine.restarts = status.restarts;
       engine.running_sequences = load.running;
       engine.waiting_requests = load.waiting;
@@ -134,6 +135,13 @@ void Server::watch_metrics() {
       engine.decode_tokens = load.decode_tokens;
       engine.cached_tokens = load.cached_tokens;
       engine.preemptions = load.preemptions;
+      engine.batch_sizes = load.batch_sizes;
+      engine.drafted_tokens = load.drafted_tokens;
+      engine.accepted_tokens = load.accepted_tokens;
+      engine.state_bytes = load.state_bytes;
+      engine.states_put_back = load.states_put_back;
+      engine.disk_bytes = load.disk_bytes;
+      engine.disk_reads = load.disk_reads;
       engine.evicted_cells = load.evicted_cells;
       if (const auto description = backend->description()) {
         engine.kv_cells_total = static_cast<double>(description->kv_cells);

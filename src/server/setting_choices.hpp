@@ -25,6 +25,8 @@ template <>
 inline constexpr std::array<std::string_view, 4> choices<PrefixSharing>{"none", "user", "tenant",
                                                                         "all"};
 template <>
+inline constexpr std::array<std::string_view, 2> choices<Speculation>{"none", "prompt_lookup"};
+template <>
 inline constexpr std::array<std::string_view, 4> choices<BackendType>{"openai", "deepseek", "azure",
                                                                       "managed"};
 template <>

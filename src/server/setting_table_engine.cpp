@@ -134,6 +134,12 @@ const std::array table{
                     "the time to the first token what others have sent.",
             .example = "tenant",
             .field = at<engine, &C::Engine::prefix_sharing>},
+    Setting{.name = "engine.cache_memory",
+            .help = "Host memory for what was computed of prompts whose place in the KV cache was "
+                    "given up; the longest unused goes first. Taken only when it is needed.",
+            .example = "4GB",
+            .maximum = 64 * 1024 * gigabyte,
+            .field = at<engine, &C::Engine::cache_memory>},
     Setting{.name = "engine.cache_dir",
             .help = "Folder for what was computed of common beginnings of prompts, so that it "
                     "survives a restart and is not bound by memory. It holds prompts. Empty: "
@@ -148,6 +154,18 @@ const std::array table{
             .minimum = megabyte,
             .maximum = 64 * 1024 * gigabyte,
             .field = at<engine, &C::Engine::cache_dir_size>},
+    Setting{.name = "engine.speculation",
+            .help = "Guesses the next tokens and computes several in one step; what is said stays "
+                    "the same. prompt_lookup takes what followed the same words before, in the "
+                    "prompt or the answer, where that is faster.",
+            .example = "prompt_lookup",
+            .field = at<engine, &C::Engine::speculation>},
+    Setting{.name = "engine.draft_max",
+            .help = "Most guessed tokens of one answer in a step.",
+            .example = "8",
+            .minimum = 1,
+            .maximum = 64,
+            .field = at<engine, &C::Engine::draft_max>},
     Setting{.name = "engine.flash_attention",
             .help = "Fused attention. auto takes it where the model and the processor allow it.",
             .example = "auto",
@@ -174,8 +192,16 @@ const std::array table{
             .minimum = 100,
             .maximum = hour,
             .field = at<engine, &C::Engine::restart_backoff_max>},
+    Setting{.name = "engine.silence_timeout",
+            .help = "An engine that has work and whose process does not answer for so long is "
+                    "killed and restarted; its answers go on. More where the machine swaps.",
+            .example = "2s",
+            .minimum = 100,
+            .maximum = hour,
+            .field = at<engine, &C::Engine::silence_timeout>},
     Setting{.name = "engine.wedge_timeout",
-            .help = "An engine that has work and says nothing for so long is killed and restarted.",
+            .help = "An engine whose process answers, but whose step takes so long, is killed and "
+                    "restarted; so is one whose step takes ten times as long as it should.",
             .example = "30s",
             .minimum = second,
             .maximum = hour,
@@ -193,6 +219,14 @@ const std::array table{
             .minimum = megabyte,
             .maximum = 64 * 1024 * gigabyte,
             .field = at<memory, &C::Memory::max_cache_size>},
+    Setting{.name = "memory.max_models_size",
+            .help = "Memory for the weights and KV caches of all models together. A model that "
+                    "finds no room waits until others are idle and unloads the longest unused; a "
+                    "model that is in use stays.",
+            .example = "64GB",
+            .minimum = megabyte,
+            .maximum = 64 * 1024 * gigabyte,
+            .field = at<memory, &C::Memory::max_models_size>},
 
     Setting{.name = "network.batch_size",
             .help = "Another name of engine.prefill_chunk.",

@@ -12,13 +12,6 @@
 namespace deepseek::server {
 namespace {
 
-std::uint64_t machine_memory() {
-  const long pages = ::sysconf(_SC_PHYS_PAGES);
-  const long page = ::sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page <= 0) return 0;
-  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
-}
-
 gateway::EngineCommand engine_command(const Configuration& configuration,
                                       const Configuration::Model& model,
                                       const ProgramPaths& paths) {
@@ -37,8 +30,11 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   if (!engine.dynamic_batching) command.sequences_max = 1;
   command.batch_min = std::min(engine.min_batch_size, command.sequences_max);
   command.batch_wait = engine.batch_wait;
+  command.state_bytes = engine.cache_memory.resolve(machine_memory());
   command.cache_dir = engine.cache_dir;
   command.cache_dir_bytes = engine.cache_dir_size.resolve(machine_memory());
+  const bool guesses = engine.speculation == Speculation::prompt_lookup;
+  command.draft_max = guesses ? engine.draft_max : 0;
   command.flash_attention = to_string(engine.flash_attention);
   command.context_max = model.context_max;
   command.embeddings = model.embeddings;
@@ -49,6 +45,13 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
 }
 
 }  // namespace
+
+std::uint64_t machine_memory() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page <= 0) return 0;
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
+}
 
 base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& configuration,
                                                            const Configuration::Model& model,
@@ -65,6 +68,7 @@ base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& 
   options.rpc_timeout = configuration.network.rpc_timeout;
   options.queue_timeout = engine.queue_timeout;
   options.restart_backoff_max = engine.restart_backoff_max;
+  options.silence_timeout = engine.silence_timeout;
   options.wedge_timeout = engine.wedge_timeout;
   options.shutdown_timeout = engine.shutdown_timeout;
   return options;

@@ -28,6 +28,8 @@ namespace deepseek::server {
 
 class TargetSource;
 
+std::uint64_t machine_memory();  // bytes; 0 if it is not known
+
 // One engine's options; the error names the model's file and where it was looked for.
 base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& configuration,
                                                            const Configuration::Model& model,

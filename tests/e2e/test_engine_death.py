@@ -1,7 +1,10 @@
 """The server outlives its engine, whatever ends that; no engine outlives its server."""
 
+import concurrent.futures
 import os
+import random
 import signal
+import threading
 import time
 
 from support.engines import HeldEngine
@@ -9,6 +12,7 @@ from support.models import default_model
 from support.waiting import process_exists, wait_until
 
 BACK_SECONDS_MAX = 2.0
+NOTICED_SECONDS_MAX = 2.0 + 1.0  # and the time to look
 HELLO = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 2}
 
 
@@ -79,6 +83,78 @@ def test_what_cannot_go_on_ends_with_an_honest_error(start_server):
         "new requests are answered",
     )
     assert time.monotonic() - killed_at <= BACK_SECONDS_MAX
+
+
+class Crowd:
+    """Streams that are read side by side, and how many frames they have had together."""
+
+    def __init__(self, server, streams, tokens):
+        self.frames_seen = 0
+        self.changed = threading.Condition()
+        self.pool = concurrent.futures.ThreadPoolExecutor(streams)
+        self.answers = [
+            self.pool.submit(self.read, server, number, tokens) for number in range(streams)
+        ]
+
+    def read(self, server, number, tokens):
+        body = {
+            "messages": [{"role": "user", "content": f"Tell story {number} of the sea."}],
+            "temperature": 0,
+            "ignore_eos": True,
+            "max_tokens": tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        frames = []
+        with server.stream("/v1/chat/completions", body) as stream:
+            for frame in stream.frames():
+                frames.append(frame)
+                with self.changed:
+                    self.frames_seen += 1
+                    self.changed.notify_all()
+        return frames
+
+    def wait_for(self, frames):
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.frames_seen >= frames, timeout=120)
+
+
+def test_stopped_and_killed_at_random_under_streams(start_server):
+    """An engine that stands still or dies while sixteen streams run: sixteen whole answers."""
+    server = start_server()
+    dice = random.Random(16)
+    tokens, streams = 40, 16
+    crowd = Crowd(server, streams, tokens)
+    for death, blow in enumerate((signal.SIGSTOP, signal.SIGKILL, signal.SIGSTOP)):
+        share = (death + dice.random()) / 4
+        crowd.wait_for(int(share * streams * tokens))
+        engine = server.engine_pid()
+        os.kill(engine, blow)
+        begun = time.monotonic()
+        wait_until(lambda pid=engine: not process_exists(pid), "the engine is ended")
+        assert time.monotonic() - begun <= NOTICED_SECONDS_MAX
+    for answer in crowd.answers:
+        frames = answer.result()
+        assert frames[-1] == "[DONE]"
+        assert text_of(frames)
+        assert frames[-2]["usage"]["completion_tokens"] == tokens
+    assert server.metrics().value("deepseek_engine_restarts_total") == 3
+
+
+def test_a_frozen_engine_is_told_in_health(start_server):
+    server = start_server()
+    with server.chat_stream(tokens_max=400, ignore_eos=True) as stream:
+        frames = stream.frames()
+        next(frames)
+        engine = server.engine_pid()
+        os.kill(engine, signal.SIGSTOP)
+        begun = time.monotonic()
+        wait_until(
+            lambda: server.get("/health").json()["models"][0]["status"] != "ready", "/health says so"
+        )
+        assert time.monotonic() - begun <= NOTICED_SECONDS_MAX
+        assert list(frames)[-1] == "[DONE]"
+    assert server.engine_pid() != engine
 
 
 def test_the_log_says_how_it_ended(start_server):
@@ -157,3 +233,21 @@ def test_no_engine_outlives_a_server_killed_while_busy(start_server):
         os.kill(server.pid, signal.SIGKILL)
         server.wait_exit()
         wait_until(lambda: not process_exists(engine), "the engine has ended", timeout=10)
+
+
+def test_a_gpu_that_fails_leaves_the_model_on_the_processor(start_server):
+    for fault in ("gpu_load", "gpu_step:20"):
+        server = start_server(extra_environment={"DEEPSEEK_ENGINE_FAULT": fault})
+        with server.chat_stream(tokens_max=60, ignore_eos=True) as stream:
+            frames = list(stream.frames())
+        assert frames[-1] == "[DONE]" and text_of(frames)
+        wait_until(lambda: server.get("/health").json()["models"][0].get("degraded"), "it is told")
+        server.wait_ready()
+        told = server.get("/health").json()["models"][0]
+        assert "GPU failed" in told["degraded"] and told["status"] == "ready"
+        assert server.metrics().value("deepseek_engine_degraded") == 1
+        alert = server.wait_for_log(
+            lambda entry: entry.get("message") == "the engine runs without its GPU", "the alert"
+        )
+        assert alert["level"] == "warning"
+        assert server.stop() == 0

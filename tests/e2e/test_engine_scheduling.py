@@ -108,6 +108,35 @@ def test_want_of_room_fails_nobody_and_changes_no_text(start_server):
         assert answer.choices[0].text[:12] == text[:12]
 
 
+def test_what_lost_its_cells_comes_back_from_memory(start_server):
+    pool = {"memory.max_cache_size": f"{CELL_BYTES * 1024}B", "models[0].context_max": 1024}
+    for memory, comes_back in (("100MB", True), ("0B", False)):
+        server = start_server(settings={**pool, "engine.cache_memory": memory})
+        client = sdk(server)
+        first = complete(client, PREFIX + "A question:")
+        complete(client, "Something else. " + PREFIX + PREFIX)
+        again = complete(client, PREFIX + "A question:")
+        assert again.choices[0].text == first.choices[0].text
+        assert (cached(again) >= first.usage.prompt_tokens - 20) == comes_back
+        back = server.metrics().value("deepseek_engine_prefix_reads_total", place="memory")
+        assert (back > 0) == comes_back
+        assert server.stop() == 0
+
+
+def test_guesses_are_made_and_change_no_text(start_server):
+    texts = []
+    for speculation in ("none", "prompt_lookup"):
+        server = start_server(settings={"engine.speculation": speculation})
+        answer = complete(sdk(server), "one two three four, " * 8 + "one two", 60)
+        texts.append(answer.choices[0].text)
+        assert answer.usage.completion_tokens == 60
+        right = server.metrics().value("deepseek_engine_draft_tokens_total", result="right")
+        assert (right > 0) == (speculation == "prompt_lookup")
+        assert server.stop() == 0
+    # Several tokens at a time round differently, which shows only where two are nearly as likely.
+    assert texts[0][:40] == texts[1][:40]
+
+
 def test_stored_prefixes_survive_a_restart_and_damage(start_server, tmp_path):
     folder = tmp_path / "prefixes"
     settings = {"engine.cache_dir": folder}

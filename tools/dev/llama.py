@@ -25,6 +25,10 @@ _PORTABLE = {"GGML_NATIVE": "OFF", "GGML_OPENMP": "OFF", "GGML_BACKEND_DL": "ON"
              "GGML_CPU_ALL_VARIANTS": "ON"}
 
 
+# Before every C++ file: corrections of what the compiler gets wrong.
+_FIXES = pathlib.Path(__file__).resolve().parents[2] / "cmake" / "llama_fixes.hpp"
+
+
 def cpu_features():
     """Model and features of this CPU, as the kernel lists them."""
     text = pathlib.Path("/proc/cpuinfo").read_text("ascii", "replace")
@@ -38,7 +42,7 @@ def _key(flags, portable, source):
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=False).stdout.splitlines()[:1]
     parts = [download.LLAMA_VERSION, sorted(flags.items()), compiler, _tree_state(source),
-             "" if portable else cpu_features()]
+             _FIXES.read_text("utf-8"), "" if portable else cpu_features()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -72,7 +76,10 @@ def prefix(extra=None, portable=False, programs=False, source=None):
 def _build(source, flags, build, folder, programs):
     print("      building llama.cpp for this CPU and these flags; later runs reuse it", flush=True)
     fix = f"see the messages above; `rm -rf {build}` starts from nothing"
+    build.mkdir(parents=True, exist_ok=True)
+    fixes = shutil.copy2(_FIXES, build)
     settings = [f"-D{name}={value}" for name, value in sorted(flags.items())]
+    settings.append(f"-DCMAKE_CXX_FLAGS=-include {fixes}")
     run(["cmake", "-S", source, "-B", build, "-G", "Ninja", *settings], fix,
         "llama.cpp cannot be configured", quiet=True)
     targets = ["llama-server", "llama-bench"] if programs else ["llama", "llama-common"]

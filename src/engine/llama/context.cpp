@@ -122,18 +122,19 @@ Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
   for (std::size_t index = 0; index < slices.size(); ++index) {
     const BatchSlice& slice = slices[index];
     std::int32_t position = slice.position;
-    for (const Token token : slice.tokens) {
+    const auto add = [&](Token token, bool wants_logits) {
       const std::int32_t row = batch.n_tokens++;
       batch.token[row] = token;
       batch.pos[row] = position++;
       batch.n_seq_id[row] = 1;
       batch.seq_id[row][0] = slice.slot;
-      batch.logits[row] = 0;
+      batch.logits[row] = wants_logits ? 1 : 0;
+    };
+    for (const Token& token : slice.tokens) {
+      add(token, slice.wants_logits && &token == &slice.tokens.back());
     }
-    if (slice.wants_logits) {
-      handles_->output_rows[index] = batch.n_tokens - 1;
-      batch.logits[batch.n_tokens - 1] = 1;
-    }
+    if (slice.wants_logits) handles_->output_rows[index] = batch.n_tokens - 1;
+    for (const Token token : slice.draft) add(token, true);
   }
   switch (llama_decode(handles_->context, batch)) {
     case 0:
@@ -147,8 +148,9 @@ Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
   }
 }
 
-std::span<const float> Context::logits(std::size_t slice_index) {
-  const float* row = llama_get_logits_ith(handles_->context, handles_->output_rows[slice_index]);
+std::span<const float> Context::logits(std::size_t slice_index, std::size_t guess) {
+  const float* row = llama_get_logits_ith(
+      handles_->context, handles_->output_rows[slice_index] + static_cast<std::int32_t>(guess));
   return {row, static_cast<std::size_t>(handles_->vocabulary)};
 }
 

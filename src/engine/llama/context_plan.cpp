@@ -8,6 +8,7 @@ namespace {
 // Sequences that llama.cpp may keep, those at rest included: it has no more than 256.
 constexpr std::int32_t kSlotsMin = 64;
 constexpr std::int32_t kSlotsMax = 256;
+constexpr std::uint64_t kStateBytesMin = 64ULL << 20;
 constexpr std::int64_t kCellsStep = 256;  // llama.cpp rounds the pool up to it
 
 std::int64_t round_up(std::int64_t value) {
@@ -69,6 +70,11 @@ ContextPlan plan_context(const Model& model, const EngineOptions& options, std::
   context.threads = options.threads > 0 ? options.threads : cores;
   context.threads_prefill = options.threads_prefill > 0 ? options.threads_prefill : context.threads;
   plan.kv_bytes = static_cast<std::uint64_t>(cell * context.cells);
+  plan.state_bytes = options.state_bytes;
+  if (room)
+    plan.state_bytes = std::min(plan.state_bytes, (*room - std::min(*room, plan.kv_bytes)) / 2);
+  // What comes from disk goes through memory.
+  if (!options.cache_dir.empty()) plan.state_bytes = std::max(plan.state_bytes, kStateBytesMin);
   return plan;
 }
 
@@ -84,6 +90,9 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const ContextPl
   scheduler.target_token_gap = base::Milliseconds(options.token_gap_ms);
   scheduler.batch_min = options.batch_min;
   scheduler.batch_wait = base::Milliseconds(options.batch_wait_ms);
+  // A model that keeps one state for all its past cannot take a guess back.
+  scheduler.draft_max = plan.shares_prefixes ? options.draft_max : 0;
+  scheduler.outputs_max = plan.context.slots;
   scheduler.sharing =
       plan.shares_prefixes ? prefix_sharing(options.prefix_sharing) : PrefixSharing::none;
   return scheduler;

@@ -16,6 +16,7 @@ struct ContextPlan {
   ContextOptions context;
   std::int32_t context_max = 0;  // tokens one sequence may have
   std::uint64_t kv_bytes = 0;
+  std::uint64_t state_bytes = 0;  // of prefixes in memory whose cells were given up
   bool shares_prefixes = true;
   bool cut_by_memory = false;  // --kv-bytes allows more than this machine has left
 };

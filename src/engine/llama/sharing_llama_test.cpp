@@ -65,6 +65,18 @@ TEST(SharingLlama, TheSamePromptAgainGivesTheSameText) {
   }
 }
 
+TEST(SharingLlama, WhatFoundNoRoomAtRestComesBackFromMemory) {
+  const auto expected = alone(2);
+  Engine engine(512, 400);  // of which a quarter may rest: half of the prompt
+  for (SequenceId id = 1; id <= 2; ++id) {
+    ASSERT_TRUE(engine.submit(greedy(id, long_question(static_cast<int>(id) - 1), 12)).has_value());
+    expect_alike(engine.wait(id), expected[id - 1]);
+  }
+  EXPECT_GT(engine.wait(2).finished->cached_tokens(), 200);
+  EXPECT_EQ(engine.load().states_put_back(), 1U);
+  EXPECT_GT(engine.load().state_bytes(), 200U * 1000);
+}
+
 TEST(SharingLlama, AStoredPrefixSurvivesTheEngine) {
   const auto expected = alone(2);
   std::string name = (fs::temp_directory_path() / "sharing_XXXXXX").string();

@@ -53,9 +53,9 @@ inline const Loaded& loaded() {
 // An engine's loop on its own thread, with what it told so far.
 class Engine {
  public:
-  // With `store`, prefixes are kept there.
+  // With `store`, prefixes are kept there; up to `draft_max` tokens of a sequence are guessed.
   explicit Engine(std::int32_t cells = 2048, std::int32_t context_max = 1024,
-                  const PrefixStoreOptions* store = nullptr) {
+                  const PrefixStoreOptions* store = nullptr, std::int32_t draft_max = 0) {
     ContextOptions options;
     options.cells = std::max(cells, 256);
     // One thread: others that are busy on this machine then slow the test down least.
@@ -64,7 +64,8 @@ class Engine {
     EngineLoop::Options loop;
     loop.scheduler.cells = cells;
     loop.scheduler.context_max = limits_.context_max = context_max;
-    if (store != nullptr) loop.scheduler.saved_min = store->tokens_min;
+    loop.scheduler.draft_max = draft_max;
+    loop.state_bytes_max = 64U << 20;
     loop_ = std::make_unique<EngineLoop>(
         loop, *loaded().text, *context_, nullptr,
         [this](const wire::FromEngine& message) { take(message); }, base::Logger());
@@ -112,9 +113,9 @@ class Engine {
     changed_.wait(lock, [&] { return answers_[id].started; });
   }
   // Of the last step; the loop has ended or is idle.
-  std::uint64_t preemptions() {
+  wire::EngineLoad load() {
     const std::lock_guard lock(mutex_);
-    return load_.preemptions();
+    return load_;
   }
 
  private:
