@@ -202,6 +202,7 @@ void EngineLoop::handle_embed(EmbedJob job) {
 bool EngineLoop::step() {
   if (device_failed_) return false;
   const base::TimePoint started = base::now();
+  change_cache(scheduler_.take_changes());  // of those who left: no restores
   StepPlan plan = scheduler_.plan(started);
   if (!change_cache(plan.changes)) {
     log_.warning("a stored prefix could not be restored; the cache starts anew");

@@ -46,6 +46,10 @@ class Scheduler {
   // Changes that save one prefix at rest, while there is nothing else to do; empty: all is saved.
   std::vector<CacheChange> save_one();
 
+  // What has changed since the last plan: to be made before the next, so that it finds the prefixes
+  // that were saved.
+  std::vector<CacheChange> take_changes() { return pool_.take_changes(); }
+
   // What the next step computes. Empty slices and no other entries: nothing can be done now.
   StepPlan plan(base::TimePoint now);
 

@@ -151,10 +151,9 @@ class Simulation {
   }
 
   void step() {
+    change_cells(scheduler_.take_changes());
     const StepPlan plan = scheduler_.plan(now_);
-    for (const CacheChange& change : plan.changes) {
-      check(change_cells(change), "a change of the cache that cannot be made");
-    }
+    change_cells(plan.changes);
     for (const SequenceId id : plan.dropped) {
       check(live_.contains(id) && !live_.at(id).started, "dropped what had started");
       live_.erase(id);
@@ -172,8 +171,14 @@ class Simulation {
     finish(plan);
   }
 
+  void change_cells(const std::vector<CacheChange>& changes) {
+    for (const CacheChange& change : changes) {
+      check(apply_change(change), "a change of the cache that cannot be made");
+    }
+  }
+
   // A state tells the tokens whose states it holds.
-  bool change_cells(const CacheChange& change) {
+  bool apply_change(const CacheChange& change) {
     if (change.kind == CacheChange::Kind::save) {
       const std::vector<Token> tokens = cells_.tokens(change.slot);
       if (tokens != change.tokens) return false;
