@@ -150,7 +150,8 @@ def test_a_frozen_engine_is_told_in_health(start_server):
         os.kill(engine, signal.SIGSTOP)
         begun = time.monotonic()
         wait_until(
-            lambda: server.get("/health").json()["models"][0]["status"] != "ready", "/health says so"
+            lambda: server.get("/health").json()["models"][0]["status"] != "ready",
+            "/health says so",
         )
         assert time.monotonic() - begun <= NOTICED_SECONDS_MAX
         assert list(frames)[-1] == "[DONE]"
