@@ -140,6 +140,19 @@ async function listModels() {
   part("model").replaceChildren(new Option("the default", ""), ...names);
 }
 
+// What was wrong before goes as soon as it is right, or something else is wrong.
+let complaint = null;
+async function showModels() {
+  let wrong = "";
+  try {
+    await listModels();
+  } catch (error) {
+    wrong = error.message;
+  }
+  complaint?.remove();
+  complaint = wrong ? say("wrong", wrong) : null;
+}
+
 part("form").addEventListener("submit", (event) => {
   event.preventDefault();
   send();
@@ -159,9 +172,9 @@ part("key").addEventListener("change", () => {
   const key = part("key").value.trim();
   if (key) sessionStorage.setItem(keyName, key);
   else sessionStorage.removeItem(keyName);
-  listModels().catch((error) => say("wrong", error.message));
+  showModels();
 });
 part("key").value = sessionStorage.getItem(keyName) ?? "";
 part("key-field").hidden = !part("key").value;
 lookAtServer();
-listModels().catch((error) => say("wrong", error.message));
+showModels();
