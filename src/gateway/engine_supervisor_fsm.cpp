@@ -15,11 +15,12 @@ using std::chrono::milliseconds;
 
 namespace {
 
+constexpr std::uint32_t kGpuCrashesMax = 2;
 // A step that takes so many times as long as it would at the slowest speed so far will not end any
 // more; short hiccups of the machine do not count.
-constexpr std::uint32_t kGpuCrashesMax = 2;
 constexpr int kStepTimes = 10;
 constexpr milliseconds kStepMin{2'000};
+constexpr const char* kMadeRoom = "the model made room for another; it loads with the next request";
 
 }  // namespace
 
@@ -197,8 +198,7 @@ SupervisorAction EngineSupervisorFsm::after_end(TimePoint now, const std::string
   if (phase_ == Phase::draining && evicted_) {
     evicted_ = false;
     failures_ = 0;
-    become(Phase::idle, BackendState::unloaded,
-           "the model made room for another; it loads with the next request");
+    become(Phase::idle, BackendState::unloaded, kMadeRoom);
     return Action::none;
   }
   if (phase_ == Phase::draining || phase_ == Phase::stopped) {
@@ -237,8 +237,7 @@ SupervisorAction EngineSupervisorFsm::evict(TimePoint now) {
   if (phase_ != Phase::ready && phase_ != Phase::loading && phase_ != Phase::starting) {
     if (phase_ != Phase::waiting) return Action::none;  // it has no process
     wake_at_.reset();
-    become(Phase::idle, BackendState::unloaded,
-           "the model made room for another; it loads with the next request");
+    become(Phase::idle, BackendState::unloaded, kMadeRoom);
     return Action::none;
   }
   const Action action = drain(now);
