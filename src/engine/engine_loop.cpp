@@ -57,7 +57,7 @@ EngineLoop::EngineLoop(const Options& options, const TextModel& text, Decoder& d
       log_(log),
       states_(options.state_bytes_max),
       scheduler_(options.scheduler, &states_),
-      embeds_(options.embed_queue_max) {}
+      embeds_(options.embeds) {}
 
 void EngineLoop::post(Job job) {
   {
@@ -177,8 +177,7 @@ void EngineLoop::handle_cancel(std::uint64_t id) {
   const base::Error error =
       base::make_error(base::ErrorCode::cancelled, "The request was cancelled.");
   if (scheduler_.cancel(id)) return fail(id, error);
-  const auto is_it = [id](const EmbedCall& call) { return call.call == id; };
-  if (embeds_.remove_if(is_it) > 0) fail_call(id, error);
+  if (embeds_.remove(id)) fail_call(id, error);
 }
 
 void EngineLoop::handle_embed(EmbedJob job) {
@@ -193,10 +192,7 @@ void EngineLoop::handle_embed(EmbedJob job) {
     error = base::make_error(base::ErrorCode::cancelled, "The engine is shutting down.");
   }
   if (error) return fail_call(job.call, *error);
-  EmbedCall call;
-  call.call = job.call;
-  call.inputs = std::move(job.inputs);
-  [[maybe_unused]] const bool taken = embeds_.push(std::move(call));  // there was room
+  embeds_.push(job.call, std::move(job.inputs));
 }
 
 bool EngineLoop::step() {
@@ -352,7 +348,7 @@ Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
     batch.push_back({slice.slot, slice.begin,
                      tokens.subspan(static_cast<std::size_t>(slice.begin),
                                     static_cast<std::size_t>(slice.size())),
-                     slice.wants_logits, slice.draft});
+                     slice.wants_logits, slice.draft, slice.adapter});
   }
   return decoder_.decode(batch);
 }
@@ -494,35 +490,25 @@ Embedder::Progress EngineLoop::embed_step() {
   return progress;
 }
 
-// One bounded piece of the oldest embedding call; true if there was one.
+// One bounded piece of the inputs that are embedded; true if there was one.
 bool EngineLoop::embed_piece() {
-  if (embeds_.empty()) return false;
-  EmbedCall& call = embeds_.front();
-  if (!call.started && call.next < call.inputs.size()) {
-    call.prompt_tokens += static_cast<std::int64_t>(call.inputs[call.next].size());
-    embedder_->start(std::move(call.inputs[call.next++]));
-    call.started = true;
+  if (!embeds_.computing()) {
+    if (embeds_.empty()) return false;
+    embedder_->start(embeds_.next());
   }
-  const Embedder::Progress progress = call.started ? embed_step() : Embedder::Progress::done;
+  const Embedder::Progress progress = embed_step();
   if (progress == Embedder::Progress::working) return true;
   if (progress == Embedder::Progress::failed) {
-    fail_call(call.call,
-              base::make_error(base::ErrorCode::internal, "The model could not compute."));
-    embeds_.pop();
+    for (const std::uint64_t call : embeds_.failed()) {
+      fail_call(call, base::make_error(base::ErrorCode::internal, "The model could not compute."));
+    }
     return true;
   }
-  if (call.started) {
-    const std::vector<float> vector = embedder_->take();
-    call.reply.add_vectors()->mutable_values()->Assign(vector.begin(), vector.end());
-    call.started = false;
+  for (wire::EmbedReply& reply : embeds_.computed(embedder_->take())) {
+    wire::FromEngine message;
+    *message.mutable_embed_reply() = std::move(reply);
+    sink_(message);
   }
-  if (call.next < call.inputs.size()) return true;
-  wire::FromEngine message;
-  call.reply.set_call(call.call);
-  call.reply.set_prompt_tokens(call.prompt_tokens);
-  *message.mutable_embed_reply() = std::move(call.reply);
-  sink_(message);
-  embeds_.pop();
   return true;
 }
 
@@ -559,6 +545,9 @@ void EngineLoop::flush() {
   told->set_waiting(load.waiting);
   told->set_kv_cells_used(static_cast<std::uint64_t>(load.cells_used));
   told->set_kv_cells_resting(static_cast<std::uint64_t>(load.cells_resting));
+  const CellUse cells = decoder_.cell_use();
+  told->set_kv_cells_taken(static_cast<std::uint64_t>(cells.used));
+  told->set_kv_cells_span(static_cast<std::uint64_t>(cells.span));
   told->set_cached_tokens(load.cached_tokens);
   told->set_evicted_cells(load.evicted_cells);
   told->set_prefill_tokens(load.prefill_tokens);

@@ -6,9 +6,9 @@
 // are prepared by others before they come here, so a long prompt never holds up a step.
 #pragma once
 
-#include "base/bounded_queue.hpp"
 #include "base/log.hpp"
 #include "engine/answer_text.hpp"
+#include "engine/embed_queue.hpp"
 #include "engine/model_interface.hpp"
 #include "engine/prefix_store.hpp"
 #include "engine/scheduler.hpp"
@@ -62,8 +62,8 @@ class EngineLoop {
  public:
   struct Options {
     SchedulerOptions scheduler;
-    std::uint64_t state_bytes_max = 0;      // of prefixes in memory whose cells were given up
-    std::size_t embed_queue_max = 256;      // Embed calls that wait
+    std::uint64_t state_bytes_max = 0;  // of prefixes in memory whose cells were given up
+    EmbedQueue::Options embeds{};
     std::int32_t abort_tokens_min = 32;     // a cancel interrupts only steps larger than this
     base::Milliseconds view_interval{500};  // between two lists of all sequences
     base::Milliseconds save_after{500};     // of idleness: then prefixes at rest are stored
@@ -102,15 +102,6 @@ class EngineLoop {
     std::int64_t reasoning_tokens = 0;
     wire::Delta pending;  // token ids and logprobs whose text is still held back
   };
-  struct EmbedCall {
-    std::uint64_t call = 0;
-    std::vector<std::vector<Token>> inputs;
-    std::size_t next = 0;
-    std::int64_t prompt_tokens = 0;
-    bool started = false;
-    wire::EmbedReply reply;
-  };
-
   std::deque<Job> wait_for_jobs(bool may_sleep);
   void handle(Job job);
   void handle_submit(SubmitJob job);
@@ -154,7 +145,7 @@ class EngineLoop {
   StateMemory states_;
   Scheduler scheduler_;
   std::unordered_map<SequenceId, Running> running_;
-  base::BoundedQueue<EmbedCall> embeds_;
+  EmbedQueue embeds_;
   wire::FromEngine message_;  // the step that is being made
   std::uint64_t steps_ = 0;
   std::array<std::uint64_t, 9> batch_sizes_{};  // steps by sequences: 1, 2, to 4, 8 … 256

@@ -176,6 +176,15 @@ constexpr std::
                        o.embeddings = true;
                        return {};
                      }},
+                Flag{"--adapter", "NAME=FILE", "a LoRA adapter that requests may ask for; repeated",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       const std::size_t equals = v.find('=');
+                       if (equals == 0 || equals >= v.size() - 1) {
+                         return wrong("--adapter", v, "a name, = and a file");
+                       }
+                       o.adapters.emplace_back(v.substr(0, equals), v.substr(equals + 1));
+                       return {};
+                     }},
                 Flag{"--warmup", "N", "requests run before the model counts as ready",
                      [](EngineOptions& o, std::string_view v) {
                        return take_number("--warmup", v, 0, 1000, o.warmup);

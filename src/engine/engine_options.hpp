@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace deepseek::engine {
 
@@ -37,6 +39,7 @@ struct EngineOptions {
   std::string flash_attention = "auto";
   std::int32_t context_max = 0;  // 0: what the model was trained for
   bool embeddings = false;
+  std::vector<std::pair<std::string, std::string>> adapters;  // name and LoRA file
   std::int32_t gpu_layers = -1;
   std::int32_t warmup = 1;
   base::LogFormat log_format = base::LogFormat::text;

@@ -53,6 +53,7 @@ class FaultyDecoder final : public Decoder {
     return decoder_.restore(slot, state);
   }
   void keep(std::int32_t slot, std::int32_t cells) override { decoder_.keep(slot, cells); }
+  CellUse cell_use() const override { return decoder_.cell_use(); }
   std::atomic<bool>& abort_flag() override { return decoder_.abort_flag(); }
 
  private:

@@ -79,6 +79,16 @@ base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextM
   return prompt;
 }
 
+// The adapter's number; 0 if none is asked for.
+base::Result<std::int32_t> adapter_number(const std::string& name, const JobLimits& limits) {
+  if (name.empty()) return 0;
+  const auto found = std::find(limits.adapters.begin(), limits.adapters.end(), name);
+  if (found == limits.adapters.end()) {
+    return make_error(ErrorCode::invalid_request, "There is no adapter \"" + name + "\".", "model");
+  }
+  return static_cast<std::int32_t>(found - limits.adapters.begin()) + 1;
+}
+
 }  // namespace
 
 base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& model,
@@ -95,6 +105,8 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
                       "logprobs must be between 0 and " + std::to_string(limits.logprobs_max) + ".",
                       "logprobs");
   }
+  const base::Result<std::int32_t> adapter = adapter_number(submit.adapter(), limits);
+  if (adapter.has_error()) return adapter.error();
   base::Result<RenderedPrompt> prompt = take_prompt(submit, model, limits);
   if (prompt.has_error()) return prompt.error();
   base::Result<std::unique_ptr<TokenSampler>> sampler = model.make_sampler(submit.sampling());
@@ -106,6 +118,7 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   job.spec.tokens_max = submit.tokens_max();
   job.spec.priority = submit.priority();
   job.spec.tenant = submit.tenant();
+  job.spec.adapter = *adapter;
   job.spec.reads_all = submit.sampling().has_seed();
   if (submit.weight() > 0) job.spec.weight = submit.weight();
   job.spec.user_id = submit.user_id();

@@ -13,6 +13,7 @@ struct JobLimits {
   std::int32_t embedding_max = 8192;  // tokens of one input of Embed
   std::size_t stops_max = 64;
   std::int32_t logprobs_max = 100;
+  std::vector<std::string> adapters{};  // their names; the first has number 1
 };
 
 base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& model,

@@ -83,6 +83,7 @@ wire::FromEngine describe(const EngineOptions& options, const Machinery& machine
   for (const std::string& device : facts.devices) told->add_devices(device);
   told->set_queue_max(options.queue_max);
   told->set_on_gpu(machinery.on_gpu);
+  for (const auto& [name, file] : options.adapters) told->add_adapters(name);
   return message;
 }
 
@@ -108,6 +109,10 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
   auto text = llama::Text::make(*machinery.model);
   if (text.has_error()) return text.error();
   machinery.text = std::move(*text);
+  for (const auto& [name, file] : options.adapters) {
+    const base::Result<void> added = machinery.model->add_adapter(name, file);
+    if (added.has_error()) return added.error();
+  }
   const auto room = llama::pool_room(*machinery.model, options, memory);
   machinery.plan = llama::plan_context(*machinery.model, options, physical_cores(), room);
   tell_progress(link, 1, "memory");
@@ -167,6 +172,7 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
   JobLimits limits;
   limits.context_max = machinery.plan.context_max;
   limits.embedding_max = machinery.plan.context_max;
+  for (const auto& [name, file] : options.adapters) limits.adapters.push_back(name);
   link.attach(*machinery.text, *machinery.loop, limits);
   link.send(describe(options, machinery));
   if (machinery.plan.cut_by_memory) {

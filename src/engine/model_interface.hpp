@@ -63,6 +63,13 @@ struct BatchSlice {
   std::span<const Token> tokens;
   bool wants_logits = false;       // of the last token, and of all of the draft
   std::span<const Token> draft{};  // guesses behind the tokens
+  std::int32_t adapter = 0;        // number of a LoRA adapter; 0: none
+};
+
+// Of the model's pool; all 0 where it is not known.
+struct CellUse {
+  std::int32_t used = 0;
+  std::int32_t span = 0;  // up to the highest in use: attention looks at all of these
 };
 
 class Decoder {
@@ -87,9 +94,13 @@ class Decoder {
   virtual bool restore(std::int32_t slot, std::string_view state) = 0;
   // Removes the positions from `cells` on.
   virtual void keep(std::int32_t slot, std::int32_t cells) = 0;
+  virtual CellUse cell_use() const { return {}; }
   // Any thread may set it; it interrupts the decode() that runs. The loop resets it between steps.
   virtual std::atomic<bool>& abort_flag() = 0;
 };
+
+// Inputs whose states an Embedder computes together, at most.
+inline constexpr std::size_t kEmbeddedTogether = 16;
 
 // Pooled, normalised states. Works in pieces, so that running sequences wait for one piece only.
 class Embedder {
@@ -98,9 +109,9 @@ class Embedder {
 
   virtual ~Embedder() = default;
   virtual std::int32_t dimensions() const = 0;
-  virtual void start(std::vector<Token> tokens) = 0;
+  virtual void start(std::vector<std::vector<Token>> inputs) = 0;
   virtual Progress step() = 0;
-  virtual std::vector<float> take() = 0;  // after `done`
+  virtual std::vector<std::vector<float>> take() = 0;  // after `done`: one per input
 };
 
 }  // namespace deepseek::engine

@@ -74,6 +74,13 @@ std::string file_name(const std::string& model, const std::string& key,
   return base::to_hex(std::span(sum).first(16)) + kExtension;
 }
 
+std::string version_of(const fs::path& file) {
+  std::error_code ignored;
+  const auto changed = fs::last_write_time(file, ignored).time_since_epoch().count();
+  return "size " + std::to_string(fs::file_size(file, ignored)) + ", changed " +
+         std::to_string(changed);
+}
+
 }  // namespace
 
 fs::path prefix_folder(const EngineOptions& options) {
@@ -84,11 +91,12 @@ fs::path prefix_folder(const EngineOptions& options) {
 }
 
 std::string prefix_model(const EngineOptions& options) {
-  std::error_code ignored;
-  const auto changed = fs::last_write_time(options.model, ignored).time_since_epoch().count();
-  return "size " + std::to_string(fs::file_size(options.model, ignored)) + ", changed " +
-         std::to_string(changed) + ", states " + options.kv_type + ", llama.cpp " +
-         std::string(base::llama_cpp());
+  std::string model = version_of(options.model) + ", states " + options.kv_type + ", llama.cpp " +
+                      std::string(base::llama_cpp());
+  for (const auto& [name, file] : options.adapters) {
+    model += ", adapter " + name + " " + version_of(file);
+  }
+  return model;
 }
 
 base::Result<std::unique_ptr<PrefixStore>> PrefixStore::open(const PrefixStoreOptions& options,

@@ -51,8 +51,7 @@ StepBudget::Options idle_budget_options(const SchedulerOptions& options) {
   return budget;
 }
 
-// Sequences of the same key share their cells. No name holds a byte 0.
-std::string make_cache_key(const SequenceSpec& spec, PrefixSharing sharing) {
+std::string owner_of(const SequenceSpec& spec, PrefixSharing sharing) {
   switch (sharing) {
     case PrefixSharing::none:
       return std::to_string(spec.id);
@@ -64,6 +63,13 @@ std::string make_cache_key(const SequenceSpec& spec, PrefixSharing sharing) {
       break;
   }
   return {};
+}
+
+// Sequences of the same key share their cells. No name holds a byte 0.
+std::string make_cache_key(const SequenceSpec& spec, PrefixSharing sharing) {
+  std::string key = owner_of(spec, sharing);
+  if (spec.adapter != 0) key += '\0' + std::string("adapter ") + std::to_string(spec.adapter);
+  return key;
 }
 
 }  // namespace

@@ -379,6 +379,7 @@ void Scheduler::take_slice(Sequence& sequence, std::int32_t count, StepPlan& pla
   slice.begin = sequence.computed;
   slice.end = sequence.computed + count;
   slice.wants_logits = slice.end == sequence.size();
+  slice.adapter = sequence.spec.adapter;
   plan.slices.push_back(slice);
   plan.tokens += count;
 }

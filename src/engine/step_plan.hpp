@@ -52,6 +52,7 @@ struct SequenceSpec {
   // Nothing that others computed is used: in another company the same numbers round differently,
   // and who gives a seed asks for the same answer again.
   bool reads_all = false;
+  std::int32_t adapter = 0;                 // number of a LoRA adapter; 0: none
   std::optional<base::TimePoint> deadline;  // of waiting in the queue
   base::TimePoint arrival{};
   std::int32_t credits = 0;             // text events allowed in flight; 0: no limit
@@ -65,6 +66,7 @@ struct Slice {
   std::int32_t end = 0;
   bool wants_logits = false;   // of the last token, and of all of the draft
   bool decodes = false;        // one token behind those that were generated
+  std::int32_t adapter = 0;    // the sequence's
   std::vector<Token> draft{};  // guesses of what comes behind it; computed in the same step
 
   std::int32_t size() const { return end - begin; }  // without the draft

@@ -15,6 +15,7 @@ using enum Endpoint;
 constexpr std::string_view chat_about = "Chat in OpenAI's form, streamed or whole";
 constexpr std::string_view completions_about = "Completion of a prompt, or of messages";
 constexpr std::string_view embeddings_about = "Vectors of texts";
+constexpr std::string_view rerank_about = "Documents by how well they answer a question";
 constexpr std::string_view models_about = "The models and aliases of this server";
 constexpr std::string_view model_about = "One model or alias";
 
@@ -31,6 +32,7 @@ constexpr std::array table{
                 completions_about},
     EndpointRow{"POST", "/v1/embeddings", embeddings, BodyForm::json, "/v1/embeddings",
                 embeddings_about},
+    EndpointRow{"POST", "/v1/rerank", rerank, BodyForm::json, "/v1/rerank", rerank_about},
     EndpointRow{"GET", "/v1/models", models, BodyForm::none, "/v1/models", models_about},
     EndpointRow{"GET", "/v1/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
     EndpointRow{"POST", "/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
@@ -39,6 +41,7 @@ constexpr std::array table{
                 completions_about},
     EndpointRow{"POST", "/embeddings", embeddings, BodyForm::json, "/v1/embeddings",
                 embeddings_about},
+    EndpointRow{"POST", "/rerank", rerank, BodyForm::json, "/v1/rerank", rerank_about},
     EndpointRow{"GET", "/models", models, BodyForm::none, "/v1/models", models_about},
     EndpointRow{"GET", "/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
     EndpointRow{"POST", "/api/v1/infer", infer, BodyForm::json, "/api/v1/infer",

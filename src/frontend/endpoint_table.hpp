@@ -23,6 +23,7 @@ enum class Endpoint {
   chat,
   completions,
   embeddings,
+  rerank,
   infer,
   generate,
 };

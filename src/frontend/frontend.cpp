@@ -2,14 +2,16 @@
 
 #include "base/id.hpp"
 #include "frontend/answer_session.hpp"
+#include "frontend/caller.hpp"
+#include "frontend/embedding_turn.hpp"
 #include "frontend/endpoint_table.hpp"
 #include "frontend/http_rules.hpp"
+#include "frontend/ranking.hpp"
 #include "frontend/web_files.hpp"
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
-#include <charconv>
 #include <exception>
 #include <utility>
 
@@ -31,58 +33,10 @@ protocol::ModelCard card(const gateway::ModelEntry& entry) {
   return {entry.id, entry.created, entry.owner, entry.alias_of};
 }
 
-// A client that leaves cancels its call.
-class ClientWatch {
- public:
-  ClientWatch(io::HttpResponder& responder, gateway::EmbeddingCall& call) : responder_(responder) {
-    responder_.on_client_gone([&call] { call.cancel(); });
-  }
-  ~ClientWatch() { responder_.on_client_gone({}); }
-  ClientWatch(const ClientWatch&) = delete;
-  ClientWatch& operator=(const ClientWatch&) = delete;
-
- private:
-  io::HttpResponder& responder_;
-};
-
 // Pages for people and probes ask for no key.
 bool needs_key(Endpoint endpoint) {
   return endpoint != Endpoint::root && endpoint != Endpoint::web_file &&
          endpoint != Endpoint::health && endpoint != Endpoint::ready;
-}
-
-base::Result<const access::Tenant*> authenticate(const access::KeyTable& keys,
-                                                 const io::HttpFields& fields) {
-  if (keys.needs_key() && (fields.count("authorization") > 1 || fields.count("x-api-key") > 1)) {
-    return base::make_error(ErrorCode::unauthenticated,
-                            "the header with the key is there twice; send it once");
-  }
-  return keys.authenticate({fields.find("authorization"), fields.find("x-api-key")});
-}
-
-// The DeepSeek-Priority header, as far as the tenant may raise it; anything else means 0.
-std::int32_t wanted_priority(const access::Tenant& tenant, std::optional<std::string_view> header) {
-  std::int32_t wanted = 0;
-  if (!header) return wanted;
-  const auto end = header->data() + header->size();
-  const auto read = std::from_chars(header->data(), end, wanted);
-  if (read.ec != std::errc() || read.ptr != end) return 0;
-  return std::clamp(wanted, 0, tenant.priority_max);
-}
-
-// What it refers to lives as long as the request.
-gateway::Caller make_caller(const access::Tenant& tenant, const io::HttpFields& fields,
-                            base::TimePoint arrived) {
-  gateway::Caller caller;
-  caller.tenant = tenant.name;
-  caller.weight = tenant.weight;
-  caller.priority = wanted_priority(tenant, fields.find("deepseek-priority"));
-  caller.headers.context = &fields;
-  caller.headers.find = [](const void* context, std::string_view name) {
-    return static_cast<const io::HttpFields*>(context)->find(name);
-  };
-  caller.arrived = arrived;
-  return caller;
 }
 
 io::HttpResponse models_page(const Snapshot& snapshot, const RequestRecord& record) {
@@ -180,6 +134,9 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
     case Endpoint::embeddings:
       co_await embed(request, responder, record);
       break;
+    case Endpoint::rerank:
+      co_await rerank(request, responder, record);
+      break;
     default:
       co_await send(responder, page(*route, request, record), record);
   }
@@ -210,42 +167,38 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
 
 asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record) {
-  const auto snapshot = snapshot_.get();
-  auto tenant = authenticate(*snapshot->keys, request.fields);
-  if (tenant.has_error()) {
-    co_await send_error(responder, tenant.error(), record);
-    co_return;
-  }
-  const protocol::DecodeContext context{
-      snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id};
-  auto decoded = protocol::decode_embeddings(request.body, context);
+  EmbeddingTurn turn(snapshot_.get(), request, responder, record);
+  auto decoded = turn.decode(protocol::decode_embeddings);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);
     co_return;
   }
-  auto model = snapshot->gateway->resolve(decoded->model);
-  if (model.has_error()) {
-    co_await send_error(responder, model.error(), record);
-    co_return;
-  }
-  decoded->model = *model;
-  record.model = std::move(*model);
-  record.tenant = (*tenant)->name;
-  const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
-  auto call = snapshot->gateway->embed(*decoded, caller, responder.executor());
-  if (call.has_error()) {
-    co_await send_error(responder, call.error(), record);
-    co_return;
-  }
-  const ClientWatch watch(responder, **call);
-  auto result = co_await (*call)->result();
+  auto result = co_await turn.run(*decoded);
   if (result.has_error()) {
     co_await send_error(responder, result.error(), record);
     co_return;
   }
-  record.usage.prompt_tokens = result->prompt_tokens;
   std::string body = protocol::embeddings_body(record.model, result->vectors, result->prompt_tokens,
                                                decoded->base64);
+  co_await send(responder, json_response(200, std::move(body), record.id), record);
+}
+
+asio::awaitable<void> Frontend::rerank(const io::HttpRequest& request, io::HttpResponder& responder,
+                                       RequestRecord& record) {
+  EmbeddingTurn turn(snapshot_.get(), request, responder, record);
+  auto decoded = turn.decode(protocol::decode_rerank);
+  if (decoded.has_error()) {
+    co_await send_error(responder, decoded.error(), record);
+    co_return;
+  }
+  auto result = co_await turn.run(decoded->texts);
+  if (result.has_error()) {
+    co_await send_error(responder, result.error(), record);
+    co_return;
+  }
+  if (result->scores.empty()) result->scores = similarities(result->vectors);
+  const auto ranked = best_first(result->scores, decoded->results_max);
+  std::string body = protocol::rerank_body(*decoded, record.model, ranked, result->prompt_tokens);
   co_await send(responder, json_response(200, std::move(body), record.id), record);
 }
 

@@ -43,6 +43,8 @@ class Frontend final : public io::HttpHandler {
                                       io::HttpResponder& responder, RequestRecord& record);
   boost::asio::awaitable<void> embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                      RequestRecord& record);
+  boost::asio::awaitable<void> rerank(const io::HttpRequest& request, io::HttpResponder& responder,
+                                      RequestRecord& record);
   boost::asio::awaitable<void> send(io::HttpResponder& responder, io::HttpResponse response,
                                     RequestRecord& record);
   boost::asio::awaitable<void> send_error(io::HttpResponder& responder, const base::Error& error,

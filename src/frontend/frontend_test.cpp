@@ -90,6 +90,32 @@ TEST(Frontend, EmbedsTexts) {
   EXPECT_EQ(harness.observer.records[0].usage.prompt_tokens, 3);
 }
 
+TEST(Frontend, RanksByVectorsWhereTheBackendGivesNoScores) {
+  Harness harness;
+  harness.script.embedding = gateway::EmbeddingResult{{{1, 0}, {0, 1}, {1, 1}, {2, 0}}, 9, {}};
+  harness.run(make_request("POST", "/v1/rerank",
+                           R"({"query": "q", "documents": ["a", "b", "c"], "top_n": 2,)"
+                           R"( "return_documents": true})"));
+  EXPECT_EQ(harness.responder.head.status, 200);
+  EXPECT_THAT(harness.responder.text(),
+              HasSubstr(R"("results":[{"index":2,"relevance_score":1,"document":{"text":"c"}},)"
+                        R"({"index":1,"relevance_score":0.70710)"));
+  EXPECT_THAT(harness.responder.text(),
+              HasSubstr(R"("usage":{"prompt_tokens":9,"total_tokens":9})"));
+  ASSERT_EQ(harness.script.embedding_requests.size(), 1U);
+  EXPECT_TRUE(harness.script.embedding_requests[0].ranks);
+  ASSERT_EQ(harness.observer.records.size(), 1U);
+  EXPECT_EQ(harness.observer.records[0].usage.prompt_tokens, 9);
+}
+
+TEST(Frontend, TakesTheScoresOfABackendThatRanks) {
+  Harness harness;
+  harness.script.embedding = gateway::EmbeddingResult{{}, 9, {0.1, 0.8}};
+  harness.run(make_request("POST", "/rerank", R"({"query": "q", "documents": ["a", "b"]})"));
+  EXPECT_THAT(harness.responder.text(),
+              HasSubstr(R"("results":[{"index":1,"relevance_score":0.8},{"index":0,)"));
+}
+
 TEST(Frontend, CancelsAnEmbeddingWhoseClientLeaves) {
   Harness harness;
   harness.script.on_wait = [&harness] { harness.responder.gone(); };

@@ -81,6 +81,7 @@ std::string engines_body(std::span<const EngineReport> engines, base::TimePoint 
     out["kv_cells"] = json::object{{"total", engine.kv_cells},
                                    {"used", load.kv_cells_used},
                                    {"resting", load.kv_cells_resting}};
+    out["memory_fragmentation"] = gateway::fragmentation(load);
     out["step_ms"] = load.step_ms;
     out["preemptions"] = load.preemptions;
     out["cached_tokens"] = load.cached_tokens;

@@ -80,6 +80,8 @@ class EventStream {
 struct EmbeddingResult {
   std::vector<std::vector<float>> vectors;  // one per input
   std::int64_t prompt_tokens = 0;
+  // Of a request that ranks, from a backend that does it itself: one per document, and no vectors.
+  std::vector<double> scores{};
 };
 
 // A running embedding call. Destroying it cancels it.

@@ -330,6 +330,13 @@ std::unique_ptr<EventStream> EngineBackend::start(const Attempt& attempt) {
 
 std::unique_ptr<EmbeddingCall> EngineBackend::embed(const EmbeddingAttempt& attempt) {
   if (is_over(status().state)) return std::make_unique<RefusedCall>(core_->unavailable());
+  if (adapters().contains(attempt.request.model)) {
+    return std::make_unique<RefusedCall>(base::make_error(
+        ErrorCode::invalid_request,
+        "\"" + attempt.request.model + "\" is an adapter; texts are embedded by its model, \"" +
+            model() + "\".",
+        "model"));
+  }
   const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
   const WorkPointer work = make_call(attempt.request, *core_, alarm);
   std::unique_ptr<EmbeddingCall> call = std::make_unique<EngineCall>(core_, work, alarm);
@@ -365,6 +372,10 @@ EngineLoadFigures EngineBackend::load() const {
 
 const std::string& EngineBackend::model() const {
   return core_->options.model;
+}
+
+const std::map<std::string, std::string>& EngineBackend::adapters() const {
+  return core_->options.command.adapters;
 }
 
 }  // namespace deepseek::gateway

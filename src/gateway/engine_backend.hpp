@@ -74,6 +74,8 @@ struct EngineLoadFigures {
   std::int32_t waiting = 0;            // in the engine's queue
   std::uint64_t kv_cells_used = 0;     // by answers that run; shared ones count once
   std::uint64_t kv_cells_resting = 0;  // kept for prompts that begin alike
+  std::uint64_t kv_cells_taken = 0;    // by all of them
+  std::uint64_t kv_cells_span = 0;  // up to the highest of those: attention looks at all of these
   std::uint64_t prefill_tokens = 0;
   std::uint64_t decode_tokens = 0;
   std::uint64_t cached_tokens = 0;  // of prompts, found in the cache
@@ -92,6 +94,9 @@ struct EngineLoadFigures {
   double prefill_tokens_per_second = 0;  // measured; 0: not yet
   double answer_ms = 0;                  // how long a sequence keeps its place; 0: not known yet
 };
+
+// The share of the cells that attention looks at for nothing: 0 to 1.
+double fragmentation(const EngineLoadFigures& load);
 
 // One sequence of the engine, as the engine told it last.
 struct EngineSequence {
@@ -139,6 +144,8 @@ class EngineBackend final : public Backend {
   EngineLoadFigures load() const;
   EngineSequences sequences() const;  // any thread
   const std::string& model() const;
+  // Name → file. A request for such a name is answered with that adapter.
+  const std::map<std::string, std::string>& adapters() const;
 
   struct Core;
 

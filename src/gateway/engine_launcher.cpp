@@ -98,6 +98,7 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
   add("--draft-max", std::to_string(command.draft_max));
   add("--flash-attention", command.flash_attention);
   add("--context-max", std::to_string(command.context_max));
+  for (const auto& [name, file] : command.adapters) add("--adapter", name + "=" + file);
   if (command.embeddings) arguments.emplace_back("--embeddings");
   add("--warmup", std::to_string(command.warmup));
   add("--log-format", command.log_format == base::LogFormat::json ? "json" : "text");

@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ struct EngineCommand {
   std::string flash_attention = "auto";  // auto, on, off
   std::uint32_t context_max = 0;
   bool embeddings = false;
+  std::map<std::string, std::string> adapters{};  // name → LoRA file
   std::uint32_t warmup = 1;
   base::LogFormat log_format = base::LogFormat::text;
   base::LogLevel log_level = base::LogLevel::info;

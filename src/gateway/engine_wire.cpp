@@ -73,6 +73,7 @@ wire::Submit make_submit(const protocol::Request& request, std::int32_t choice,
   if (request.logprobs) submit.set_logprobs(*request.logprobs);
   submit.set_credits(options.stream_credits);
   submit.set_request_id(request.id);
+  if (options.command.adapters.contains(request.model)) submit.set_adapter(request.model);
   submit.set_count_prompt(choice == 0);
   submit.set_prompt_field(request.prompt_field);
   return submit;
@@ -258,6 +259,8 @@ EngineLoadFigures to_load(const wire::EngineLoad& told) {
   load.waiting = told.waiting();
   load.kv_cells_used = told.kv_cells_used();
   load.kv_cells_resting = told.kv_cells_resting();
+  load.kv_cells_taken = told.kv_cells_taken();
+  load.kv_cells_span = told.kv_cells_span();
   load.cached_tokens = told.cached_tokens();
   load.evicted_cells = told.evicted_cells();
   load.prefill_tokens = told.prefill_tokens();
@@ -276,6 +279,12 @@ EngineLoadFigures to_load(const wire::EngineLoad& told) {
   load.prefill_tokens_per_second = told.prefill_tokens_per_second();
   load.answer_ms = told.answer_ms();
   return load;
+}
+
+double fragmentation(const EngineLoadFigures& load) {
+  if (load.kv_cells_span <= load.kv_cells_taken) return 0;
+  return static_cast<double>(load.kv_cells_span - load.kv_cells_taken) /
+         static_cast<double>(load.kv_cells_span);
 }
 
 }  // namespace deepseek::gateway

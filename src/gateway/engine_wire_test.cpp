@@ -16,6 +16,16 @@ protocol::Request completion(std::vector<protocol::Prompt> prompts, std::int32_t
   return request;
 }
 
+TEST(EngineWire, AnAdaptersNameIsToldToTheEngine) {
+  EngineBackendOptions options;
+  options.command.adapters = {{"legal", "/legal.gguf"}};
+  protocol::Request request = completion({std::string("a")}, 1);
+  request.model = "base";
+  EXPECT_EQ(make_submits(request, options)[0].adapter(), "");
+  request.model = "legal";
+  EXPECT_EQ(make_submits(request, options)[0].adapter(), "legal");
+}
+
 TEST(EngineWire, OneSubmitPerPromptAndChoice) {
   protocol::Request request = completion({std::string("a"), protocol::TokenIds{5, 6}}, 2);
   request.sampling.seed = 10;

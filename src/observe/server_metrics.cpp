@@ -137,6 +137,12 @@ const std::array rows{
          {"model", "state"}},
         MetricType::gauge,
         {}},
+    Row{{"deepseek_memory_fragmentation",
+         "Of the KV cells that the engine's attention looks at, the share that nothing uses (0 "
+         "to 1).",
+         {"model"}},
+        MetricType::gauge,
+        {}},
     Row{{"deepseek_prompt_tokens_total", "Prompt tokens of answered requests.", {"model"}},
         MetricType::counter,
         {}},
@@ -410,6 +416,7 @@ void ServerMetrics::set_engine(std::string_view model, const Engine& engine) {
   set_gauge(registry_, "deepseek_kv_cells", {model, "used"}, engine.kv_cells_used);
   set_gauge(registry_, "deepseek_kv_cells", {model, "resting"}, engine.kv_cells_resting);
   set_gauge(registry_, "deepseek_kv_cells", {model, "total"}, engine.kv_cells_total);
+  set_gauge(registry_, "deepseek_memory_fragmentation", {model}, engine.memory_fragmentation);
   set_gauge(registry_, "deepseek_engine_step_seconds", {model}, engine.step_seconds);
   raise_counter(registry_, "deepseek_engine_restarts_total", {model},
                 static_cast<double>(engine.restarts));

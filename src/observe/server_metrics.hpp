@@ -66,6 +66,7 @@ class ServerMetrics {
     double kv_cells_used = 0;     // by answers that run
     double kv_cells_resting = 0;  // kept for prompts to come
     double kv_cells_total = 0;
+    double memory_fragmentation = 0;  // of the cells that attention looks at, those unused
     double step_seconds = 0;
     std::uint64_t state_bytes = 0;  // of prefixes in memory whose cells were given up
     std::uint64_t disk_bytes = 0;   // of prefixes on disk

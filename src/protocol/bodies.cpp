@@ -77,6 +77,15 @@ void append_vector(std::string& out, const std::vector<float>& vector, bool base
   out += ']';
 }
 
+// Of a request that has no answer of its own.
+void append_prompt_usage(std::string& out, std::int64_t prompt_tokens) {
+  out += ",\"usage\":{\"prompt_tokens\":";
+  append_json_integer(out, prompt_tokens);
+  out += ",\"total_tokens\":";
+  append_json_integer(out, prompt_tokens);
+  out += '}';
+}
+
 }  // namespace
 
 void StreamEncoder::fail(const base::Error& error, std::vector<std::string>& frames) {
@@ -133,11 +142,35 @@ std::string embeddings_body(std::string_view model, std::span<const std::vector<
   }
   out += "],\"model\":";
   append_json_string(out, model);
-  out += ",\"usage\":{\"prompt_tokens\":";
-  append_json_integer(out, prompt_tokens);
-  out += ",\"total_tokens\":";
-  append_json_integer(out, prompt_tokens);
-  out += "}}";
+  append_prompt_usage(out, prompt_tokens);
+  out += '}';
+  return out;
+}
+
+std::string rerank_body(const RerankRequest& request, std::string_view model,
+                        std::span<const RankedDocument> results, std::int64_t prompt_tokens) {
+  std::string out = "{\"id\":";
+  append_json_string(out, request.texts.id);
+  out += ",\"object\":\"list\",\"model\":";
+  append_json_string(out, model);
+  out += ",\"results\":[";
+  bool first = true;
+  for (const RankedDocument& result : results) {
+    if (!std::exchange(first, false)) out += ',';
+    out += "{\"index\":";
+    append_json_integer(out, static_cast<std::int64_t>(result.index));
+    out += ",\"relevance_score\":";
+    append_json_number(out, result.score);
+    if (request.returns_documents) {
+      out += ",\"document\":{\"text\":";
+      append_json_string(out, request.document(result.index));
+      out += '}';
+    }
+    out += '}';
+  }
+  out += ']';
+  append_prompt_usage(out, prompt_tokens);
+  out += '}';
   return out;
 }
 

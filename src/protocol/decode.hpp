@@ -2,7 +2,7 @@
 //
 // Pure and thread-safe; linear in the size of the body. The content type is the frontend's
 // business: a body is always read as JSON. Each form has its own .cpp: openai_chat.cpp,
-// completions.cpp, infer.cpp, generate.cpp, embeddings.cpp.
+// completions.cpp, infer.cpp, generate.cpp, embeddings.cpp, rerank.cpp.
 #pragma once
 
 #include "base/result.hpp"
@@ -46,5 +46,9 @@ base::Result<Request> decode_generate(std::string_view body, std::span<const Que
 // POST /v1/embeddings.
 base::Result<EmbeddingRequest> decode_embeddings(std::string_view body,
                                                  const DecodeContext& context);
+
+// POST /v1/rerank, in the form that Jina and Cohere share: `query`, `documents` (strings, or
+// objects with `text`), `top_n`, `return_documents`.
+base::Result<RerankRequest> decode_rerank(std::string_view body, const DecodeContext& context);
 
 }  // namespace deepseek::protocol

@@ -478,5 +478,40 @@ TEST(DecodeEmbeddings, reads_and_refuses) {
   }
 }
 
+TEST(DecodeRerank, reads_and_refuses) {
+  const auto result =
+      decode_rerank(R"({"model":"r","query":"q","documents":["a",{"text":"b"},"c"],"top_n":2,)"
+                    R"("return_documents":true})",
+                    {limits, "", "id"});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_TRUE(result->texts.ranks);
+  EXPECT_EQ(std::get<std::string>(result->texts.inputs.front()), "q");
+  EXPECT_EQ(result->documents(), 3U);
+  EXPECT_EQ(result->document(1), "b");
+  EXPECT_EQ(result->results_max, 2U);
+  EXPECT_TRUE(result->returns_documents);
+  EXPECT_EQ(result->texts.id, "id");
+  EXPECT_EQ(decode_rerank(R"({"query":"q","documents":["a"],"top_n":9})", {limits})->results_max,
+            1U);
+  const Refusal cases[] = {
+      {R"({"documents":["a"]})", "query", "query"},
+      {R"({"query":"","documents":["a"]})", "query", "empty"},
+      {R"({"query":"q"})", "documents", "documents is missing"},
+      {R"({"query":"q","documents":[]})", "documents", "at least one"},
+      {R"({"query":"q","documents":["a",""]})", "documents[1]", "empty"},
+      {R"({"query":"q","documents":["a",5]})", "documents[1]", "a string or an object"},
+      {R"({"query":"q","documents":[{"title":"t"}]})", "documents[0].text", "text"},
+      {R"({"query":"q","documents":["a"],"top_n":0})", "top_n", "from 1"},
+      {R"({"query":["q"],"documents":["a"]})", "query", "a string"},
+  };
+  for (const Refusal& refusal : cases) {
+    const auto refused = decode_rerank(refusal.fields, {limits});
+    ASSERT_FALSE(refused) << refusal.fields;
+    EXPECT_EQ(refused.error().param, refusal.param) << refusal.fields;
+    EXPECT_NE(refused.error().message.find(refusal.part_of_message), std::string::npos)
+        << refused.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace deepseek::protocol

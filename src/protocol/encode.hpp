@@ -87,6 +87,16 @@ std::string model_body(const ModelCard& model);
 std::string embeddings_body(std::string_view model, std::span<const std::vector<float>> vectors,
                             std::int64_t prompt_tokens, bool base64);
 
+// POST /v1/rerank: {"id", "object", "model", "results": [{"index", "relevance_score"}], "usage"};
+// with the document's text if the request wants it.
+struct RankedDocument {
+  std::size_t index = 0;  // of the request's documents
+  double score = 0;
+  bool operator==(const RankedDocument&) const = default;
+};
+std::string rerank_body(const RerankRequest& request, std::string_view model,
+                        std::span<const RankedDocument> results, std::int64_t prompt_tokens);
+
 // {"error": {"message", "type", "param", "code"}}; the message is bounded and redacted.
 std::string error_body(const base::Error& error);
 std::string error_frame(const base::Error& error);  // "data: {…}\n\n"

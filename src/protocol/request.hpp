@@ -132,14 +132,28 @@ struct Request {
   }
 };
 
-// What POST /v1/embeddings asks for.
+// What POST /v1/embeddings asks for, or the texts of POST /v1/rerank.
 struct EmbeddingRequest {
   std::string model;
   std::vector<Prompt> inputs;
+  // The first input is a question: how well do the others answer it?
+  bool ranks = false;
   bool base64 = false;
   std::optional<std::int32_t> dimensions;
   std::string user;
   std::string id;
+};
+
+// What POST /v1/rerank asks for.
+struct RerankRequest {
+  EmbeddingRequest texts;  // the question, then the documents
+  std::size_t results_max = 0;
+  bool returns_documents = false;
+
+  std::size_t documents() const { return texts.inputs.size() - 1; }
+  const std::string& document(std::size_t index) const {
+    return std::get<std::string>(texts.inputs[index + 1]);
+  }
 };
 
 }  // namespace deepseek::protocol

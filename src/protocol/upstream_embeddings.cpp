@@ -45,6 +45,18 @@ void append_prompt(std::string& out, const Prompt& prompt) {
 
 }  // namespace
 
+std::int64_t read_prompt_tokens(const json::object& answer) {
+  const json::value* const usage = answer.if_contains("usage");
+  if (usage == nullptr || !usage->is_object()) return 0;
+  for (const char* name : {"prompt_tokens", "total_tokens"}) {
+    const json::value* const tokens = usage->get_object().if_contains(name);
+    const bool sane = tokens != nullptr && tokens->is_int64() && tokens->get_int64() >= 0 &&
+                      tokens->get_int64() <= tokens_max;
+    if (sane) return tokens->get_int64();
+  }
+  return 0;
+}
+
 std::string embedding_body(const EmbeddingRequest& request, std::string_view model) {
   std::string out = "{\"model\":";
   append_json_string(out, model);
@@ -90,13 +102,7 @@ base::Result<UpstreamVectors> parse_embedding_answer(std::string_view body, std:
       return bad("the vectors differ in length");
     }
   }
-  const json::value* const usage = parsed.get_object().if_contains("usage");
-  if (usage != nullptr && usage->is_object()) {
-    const json::value* const tokens = usage->get_object().if_contains("prompt_tokens");
-    const bool sane = tokens != nullptr && tokens->is_int64() && tokens->get_int64() >= 0 &&
-                      tokens->get_int64() <= tokens_max;
-    if (sane) answer.prompt_tokens = tokens->get_int64();
-  }
+  answer.prompt_tokens = read_prompt_tokens(parsed.get_object());
   return answer;
 }
 

@@ -7,6 +7,7 @@
 #include "protocol/event.hpp"
 #include "protocol/request.hpp"
 
+#include <boost/json/object.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -25,5 +26,8 @@ struct UpstreamVectors {
 
 // upstream_failed for anything but `inputs` vectors of one length.
 base::Result<UpstreamVectors> parse_embedding_answer(std::string_view body, std::size_t inputs);
+
+// `usage` of an answer that has no tokens of its own; 0 if it is missing or absurd.
+std::int64_t read_prompt_tokens(const boost::json::object& answer);
 
 }  // namespace deepseek::protocol

@@ -74,6 +74,9 @@ base::Result<void> BackendSet::make_engines(const Configuration& configuration,
         threads_.context(owner).get_executor(), std::move(options), base::Logger(sink_, "gateway"));
     const std::string& model = engine.backend->model();
     local_models_.push_back({model, created});
+    for (const auto& [name, file] : engine.backend->adapters()) {
+      local_models_.push_back({name, file_time(file)});
+    }
     engine.target =
         std::make_unique<gateway::Target>(engine_target(configuration, model), *engine.backend);
     engines_.push_back(std::move(engine));
@@ -246,7 +249,8 @@ asio::awaitable<void> BackendSet::stop() {
 
 gateway::Target* BackendSet::find(std::string_view name) const {
   for (const Engine& engine : engines_) {
-    if (engine.target->name() == name) return engine.target.get();
+    const bool adapts = engine.backend->adapters().contains(std::string(name));
+    if (adapts || engine.target->name() == name) return engine.target.get();
   }
   for (const Relay& relay : relays_) {
     if (relay.target->name() == name) return relay.target.get();

@@ -40,12 +40,20 @@ class Check {
       if (model.path.empty()) {
         problems_.add(item + ".path", "found nothing; allowed is the name of a GGUF file");
       }
+      for (const auto& [adapter, file] : model.adapters) {
+        if (adapter.find('=') != std::string::npos || !seen.insert(adapter).second) {
+          problems_.add(item + ".adapters",
+                        "found \"" + adapter +
+                            "\"; allowed is a name without = that no model or other adapter has");
+        }
+      }
     }
   }
 
   bool is_model(const std::string& name) const {
-    return std::any_of(values_.models.begin(), values_.models.end(),
-                       [&name](const auto& model) { return model.name == name; });
+    return std::any_of(values_.models.begin(), values_.models.end(), [&name](const auto& model) {
+      return model.name == name || model.adapters.contains(name);
+    });
   }
 
   std::string served_names() const {

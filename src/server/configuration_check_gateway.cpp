@@ -290,6 +290,10 @@ class GatewayCheck {
 
 bool is_served(const Configuration& configuration, std::string_view model) {
   if (find_named(configuration.models, model) != nullptr) return true;
+  const auto adapts = [name = std::string(model)](const Configuration::Model& one) {
+    return one.adapters.contains(name);
+  };
+  if (std::any_of(configuration.models.begin(), configuration.models.end(), adapts)) return true;
   return !model.empty() && std::any_of(configuration.routes.begin(), configuration.routes.end(),
                                        [model](const Route& route) { return takes(route, model); });
 }

@@ -49,6 +49,18 @@ TEST(ConfigurationCheck, BackendsHaveNamesOfTheirOwn) {
               HasSubstr("backends[0].name: found \"a\", which is the name of a model too"));
 }
 
+TEST(ConfigurationCheck, AdaptersHaveNamesOfTheirOwn) {
+  EXPECT_EQ(yaml_error("models: [{name: a, path: x, adapters: {b: y}}]\n"
+                       "default_model: b\naliases: {c: b}"),
+            "no error");
+  EXPECT_THAT(yaml_error("models: [{name: a, path: x, adapters: {b: y}}, {name: b, path: z}]"),
+              HasSubstr("models[1].name: found \"b\" again"));
+  EXPECT_THAT(yaml_error("models: [{name: a, path: x, adapters: {a: y}}]"),
+              HasSubstr("models[0].adapters: found \"a\"; allowed is a name without = that"));
+  EXPECT_THAT(yaml_error("models: [{name: a, path: x, adapters: {b: y}}]\naliases: {b: a}"),
+              HasSubstr("aliases.b: found an alias with the name of a model"));
+}
+
 TEST(ConfigurationCheck, TypesHaveTheirSettings) {
   EXPECT_THAT(error_of_backend("name: a"), HasSubstr("backends[0].base_url: found nothing"));
   EXPECT_THAT(error_of_backend("name: a, type: managed, command: [x], base_url: 'http://a'"),

@@ -60,10 +60,13 @@ Outside system_outside() {
   return outside;
 }
 
-Result<std::string> resolve_model_path(const Configuration::Model& model,
-                                       const std::vector<std::string>& share_directories) {
+namespace {
+
+Result<std::string> find_model_file(const std::string& written, const Configuration::Model& model,
+                                    const std::vector<std::string>& share_directories,
+                                    const std::string& what, const std::string& setting) {
   namespace files = std::filesystem;
-  const files::path path(model.path);
+  const files::path path(written);
   std::vector<files::path> candidates;
   if (path.is_absolute()) {
     candidates.push_back(path);
@@ -82,9 +85,22 @@ Result<std::string> resolve_model_path(const Configuration::Model& model,
     if (!tried.empty()) tried += ", ";
     tried += absolute.string();
   }
-  return make_error(ErrorCode::invalid_request, "model " + model.name +
-                                                    ": no such file; looked for " + tried +
-                                                    "; set models[].path to the GGUF file");
+  return make_error(ErrorCode::invalid_request, what + ": no such file; looked for " + tried +
+                                                    "; set " + setting + " to the GGUF file");
+}
+
+}  // namespace
+
+Result<std::string> resolve_model_path(const Configuration::Model& model,
+                                       const std::vector<std::string>& share_directories) {
+  return find_model_file(model.path, model, share_directories, "model " + model.name,
+                         "models[].path");
+}
+
+Result<std::string> resolve_adapter_path(const Configuration::Model& model, const std::string& path,
+                                         const std::vector<std::string>& share_directories) {
+  return find_model_file(path, model, share_directories, "an adapter of model " + model.name,
+                         "models[].adapters");
 }
 
 }  // namespace deepseek::server

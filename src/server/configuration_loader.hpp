@@ -39,6 +39,11 @@ struct LoadedConfiguration {
 base::Result<LoadedConfiguration> load_configuration(const CommandLine& command_line,
                                                      const Outside& outside);
 
+// As resolve_model_path(), for one of the model's adapters.
+base::Result<std::string> resolve_adapter_path(const Configuration::Model& model,
+                                               const std::string& path,
+                                               const std::vector<std::string>& share_directories);
+
 // The model's file: an absolute path is itself; a relative one is looked for in the folder of the
 // configuration file that names it, then in each of `share_directories` (as
 // "<program>/../share/models"), then in the working directory. The error names every place tried.

@@ -4,6 +4,8 @@
 #include "server/target_source.hpp"
 #include "server/wiring.hpp"
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -31,6 +33,10 @@ class PlannedTargets final : public TargetSource {
   explicit PlannedTargets(const Configuration& configuration) {
     for (const Configuration::Model& model : configuration.models) {
       local_models_.push_back({model.name, 0});
+      for (const auto& [adapter, file] : model.adapters) {
+        local_models_.push_back({adapter, 0});
+        adapted_.emplace(adapter, model.name);
+      }
       add(engine_target(configuration, model.name));
     }
     for (const Configuration::Backend& backend : configuration.backends) {
@@ -40,8 +46,11 @@ class PlannedTargets final : public TargetSource {
 
   const std::vector<LocalModel>& local_models() const override { return local_models_; }
   gateway::Target* find(std::string_view name) const override {
+    const auto adapted = adapted_.find(name);
     for (const auto& target : targets_) {
-      if (target->name() == name) return target.get();
+      if (target->name() == (adapted == adapted_.end() ? name : adapted->second)) {
+        return target.get();
+      }
     }
     return nullptr;
   }
@@ -52,6 +61,7 @@ class PlannedTargets final : public TargetSource {
   }
 
   IdleBackend idle_;
+  std::map<std::string, std::string, std::less<>> adapted_;  // adapter → its model
   std::vector<LocalModel> local_models_;
   std::vector<std::unique_ptr<gateway::Target>> targets_;
 };

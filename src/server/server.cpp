@@ -131,6 +131,7 @@ void Server::watch_metrics() {
       engine.waiting_requests = load.waiting;
       engine.kv_cells_used = static_cast<double>(load.kv_cells_used);
       engine.kv_cells_resting = static_cast<double>(load.kv_cells_resting);
+      engine.memory_fragmentation = gateway::fragmentation(load);
       engine.prefill_tokens = load.prefill_tokens;
       engine.decode_tokens = load.decode_tokens;
       engine.cached_tokens = load.cached_tokens;

@@ -40,6 +40,14 @@ const std::array table{
             .maximum = 10'000'000,
             .field = in_entry<&C::Model::context_max, models>},
 
+    Setting{.name = "models[].adapters",
+            .help = "LoRA adapters for this model: `{name: GGUF file}`. A request whose model is "
+                    "such a name is answered with that adapter; several may be in use at the same "
+                    "time. A relative path is looked for as models[].path is.",
+            .example = "legal=/srv/adapters/legal.gguf",
+            .maximum = 64,
+            .field = in_entry<&C::Model::adapters, models>},
+
     Setting{.name = "default_model",
             .help = "The model of requests that name none. Left out, it is the first in `models`.",
             .example = "smollm2-135m-instruct",

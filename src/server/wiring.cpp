@@ -63,6 +63,11 @@ base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& 
   options.model = model.name;
   options.command = engine_command(configuration, model, paths);
   options.command.model_path = *path;
+  for (const auto& [name, file] : model.adapters) {
+    auto found = resolve_adapter_path(model, file, paths.share_directories);
+    if (found.has_error()) return found.error();
+    options.command.adapters.emplace(name, std::move(*found));
+  }
   options.preload = model.preload;
   options.stream_credits = static_cast<std::int32_t>(engine.stream_credits);
   options.rpc_timeout = configuration.network.rpc_timeout;

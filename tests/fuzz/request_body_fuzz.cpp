@@ -102,7 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const DecodeContext context{limits};
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   compare_parsers(text);
-  switch (data[0] % 7) {
+  switch (data[0] % 8) {
     case 0:
       finish(decode_chat(text, context), limits);
       break;
@@ -123,8 +123,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (!result) check_error(result.error());
       break;
     }
-    default:
+    case 6:
       read_sse(text);
+      break;
+    default: {
+      const auto result = decode_rerank(text, context);
+      if (!result) {
+        check_error(result.error());
+      } else {
+        check(result->documents() >= 1 && result->results_max <= result->documents());
+      }
+    }
   }
   return 0;
 }

@@ -85,6 +85,32 @@ def vectors(tokens=None):
     return play
 
 
+def no_scores():
+    """A rerank call's answer that forgets its documents."""
+
+    async def play(call):
+        await call.send_body(json.dumps({"model": call.body["model"], "results": []}).encode())
+
+    return play
+
+
+def scores():
+    """A rerank call's answer: the longest document first."""
+
+    async def play(call):
+        documents = call.body["documents"]
+        results = [
+            {"index": index, "relevance_score": len(text) / 100}
+            for index, text in enumerate(documents)
+        ]
+        results.sort(key=lambda result: -result["relevance_score"])
+        usage = {"total_tokens": 3 * len(documents)}
+        body = {"model": call.body["model"], "results": results, "usage": usage}
+        await call.send_body(json.dumps(body).encode())
+
+    return play
+
+
 # --- refusals -----------------------------------------------------------------------------------
 
 

@@ -62,7 +62,8 @@ struct Context::Handles {
   llama_context* context = nullptr;
   llama_batch batch{};
   std::int32_t vocabulary = 0;
-  std::vector<std::int32_t> output_rows;  // per slice: index in the batch, or -1
+  std::vector<std::int32_t> output_rows;   // per slice: index in its batch, or -1
+  std::vector<std::vector<float>> copied;  // per slice: its logits, if another batch came after
 
   ~Handles() {
     if (batch.token != nullptr) llama_batch_free(batch);
@@ -82,7 +83,8 @@ base::Result<std::unique_ptr<Context>> Context::make(const Model& model,
   }
   handles->batch = llama_batch_init(options.step_tokens_max, 0, 1);
   handles->vocabulary = model.facts().vocabulary;
-  std::unique_ptr<Context> context(new Context(std::move(handles)));
+  std::unique_ptr<Context> context(new Context(model, std::move(handles)));
+  if (!model.facts().recurrent) context->map_.emplace(context->cells_max(), options.slots);
   llama_set_abort_callback(
       context->handles_->context,
       [](void* data) {
@@ -92,7 +94,8 @@ base::Result<std::unique_ptr<Context>> Context::make(const Model& model,
   return context;
 }
 
-Context::Context(std::unique_ptr<Handles> handles) : handles_(std::move(handles)) {}
+Context::Context(const Model& model, std::unique_ptr<Handles> handles)
+    : model_(model), handles_(std::move(handles)) {}
 Context::~Context() = default;
 
 std::int32_t Context::cells_max() const {
@@ -116,11 +119,38 @@ base::Result<void> Context::warm_up(std::int32_t rounds) {
 }
 
 Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
+  handles_->output_rows.assign(slices.size(), -1);
+  handles_->copied.assign(slices.size(), {});
+  const std::vector<std::int32_t> adapters = adapters_of(slices);
+  for (std::size_t index = 0; index < adapters.size(); ++index) {
+    const Outcome outcome = decode_with(adapters[index], slices);
+    if (outcome == Outcome::no_room) {
+      for (std::size_t before = 0; before < index; ++before) take_back(adapters[before], slices);
+    }
+    if (outcome != Outcome::done) return outcome;
+    if (index + 1 < adapters.size()) copy_logits(adapters[index], slices);
+  }
+  return Outcome::done;
+}
+
+// The one in use first: each change costs llama.cpp a new plan of its memory.
+std::vector<std::int32_t> Context::adapters_of(std::span<const BatchSlice> slices) const {
+  std::vector<std::int32_t> adapters;
+  for (const BatchSlice& slice : slices) adapters.push_back(slice.adapter);
+  std::sort(adapters.begin(), adapters.end());
+  adapters.erase(std::unique(adapters.begin(), adapters.end()), adapters.end());
+  const auto current = std::find(adapters.begin(), adapters.end(), adapter_);
+  if (current != adapters.end()) std::rotate(adapters.begin(), current, current + 1);
+  return adapters;
+}
+
+Decoder::Outcome Context::decode_with(std::int32_t adapter, std::span<const BatchSlice> slices) {
+  use_adapter(adapter);
   llama_batch& batch = handles_->batch;
   batch.n_tokens = 0;
-  handles_->output_rows.assign(slices.size(), -1);
   for (std::size_t index = 0; index < slices.size(); ++index) {
     const BatchSlice& slice = slices[index];
+    if (slice.adapter != adapter) continue;
     std::int32_t position = slice.position;
     const auto add = [&](Token token, bool wants_logits) {
       const std::int32_t row = batch.n_tokens++;
@@ -136,7 +166,9 @@ Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
     if (slice.wants_logits) handles_->output_rows[index] = batch.n_tokens - 1;
     for (const Token token : slice.draft) add(token, true);
   }
-  switch (llama_decode(handles_->context, batch)) {
+  const std::int32_t outcome = llama_decode(handles_->context, batch);
+  note_new_cells(adapter, slices);
+  switch (outcome) {
     case 0:
       return Outcome::done;
     case 1:
@@ -148,10 +180,52 @@ Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
   }
 }
 
+void Context::use_adapter(std::int32_t adapter) {
+  if (adapter == adapter_) return;
+  llama_adapter_lora* wanted = model_.adapter(adapter);
+  float scale = 1;  // the file has its own
+  llama_set_adapters_lora(handles_->context, &wanted, wanted == nullptr ? 0 : 1, &scale);
+  adapter_ = adapter;
+}
+
+// An interrupted step has left the first of its positions behind.
+void Context::note_new_cells(std::int32_t adapter, std::span<const BatchSlice> slices) {
+  if (!map_) return;
+  for (const BatchSlice& slice : slices) {
+    if (slice.adapter != adapter) continue;
+    map_->take(slice.slot, cells(slice.slot) - map_->length(slice.slot));
+  }
+}
+
+void Context::copy_logits(std::int32_t adapter, std::span<const BatchSlice> slices) {
+  for (std::size_t index = 0; index < slices.size(); ++index) {
+    if (slices[index].adapter != adapter || handles_->output_rows[index] < 0) continue;
+    std::vector<float> rows;
+    for (std::size_t guess = 0; guess <= slices[index].draft.size(); ++guess) {
+      const std::span<const float> row = logits(index, guess);
+      rows.insert(rows.end(), row.begin(), row.end());
+    }
+    handles_->copied[index] = std::move(rows);
+  }
+}
+
+void Context::take_back(std::int32_t adapter, std::span<const BatchSlice> slices) {
+  for (const BatchSlice& slice : slices) {
+    if (slice.adapter == adapter) keep(slice.slot, slice.position);
+  }
+}
+
+CellUse Context::cell_use() const {
+  return map_ ? CellUse{map_->used(), map_->span()} : CellUse{};
+}
+
 std::span<const float> Context::logits(std::size_t slice_index, std::size_t guess) {
+  const auto size = static_cast<std::size_t>(handles_->vocabulary);
+  const std::vector<float>& copied = handles_->copied[slice_index];
+  if (!copied.empty()) return std::span(copied).subspan(guess * size, size);
   const float* row = llama_get_logits_ith(
       handles_->context, handles_->output_rows[slice_index] + static_cast<std::int32_t>(guess));
-  return {row, static_cast<std::size_t>(handles_->vocabulary)};
+  return {row, size};
 }
 
 std::int32_t Context::cells(std::int32_t slot) {
@@ -160,10 +234,12 @@ std::int32_t Context::cells(std::int32_t slot) {
 
 void Context::clear(std::int32_t slot) {
   llama_memory_seq_rm(llama_get_memory(handles_->context), slot, -1, -1);
+  if (map_) map_->keep(slot, 0);
 }
 
 void Context::share(std::int32_t slot, std::int32_t source, std::int32_t length) {
   llama_memory_seq_cp(llama_get_memory(handles_->context), source, slot, 0, length);
+  if (map_) map_->share(slot, source, length);
 }
 
 std::string Context::save(std::int32_t slot) {
@@ -177,13 +253,17 @@ std::string Context::save(std::int32_t slot) {
 bool Context::restore(std::int32_t slot, std::string_view state) {
   const std::size_t read = llama_state_seq_set_data(
       handles_->context, reinterpret_cast<const std::uint8_t*>(state.data()), state.size(), slot);
-  if (read == state.size()) return true;
-  clear(slot);
-  return false;
+  if (read != state.size()) {
+    clear(slot);
+    return false;
+  }
+  if (map_) map_->take(slot, cells(slot));
+  return true;
 }
 
 void Context::keep(std::int32_t slot, std::int32_t cells) {
   llama_memory_seq_rm(llama_get_memory(handles_->context), slot, cells, -1);
+  if (map_) map_->keep(slot, cells);
 }
 
 }  // namespace deepseek::engine::llama

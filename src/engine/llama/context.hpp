@@ -1,13 +1,16 @@
 // The llama_context behind the scheduler: one unified KV pool, batches made of slices.
 //
 // Owned by main(); every function but abort_flag() belongs to the loop's thread. It decides
-// nothing: which tokens run, and whose cells are cleared, the scheduler says.
+// nothing: which tokens run, and whose cells are cleared, the scheduler says. llama.cpp knows one
+// adapter at a time, so the slices of each run in a batch of their own.
 #pragma once
 
+#include "engine/cell_map.hpp"
 #include "engine/llama/model.hpp"
 #include "engine/model_interface.hpp"
 
 #include <memory>
+#include <optional>
 
 namespace deepseek::engine::llama {
 
@@ -40,6 +43,7 @@ class Context final : public Decoder {
   std::string save(std::int32_t slot) override;
   bool restore(std::int32_t slot, std::string_view state) override;
   void keep(std::int32_t slot, std::int32_t cells) override;
+  CellUse cell_use() const override;
   std::atomic<bool>& abort_flag() override { return abort_; }
 
   std::int32_t cells_max() const;
@@ -48,9 +52,18 @@ class Context final : public Decoder {
 
  private:
   struct Handles;
-  explicit Context(std::unique_ptr<Handles> handles);
+  Context(const Model& model, std::unique_ptr<Handles> handles);
+  std::vector<std::int32_t> adapters_of(std::span<const BatchSlice> slices) const;
+  Outcome decode_with(std::int32_t adapter, std::span<const BatchSlice> slices);
+  void use_adapter(std::int32_t adapter);
+  void note_new_cells(std::int32_t adapter, std::span<const BatchSlice> slices);
+  void copy_logits(std::int32_t adapter, std::span<const BatchSlice> slices);
+  void take_back(std::int32_t adapter, std::span<const BatchSlice> slices);
 
+  const Model& model_;
   std::unique_ptr<Handles> handles_;
+  std::int32_t adapter_ = 0;    // that llama.cpp uses now
+  std::optional<CellMap> map_;  // none for a model whose states are no rows of positions
   std::atomic<bool> abort_{false};
 };
 

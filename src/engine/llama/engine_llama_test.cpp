@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <thread>
 
 namespace deepseek::engine::llama {
@@ -147,31 +148,43 @@ TEST(EngineLlama, SameSeedSameText) {
   EXPECT_NE(texts[0], texts[2]);
 }
 
+std::vector<std::vector<float>> embed(LazyEmbedder& embedder,
+                                      const std::vector<std::string>& inputs) {
+  std::vector<std::vector<Token>> tokens;
+  for (const std::string& input : inputs) {
+    tokens.push_back(loaded().text->tokenize(input, true).value());
+  }
+  embedder.start(std::move(tokens));
+  Embedder::Progress progress = Embedder::Progress::working;
+  while (progress == Embedder::Progress::working) progress = embedder.step();
+  EXPECT_EQ(progress, Embedder::Progress::done);
+  return embedder.take();
+}
+
+double dot(const std::vector<float>& left, const std::vector<float>& right) {
+  return std::inner_product(left.begin(), left.end(), right.begin(), 0.0);
+}
+
 TEST(EngineLlama, EmbeddingsHaveLengthOne) {
-  ContextOptions options;
-  LazyEmbedder embedder(*loaded().model, options);
-  const auto embed = [&](const std::string& input) {
-    embedder.start(loaded().text->tokenize(input, true).value());
-    Embedder::Progress progress = Embedder::Progress::working;
-    while (progress == Embedder::Progress::working) progress = embedder.step();
-    EXPECT_EQ(progress, Embedder::Progress::done);
-    return embedder.take();
-  };
-  const auto dot = [](const std::vector<float>& left, const std::vector<float>& right) {
-    double sum = 0;
-    for (std::size_t index = 0; index < left.size(); ++index) {
-      sum += static_cast<double>(left[index]) * static_cast<double>(right[index]);
-    }
-    return sum;
-  };
-  const auto cat = embed("The cat sleeps.");
+  LazyEmbedder embedder(*loaded().model, ContextOptions{});
+  const auto cat = embed(embedder, {"The cat sleeps."}).at(0);
   EXPECT_EQ(cat.size(), 576U);
   EXPECT_NEAR(dot(cat, cat), 1, 1e-5);
-  EXPECT_NEAR(dot(cat, embed("The cat sleeps.")), 1, 1e-5);
-  std::string words;
+  EXPECT_NEAR(dot(cat, embed(embedder, {"The cat sleeps."}).at(0)), 1, 1e-5);
+}
+
+TEST(EngineLlama, TextsEmbeddedTogetherAreAsAlone) {
+  LazyEmbedder embedder(*loaded().model, ContextOptions{});
+  std::string words;  // more than one piece
   for (int index = 0; index < 80; ++index) words += "word ";
-  const auto many = embed(words);
-  EXPECT_NEAR(dot(many, many), 1, 1e-5);
+  std::vector<std::string> texts{"The cat sleeps.", words, "Bread is baked from flour."};
+  for (int index = 0; index < 9; ++index) texts.push_back("Text " + std::to_string(index));
+  const auto together = embed(embedder, texts);
+  ASSERT_EQ(together.size(), texts.size());
+  for (std::size_t index = 0; index < texts.size(); ++index) {
+    EXPECT_NEAR(dot(together[index], embed(embedder, {texts[index]}).at(0)), 1, 1e-3) << index;
+  }
+  EXPECT_LT(dot(together[0], together[2]), 0.99) << "different texts differ";
 }
 
 TEST(EngineLlama, CheckNamesWhatIsWrongWithAFile) {

@@ -124,6 +124,29 @@ Model::~Model() {
   llama_model_free(model_);
 }
 
+base::Result<void> Model::add_adapter(const std::string& name, const std::string& path) {
+  clear_errors();
+  std::string reason;
+  llama_adapter_lora* adapter = nullptr;
+  try {
+    adapter = llama_adapter_lora_init(model_, path.c_str());
+  } catch (const std::exception& exception) {
+    reason = exception.what();
+  }
+  if (adapter == nullptr) {
+    return base::make_error(
+        base::ErrorCode::invalid_request,
+        "The adapter \"" + name + "\", " + path +
+            ", does not fit this model: " + (reason.empty() ? last_errors() : reason));
+  }
+  adapters_.push_back(adapter);
+  return {};
+}
+
+llama_adapter_lora* Model::adapter(std::int32_t number) const {
+  return number == 0 ? nullptr : adapters_.at(static_cast<std::size_t>(number) - 1);
+}
+
 const llama_vocab* Model::vocabulary() const {
   return llama_model_get_vocab(model_);
 }

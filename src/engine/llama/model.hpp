@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+struct llama_adapter_lora;
 struct llama_model;
 struct llama_vocab;
 
@@ -54,6 +55,12 @@ class Model {
   // Bytes of one KV cell over all layers, for these element sizes (bytes per value).
   double cell_bytes(double key_bytes, double value_bytes) const;
 
+  // Reads a LoRA adapter; the first has number 1. Before any context is made. Fails with
+  // `invalid_request`: the file is to blame.
+  base::Result<void> add_adapter(const std::string& name, const std::string& path);
+  // By number; null for 0.
+  llama_adapter_lora* adapter(std::int32_t number) const;
+
   llama_model* get() const { return model_; }
   const llama_vocab* vocabulary() const;
 
@@ -62,6 +69,7 @@ class Model {
   void read_facts();
 
   llama_model* model_;
+  std::vector<llama_adapter_lora*> adapters_;  // the model frees them
   ModelFacts facts_;
 };
 

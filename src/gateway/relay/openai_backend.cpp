@@ -40,7 +40,8 @@ OpenAiBackend::~OpenAiBackend() = default;
 Result<std::unique_ptr<OpenAiBackend>> OpenAiBackend::make(
     OpenAiBackendOptions options, std::span<const asio::any_io_executor> threads) {
   std::unique_ptr<OpenAiBackend> made(new OpenAiBackend(std::move(options)));
-  for (const std::string_view path : {"/chat/completions", "/completions", "/embeddings"}) {
+  for (const std::string_view path :
+       {"/chat/completions", "/completions", "/embeddings", "/rerank"}) {
     auto head = made->make_head(path, "model");
     if (head.has_error()) {
       head.error().message = "backend " + made->options_.name +

@@ -1,4 +1,4 @@
-// An embedding call to an upstream of OpenAI's form.
+// An embedding or rerank call to an upstream of OpenAI's form.
 //
 // Lives on its coroutine's thread.
 #pragma once
@@ -16,6 +16,8 @@ class RelayCall final : public EmbeddingCall {
   AttemptFailure failure() const override { return exchange_.failure(); }
 
  private:
+  base::Result<EmbeddingResult> read(const std::string& body) const;
+
   RelayExchange exchange_;
   const protocol::EmbeddingRequest& request_;
   std::string model_;
