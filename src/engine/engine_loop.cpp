@@ -219,10 +219,11 @@ bool EngineLoop::step() {
   if (plan.slices.empty()) return !plan.preempted.empty() || !plan.dropped.empty();
 
   mark_step(&plan);
+  const auto drafting = draft(plan);
   const Decoder::Outcome outcome = decode(plan);
   switch (outcome) {
     case Decoder::Outcome::done:
-      finish_step(plan, started);
+      finish_step(plan, started + drafting);  // what it takes to check the guesses
       break;
     case Decoder::Outcome::aborted:
       interrupted(plan);
@@ -338,6 +339,27 @@ void EngineLoop::mark_piece(bool runs) {
   const std::lock_guard lock(mutex_);
   step_started_ = runs ? std::optional(base::now()) : std::nullopt;
   step_expected_ = base::Milliseconds(0);
+}
+
+// Has the draft model guess for the slices that want it; how long that took.
+base::TimePoint::duration EngineLoop::draft(StepPlan& plan) {
+  if (drafter_ == nullptr) return {};
+  std::vector<Drafter::Wish> wishes;
+  std::vector<Slice*> slices;
+  for (Slice& slice : plan.slices) {
+    if (slice.draft_wanted == 0) continue;
+    wishes.push_back({slice.slot, scheduler_.tokens(slice.id), slice.draft_wanted});
+    slices.push_back(&slice);
+  }
+  if (wishes.empty()) return {};
+  const base::TimePoint started = base::now();
+  Drafter::Guesses guesses = drafter_->guess(wishes);
+  for (std::size_t index = 0; index < slices.size(); ++index) {
+    slices[index]->draft = std::move(guesses.tokens[index]);
+  }
+  const auto took = base::now() - started;
+  scheduler_.drafted(plan, guesses.rounds, took);
+  return took;
 }
 
 Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {

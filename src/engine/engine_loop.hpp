@@ -77,6 +77,8 @@ class EngineLoop {
 
   // Before run(). The store must end before the loop does: it posts what it has read.
   void use_store(PrefixStore& store) { store_ = &store; }
+  // Before run(); with SchedulerOptions::draft_model. It must outlive the loop.
+  void use_drafter(Drafter& drafter) { drafter_ = &drafter; }
 
   // Returns after a ShutdownJob, when all that ran has ended.
   void run();
@@ -115,6 +117,7 @@ class EngineLoop {
   void look_for_state(SequenceId id);
   void handle_state(StateJob job);
   bool save_one();
+  base::TimePoint::duration draft(StepPlan& plan);
   Decoder::Outcome decode(const StepPlan& plan);
   void finish_step(const StepPlan& plan, base::TimePoint started);
   void interrupted(const StepPlan& plan);
@@ -139,6 +142,7 @@ class EngineLoop {
   Decoder& decoder_;
   Embedder* embedder_;
   PrefixStore* store_ = nullptr;
+  Drafter* drafter_ = nullptr;
   Sink sink_;
   base::Logger log_;
 

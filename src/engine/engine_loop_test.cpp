@@ -130,6 +130,25 @@ class FakeEmbedder final : public Embedder {
   std::size_t left_ = 0;
 };
 
+// Knows the alphabet, too, but for the letter `x`.
+class FakeDrafter final : public Drafter {
+ public:
+  Guesses guess(std::span<const Wish> wishes) override {
+    Guesses guesses;
+    for (const Wish& wish : wishes) {
+      std::vector<Token>& tokens = guesses.tokens.emplace_back();
+      for (Token next = wish.tokens.back() + 1; std::ssize(tokens) < wish.count; ++next) {
+        tokens.push_back(next == 'x' ? 'a' : next);
+      }
+      guesses.rounds = std::max(guesses.rounds, wish.count);
+      ++asked;
+    }
+    return guesses;
+  }
+
+  int asked = 0;
+};
+
 struct Told {
   std::map<SequenceId, std::string> text;
   std::map<SequenceId, wire::Finished> finished;
@@ -185,6 +204,27 @@ TEST_F(EngineLoopTest, AnswersSeveralAndShutsDownWhenTheyEnded) {
   EXPECT_EQ(told_.finished[2].reason(), wire::Finished::LENGTH);
   EXPECT_EQ(told_.text[3], "bcd");
   EXPECT_EQ(told_.finished[3].reason(), wire::Finished::STOP);
+}
+
+TEST_F(EngineLoopTest, ADraftModelChangesNothingButTheSteps) {
+  EngineLoop::Options options;
+  options.scheduler.draft_max = 8;
+  options.scheduler.draft_model = true;
+  FakeDrafter drafter;
+  EngineLoop loop(
+      options, text_, decoder_, nullptr,
+      [&](const wire::FromEngine& message) { told_.take(message); }, base::Logger());
+  loop.use_drafter(drafter);
+  loop.post(job(1, "a", 6));
+  loop.post(job(2, "s"));
+  loop.post(ShutdownJob{});
+  loop.run();
+  EXPECT_EQ(told_.text[1], "bcdefg");
+  EXPECT_EQ(told_.finished[1].completion_tokens(), 6);
+  EXPECT_EQ(told_.text[2], "tuvwxyz") << "behind a wrong guess the model's own goes on";
+  EXPECT_EQ(told_.finished[2].reason(), wire::Finished::STOP);
+  EXPECT_GT(drafter.asked, 0);
+  EXPECT_GT(decoder_.guesses, 4);
 }
 
 TEST_F(EngineLoopTest, GuessesChangeNothingButTheSteps) {

@@ -149,6 +149,11 @@ constexpr std::
                      [](EngineOptions& o, std::string_view v) {
                        return take_number("--draft-max", v, 0, 64, o.draft_max);
                      }},
+                Flag{"--draft-model", "FILE", "a smaller model that guesses for this one",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       o.draft_model = v;
+                       return {};
+                     }},
                 Flag{"--step-tokens-max", "N", "tokens of one step",
                      [](EngineOptions& o, std::string_view v) {
                        return take_number("--step-tokens-max", v, 16, 1 << 16, o.step_tokens_max);

@@ -34,6 +34,7 @@ struct EngineOptions {
   std::string cache_dir;                   // of prefixes on disk; empty: none
   std::uint64_t cache_dir_bytes = 4ULL << 30;
   std::int32_t draft_max = 8;
+  std::string draft_model;  // a smaller model that guesses; empty: none
   std::int32_t step_tokens_max = 512;
   std::int32_t micro_batch = 128;
   std::string flash_attention = "auto";

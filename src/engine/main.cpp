@@ -13,6 +13,7 @@
 #include "engine/llama/log_bridge.hpp"
 #include "engine/llama/model.hpp"
 #include "engine/llama/model_check.hpp"
+#include "engine/llama/model_drafter.hpp"
 #include "engine/llama/text.hpp"
 #include "engine/machine.hpp"
 
@@ -34,6 +35,7 @@ struct Machinery {
   std::unique_ptr<llama::Context> context;
   std::unique_ptr<FaultyDecoder> faulty;  // in front of it, in tests
   std::unique_ptr<llama::LazyEmbedder> embedder;
+  std::unique_ptr<llama::ModelDrafter> drafter;
   std::unique_ptr<EngineLoop> loop;
   std::unique_ptr<PrefixStore> store;  // it posts to the loop, so it ends first
   llama::ContextPlan plan;
@@ -128,6 +130,12 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
     const base::Result<void> warm = machinery.context->warm_up(options.warmup);
     if (warm.has_error()) return warm.error();
   }
+  if (!options.draft_model.empty() && options.draft_max > 0 && machinery.plan.shares_prefixes) {
+    auto drafter = llama::ModelDrafter::make(options.draft_model, options.gpu_layers,
+                                             *machinery.model, machinery.plan.context);
+    if (drafter.has_error()) return drafter.error();
+    machinery.drafter = std::move(*drafter);
+  }
   if (options.embeddings) {
     machinery.embedder =
         std::make_unique<llama::LazyEmbedder>(*machinery.model, machinery.plan.context);
@@ -163,11 +171,13 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
   }
   EngineLoop::Options loop_options;
   loop_options.scheduler = llama::scheduler_options(options, machinery.plan);
+  loop_options.scheduler.draft_model = machinery.drafter != nullptr;
   loop_options.state_bytes_max = machinery.plan.state_bytes;
   loop_options.on_gpu = machinery.on_gpu;
   machinery.loop = std::make_unique<EngineLoop>(
       loop_options, *machinery.text, machinery.decoder(), machinery.embedder.get(),
       [&link](const wire::FromEngine& message) { link.send(message); }, log);
+  if (machinery.drafter) machinery.loop->use_drafter(*machinery.drafter);
   open_store(options, machinery, log);
   JobLimits limits;
   limits.context_max = machinery.plan.context_max;

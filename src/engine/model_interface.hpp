@@ -99,6 +99,24 @@ class Decoder {
   virtual std::atomic<bool>& abort_flag() = 0;
 };
 
+// Guesses what a sequence goes on with, by a smaller model.
+class Drafter {
+ public:
+  struct Wish {
+    std::int32_t slot = 0;
+    std::span<const Token> tokens;  // all of the sequence
+    std::int32_t count = 0;         // guesses, at most
+  };
+  struct Guesses {
+    std::vector<std::vector<Token>> tokens;  // one entry for each wish; may be shorter
+    std::int32_t rounds = 0;                 // of the model, one token of each sequence in each
+  };
+
+  virtual ~Drafter() = default;
+  // What it has read of a slot before it finds again by its tokens.
+  virtual Guesses guess(std::span<const Wish> wishes) = 0;
+};
+
 // Inputs whose states an Embedder computes together, at most.
 inline constexpr std::size_t kEmbeddedTogether = 16;
 

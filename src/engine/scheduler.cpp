@@ -8,8 +8,9 @@ namespace deepseek::engine {
 namespace {
 
 // Of the pool. llama.cpp's attention looks at all cells that are in use, also at those of others,
-// so what rests slows down what runs.
+// so what rests slows down what runs: it is little where memory keeps the rest.
 constexpr std::int32_t kRestingPercent = 25;
+constexpr std::int32_t kRestingPercentSaved = 4;
 
 double milliseconds_between(base::TimePoint from, base::TimePoint to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
@@ -29,8 +30,9 @@ KvPoolOptions pool_options(const SchedulerOptions& options, const StateMemory* s
   pool.cells = options.cells;
   const bool saves = states != nullptr && states->keeps();
   pool.saved_min = saves && options.sharing != PrefixSharing::none ? states->tokens_min() : 0;
+  const std::int32_t percent = pool.saved_min > 0 ? kRestingPercentSaved : kRestingPercent;
   pool.resting_cells_max =
-      options.sharing == PrefixSharing::none ? 0 : options.cells / 100 * kRestingPercent;
+      options.sharing == PrefixSharing::none ? 0 : options.cells / 100 * percent;
   return pool;
 }
 
@@ -189,6 +191,16 @@ void Scheduler::forget(Sequence& sequence) {
   sequences_.erase(sequence.spec.id);
 }
 
+void Scheduler::drafted(StepPlan& plan, std::int32_t rounds, std::chrono::nanoseconds took) {
+  for (const Slice& slice : plan.slices) {
+    if (slice.draft_wanted == 0) continue;
+    const auto size = static_cast<std::int32_t>(slice.draft.size());
+    plan.tokens += size;
+    plan.drafted += size;
+  }
+  model_gain_.drafted(rounds, took);
+}
+
 // What the step computed is in the cache now.
 void Scheduler::advance(const StepPlan& plan, std::span<const Sampled> sampled,
                         std::chrono::nanoseconds took) {
@@ -210,6 +222,9 @@ void Scheduler::advance(const StepPlan& plan, std::span<const Sampled> sampled,
     pool_.extend(slice.slot, std::span(slice.draft).first(static_cast<std::size_t>(right)));
     sequence->computed = slice.end + right;
     if (!slice.draft.empty()) pool_.cut(slice.slot);
+    if (slice.draft_wanted > 0 && !slice.draft.empty()) {
+      model_gain_.compared(static_cast<std::int32_t>(slice.draft.size()), right);
+    }
     drafted_tokens_ += slice.draft.size();
     accepted_tokens_ += static_cast<std::uint64_t>(right);
   }

@@ -13,6 +13,7 @@
 
 #include "base/result.hpp"
 #include "engine/draft_gain.hpp"
+#include "engine/draft_model_gain.hpp"
 #include "engine/fair_share.hpp"
 #include "engine/speed_meter.hpp"
 #include "engine/step_budget.hpp"
@@ -52,6 +53,9 @@ class Scheduler {
 
   // What the next step computes. Empty slices and no other entries: nothing can be done now.
   StepPlan plan(base::TimePoint now);
+
+  // The draft model's guesses for the slices that wanted some were put into the plan.
+  void drafted(StepPlan& plan, std::int32_t rounds, std::chrono::nanoseconds took);
 
   // The planned step ran: `sampled` has an entry for each slice that wanted logits, in their order,
   // and one more for each of its guesses that was right. Sequences that ended are returned and
@@ -146,7 +150,9 @@ class Scheduler {
   void plan_decode(StepPlan& plan);
   void plan_prefill(StepPlan& plan);
   void plan_drafts(StepPlan& plan);
-  std::int32_t draft_room(const Sequence& sequence, const StepPlan& plan) const;
+  std::int32_t draft_room(const Sequence& sequence, std::int32_t tokens) const;
+  bool plan_lookup(Sequence& sequence, double longest_ms, StepPlan& plan, Slice& slice);
+  void plan_draft_model(double longest_ms, StepPlan& plan);
   bool plan_piece(Sequence& sequence, StepPlan& plan);
   bool admit(Sequence& sequence, StepPlan& plan);
   bool fits(const Sequence& sequence) const;
@@ -178,6 +184,7 @@ class Scheduler {
   StepBudget idle_budget_;  // while nobody does
   SpeedMeter speed_;
   DraftGain gain_;
+  DraftModelGain model_gain_;
   std::unordered_map<SequenceId, Sequence> sequences_;
   std::vector<Sequence*> running_;  // of sequences_, which keeps them in place
   std::vector<Sequence*> waiting_;

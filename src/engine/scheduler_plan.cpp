@@ -197,29 +197,56 @@ void Scheduler::plan_drafts(StepPlan& plan) {
   const double target =
       std::chrono::duration<double, std::milli>(options_.target_token_gap).count();
   const double longest = std::max(target, kDraftedLonger * gain_.milliseconds(plan.tokens));
+  bool all_looked_up = true;
   for (Slice& slice : plan.slices) {
     Sequence& sequence = *find(slice.id);
     if (sequence.spec.reads_all) continue;  // its company would tell what it says
-    if (!sequence.lookup) {
-      sequence.lookup = std::make_unique<PromptLookup>();
-      sequence.lookup->follow(sequence.tokens);
-    }
-    const auto guess = sequence.lookup->guess(sequence.tokens, draft_room(sequence, plan));
-    const auto size = static_cast<std::int32_t>(guess.tokens.size());
-    const std::int32_t worth = gain_.worth(guess.match, size);
-    if (worth == 0 || gain_.milliseconds(plan.tokens + worth) > longest) continue;
-    slice.draft.assign(guess.tokens.begin(), guess.tokens.begin() + worth);
-    plan.tokens += worth;
-    plan.drafted += worth;
+    if (!plan_lookup(sequence, longest, plan, slice)) all_looked_up = false;
+  }
+  if (options_.draft_model && !all_looked_up) plan_draft_model(longest, plan);
+}
+
+// True if the slice has guesses now.
+bool Scheduler::plan_lookup(Sequence& sequence, double longest_ms, StepPlan& plan, Slice& slice) {
+  if (!sequence.lookup) {
+    sequence.lookup = std::make_unique<PromptLookup>();
+    sequence.lookup->follow(sequence.tokens);
+  }
+  const auto guess = sequence.lookup->guess(sequence.tokens, draft_room(sequence, plan.tokens));
+  const auto size = static_cast<std::int32_t>(guess.tokens.size());
+  const std::int32_t worth = gain_.worth(guess.match, size);
+  if (worth == 0 || gain_.milliseconds(plan.tokens + worth) > longest_ms) return false;
+  slice.draft.assign(guess.tokens.begin(), guess.tokens.begin() + worth);
+  plan.tokens += worth;
+  plan.drafted += worth;
+  return true;
+}
+
+// Who has no guesses by lookup may have some by the draft model.
+void Scheduler::plan_draft_model(double longest_ms, StepPlan& plan) {
+  std::vector<Slice*> wishes;
+  for (Slice& slice : plan.slices) {
+    if (slice.draft.empty() && !find(slice.id)->spec.reads_all) wishes.push_back(&slice);
+  }
+  DraftModelGain::Step step;
+  step.sequences = static_cast<std::int32_t>(wishes.size());
+  step.plain_ms = gain_.milliseconds(plan.tokens);
+  step.checked_ms = gain_.milliseconds(plan.tokens + 1) - step.plain_ms;
+  step.longest_ms = longest_ms;
+  const std::int32_t worth = model_gain_.worth(step, options_.draft_max);
+  std::int32_t tokens = plan.tokens;
+  for (Slice* slice : wishes) {
+    slice->draft_wanted = std::min(worth, draft_room(*find(slice->id), tokens));
+    tokens += slice->draft_wanted;
   }
 }
 
-// How many guessed tokens may be computed for the sequence in this step; nobody makes room for
-// them.
-std::int32_t Scheduler::draft_room(const Sequence& sequence, const StepPlan& plan) const {
+// How many guessed tokens may be computed for the sequence in a step of so many tokens; nobody
+// makes room for them.
+std::int32_t Scheduler::draft_room(const Sequence& sequence, std::int32_t tokens) const {
   std::int32_t room = std::min({options_.draft_max, sequence.tokens_max - sequence.generated() - 1,
-                                options_.step_tokens_max - plan.tokens,
-                                pool_.unused() - plan.tokens, options_.outputs_max - plan.tokens});
+                                options_.step_tokens_max - tokens, pool_.unused() - tokens,
+                                options_.outputs_max - tokens});
   if (sequence.metered()) {
     room = static_cast<std::int32_t>(std::min<std::int64_t>(room, sequence.credits - 1));
   }

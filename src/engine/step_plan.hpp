@@ -39,6 +39,7 @@ struct SchedulerOptions {
   PrefixSharing sharing = PrefixSharing::user;
   std::int32_t draft_max = 0;     // guessed tokens of one sequence in a step; 0: none are computed
   std::int32_t outputs_max = 64;  // rows of logits of one step
+  bool draft_model = false;       // there is one, for those who cannot be guessed for by lookup
 };
 
 struct SequenceSpec {
@@ -64,10 +65,11 @@ struct Slice {
   std::int32_t slot = 0;
   std::int32_t begin = 0;  // positions [begin, end) of the sequence's tokens
   std::int32_t end = 0;
-  bool wants_logits = false;   // of the last token, and of all of the draft
-  bool decodes = false;        // one token behind those that were generated
-  std::int32_t adapter = 0;    // the sequence's
-  std::vector<Token> draft{};  // guesses of what comes behind it; computed in the same step
+  bool wants_logits = false;      // of the last token, and of all of the draft
+  bool decodes = false;           // one token behind those that were generated
+  std::int32_t adapter = 0;       // the sequence's
+  std::vector<Token> draft{};     // guesses of what comes behind it; computed in the same step
+  std::int32_t draft_wanted = 0;  // so many may a draft model put there
 
   std::int32_t size() const { return end - begin; }  // without the draft
   bool operator==(const Slice&) const = default;

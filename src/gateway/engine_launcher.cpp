@@ -96,6 +96,7 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
     add("--cache-dir-bytes", std::to_string(command.cache_dir_bytes) + "B");
   }
   add("--draft-max", std::to_string(command.draft_max));
+  if (!command.draft_model.empty()) add("--draft-model", command.draft_model);
   add("--flash-attention", command.flash_attention);
   add("--context-max", std::to_string(command.context_max));
   for (const auto& [name, file] : command.adapters) add("--adapter", name + "=" + file);

@@ -36,6 +36,7 @@ struct EngineCommand {
   std::uint64_t state_bytes = 0;  // of prefixes in memory whose cells were given up
   std::string cache_dir;          // empty: prefixes are not stored
   std::uint64_t cache_dir_bytes = 0;
+  std::string draft_model{};             // a smaller model that guesses; empty: none
   std::uint32_t draft_max = 0;           // guessed tokens of one sequence in a step
   std::string flash_attention = "auto";  // auto, on, off
   std::uint32_t context_max = 0;

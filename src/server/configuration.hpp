@@ -126,6 +126,7 @@ struct Configuration {
     bool preload = true;            // load at start; else with the first request
     bool embeddings = false;        // POST /v1/embeddings may use it
     std::uint32_t context_max = 0;  // tokens of prompt and answer; 0: what the model was made for
+    std::string draft_path;         // smaller model that guesses; empty: none
     std::map<std::string, std::string> adapters;  // name → LoRA file, found as `path` is
     bool operator==(const Model&) const = default;
   };

@@ -63,8 +63,8 @@ Outside system_outside() {
 namespace {
 
 Result<std::string> find_model_file(const std::string& written, const Configuration::Model& model,
-                                    const std::vector<std::string>& share_directories,
-                                    const std::string& what, const std::string& setting) {
+                                    const std::string& setting,
+                                    const std::vector<std::string>& share_directories) {
   namespace files = std::filesystem;
   const files::path path(written);
   std::vector<files::path> candidates;
@@ -85,7 +85,8 @@ Result<std::string> find_model_file(const std::string& written, const Configurat
     if (!tried.empty()) tried += ", ";
     tried += absolute.string();
   }
-  return make_error(ErrorCode::invalid_request, what + ": no such file; looked for " + tried +
+  return make_error(ErrorCode::invalid_request, "model " + model.name +
+                                                    ": no such file; looked for " + tried +
                                                     "; set " + setting + " to the GGUF file");
 }
 
@@ -93,14 +94,13 @@ Result<std::string> find_model_file(const std::string& written, const Configurat
 
 Result<std::string> resolve_model_path(const Configuration::Model& model,
                                        const std::vector<std::string>& share_directories) {
-  return find_model_file(model.path, model, share_directories, "model " + model.name,
-                         "models[].path");
+  return find_model_file(model.path, model, "models[].path", share_directories);
 }
 
-Result<std::string> resolve_adapter_path(const Configuration::Model& model, const std::string& path,
+Result<std::string> resolve_beside_model(const Configuration::Model& model, const std::string& path,
+                                         const std::string& setting,
                                          const std::vector<std::string>& share_directories) {
-  return find_model_file(path, model, share_directories, "an adapter of model " + model.name,
-                         "models[].adapters");
+  return find_model_file(path, model, setting, share_directories);
 }
 
 }  // namespace deepseek::server

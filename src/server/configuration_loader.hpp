@@ -39,9 +39,9 @@ struct LoadedConfiguration {
 base::Result<LoadedConfiguration> load_configuration(const CommandLine& command_line,
                                                      const Outside& outside);
 
-// As resolve_model_path(), for one of the model's adapters.
-base::Result<std::string> resolve_adapter_path(const Configuration::Model& model,
-                                               const std::string& path,
+// As resolve_model_path(), for another file of the model; `setting` is where it is named.
+base::Result<std::string> resolve_beside_model(const Configuration::Model& model,
+                                               const std::string& path, const std::string& setting,
                                                const std::vector<std::string>& share_directories);
 
 // The model's file: an absolute path is itself; a relative one is looked for in the folder of the

@@ -40,6 +40,13 @@ const std::array table{
             .maximum = 10'000'000,
             .field = in_entry<&C::Model::context_max, models>},
 
+    Setting{.name = "models[].draft_path",
+            .help = "GGUF file of a smaller model with the same vocabulary, which guesses tokens "
+                    "where engine.speculation allows it, prompt lookup finds none, and it is "
+                    "faster; what is said stays the same. Found as models[].path is. Empty: none.",
+            .example = "/srv/models/qwen3-0.6b.Q4_K_M.gguf",
+            .maximum = 4'096,
+            .field = in_entry<&C::Model::draft_path, models>},
     Setting{.name = "models[].adapters",
             .help = "LoRA adapters for this model: `{name: GGUF file}`. A request whose model is "
                     "such a name is answered with that adapter; several may be in use at the same "

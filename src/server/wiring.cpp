@@ -63,8 +63,14 @@ base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& 
   options.model = model.name;
   options.command = engine_command(configuration, model, paths);
   options.command.model_path = *path;
+  if (!model.draft_path.empty()) {
+    auto found = resolve_beside_model(model, model.draft_path, "models[].draft_path",
+                                      paths.share_directories);
+    if (found.has_error()) return found.error();
+    options.command.draft_model = std::move(*found);
+  }
   for (const auto& [name, file] : model.adapters) {
-    auto found = resolve_adapter_path(model, file, paths.share_directories);
+    auto found = resolve_beside_model(model, file, "models[].adapters", paths.share_directories);
     if (found.has_error()) return found.error();
     options.command.adapters.emplace(name, std::move(*found));
   }

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 import download
+import llama_edits
 from steps import Failure, cache, lock, ninja, run
 
 _COMMON = {
@@ -38,11 +39,12 @@ def cpu_features():
                      if line.split(":")[0].strip() in wanted)
 
 
-def _key(flags, portable, source):
+def _key(flags, portable, source, programs):
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=False).stdout.splitlines()[:1]
     parts = [download.LLAMA_VERSION, sorted(flags.items()), compiler, _tree_state(source),
-             _FIXES.read_text("utf-8"), "" if portable else cpu_features()]
+             _FIXES.read_text("utf-8"), [] if programs else llama_edits.EDITS,
+             "" if portable else cpu_features()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -60,11 +62,11 @@ def _tree_state(source):
 
 
 def prefix(extra=None, portable=False, programs=False, source=None):
-    """The folder with include/ and lib/ (and bin/ with llama-server and llama-bench)."""
+    """The folder with include/ and lib/, or with bin/: llama-server and llama-bench as they are."""
     tools = "ON" if programs else "OFF"
     flags = {**_COMMON, "LLAMA_BUILD_TOOLS": tools, "LLAMA_BUILD_SERVER": tools,
              **(_PORTABLE if portable else _NATIVE), **(extra or {})}
-    key = _key(flags, portable, source)
+    key = _key(flags, portable, source, programs)
     folder = cache() / f"llama-{key}"
     with lock(cache() / f"llama-{key}.lock", "the same llama.cpp build"):
         if not (folder / "complete").exists():
@@ -78,6 +80,8 @@ def _build(source, flags, build, folder, programs):
     fix = f"see the messages above; `rm -rf {build}` starts from nothing"
     build.mkdir(parents=True, exist_ok=True)
     fixes = shutil.copy2(_FIXES, build)
+    if not programs:
+        source = llama_edits.edited(source, build / "source")
     settings = [f"-D{name}={value}" for name, value in sorted(flags.items())]
     settings.append(f"-DCMAKE_CXX_FLAGS=-include {fixes}")
     run(["cmake", "-S", source, "-B", build, "-G", "Ninja", *settings], fix,

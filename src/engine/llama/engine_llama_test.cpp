@@ -148,6 +148,78 @@ TEST(EngineLlama, SameSeedSameText) {
   EXPECT_NE(texts[0], texts[2]);
 }
 
+// A step with next tokens of three sequences, one of them with guesses, and a long prompt.
+class MixedStep {
+ public:
+  explicit MixedStep(bool splits) {
+    ContextOptions options;
+    options.cells = 512;
+    options.threads = options.threads_prefill = 1;
+    options.splits_steps = splits;
+    context_ = std::move(Context::make(*loaded().model, options).value());
+    for (std::int32_t slot = 0; slot < 3; ++slot) {
+      const BatchSlice begun{slot, 0, std::span(tokens_).first(20), true};
+      EXPECT_EQ(context_->decode({&begun, 1}), Decoder::Outcome::done);
+      slices_.push_back({slot, 20, std::span(tokens_).subspan(20, 1), true});
+    }
+    slices_[1].draft = std::span(tokens_).subspan(21, 2);
+  }
+  Decoder::Outcome run(std::size_t prompt) {
+    slices_.push_back({3, 0, std::span(tokens_).first(prompt), true});
+    return context_->decode(slices_);
+  }
+  Context& context() { return *context_; }
+  // Of each slice, and behind each guess.
+  std::vector<std::vector<float>> rows() {
+    std::vector<std::vector<float>> all;
+    for (std::size_t index = 0; index < slices_.size(); ++index) {
+      for (std::size_t guess = 0; guess <= slices_[index].draft.size(); ++guess) {
+        const auto row = context_->logits(index, guess);
+        all.emplace_back(row.begin(), row.end());
+      }
+    }
+    return all;
+  }
+
+ private:
+  std::vector<Token> tokens_ = [] {
+    std::vector<Token> tokens;
+    for (Token token = 0; token < 500; ++token) tokens.push_back(300 + 17 * token);
+    return tokens;
+  }();
+  std::unique_ptr<Context> context_;
+  std::vector<BatchSlice> slices_;
+};
+
+TEST(EngineLlama, APromptBesideNextTokensIsComputedAsInOneBatch) {
+  MixedStep apart(true);
+  MixedStep together(false);
+  ASSERT_EQ(apart.run(100), Decoder::Outcome::done);
+  ASSERT_EQ(together.run(100), Decoder::Outcome::done);
+  const auto one = apart.rows();
+  const auto other = together.rows();
+  ASSERT_EQ(one.size(), 6U);
+  for (std::size_t row = 0; row < one.size(); ++row) {
+    double farthest = 0;
+    for (std::size_t token = 0; token < one[row].size(); ++token) {
+      farthest =
+          std::max(farthest, std::abs(static_cast<double>(one[row][token] - other[row][token])));
+    }
+    EXPECT_LT(farthest, 0.3) << "row " << row;
+  }
+  EXPECT_EQ(apart.context().cell_use().used, together.context().cell_use().used);
+}
+
+TEST(EngineLlama, WithoutRoomForAllOfAStepNothingOfItStays) {
+  for (const bool splits : {true, false}) {
+    MixedStep step(splits);
+    EXPECT_EQ(step.run(449), Decoder::Outcome::no_room) << splits;  // the prompt alone would fit
+    for (std::int32_t slot = 0; slot < 3; ++slot) EXPECT_EQ(step.context().cells(slot), 20);
+    EXPECT_EQ(step.context().cells(3), 0);
+    EXPECT_EQ(step.context().cell_use().used, 60);
+  }
+}
+
 std::vector<std::vector<float>> embed(LazyEmbedder& embedder,
                                       const std::vector<std::string>& inputs) {
   std::vector<std::vector<Token>> tokens;

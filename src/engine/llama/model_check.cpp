@@ -89,7 +89,7 @@ Result<void> check_memory(const std::string& path, std::uint64_t weights, std::u
 }
 
 std::string describe(const std::string& path, const GgufHeader& header, const Model& model,
-                     const ContextPlan& plan) {
+                     const ContextPlan& plan, std::uint64_t draft_bytes) {
   const ModelFacts& facts = model.facts();
   boost::json::object line;
   line["model"] = path;
@@ -103,23 +103,32 @@ std::string describe(const std::string& path, const GgufHeader& header, const Mo
   line["context_max"] = plan.context_max;
   line["kv_cells"] = plan.context.cells;
   line["kv_bytes"] = plan.kv_bytes;
+  line["draft_bytes"] = draft_bytes;
   line["embedding_dimensions"] = facts.embedding_dimensions;
   line["vocabulary"] = facts.vocabulary;
   line["has_chat_template"] = facts.has_chat_template;
   return boost::json::serialize(line);
 }
 
+Result<GgufHeader> read_header(const std::string& path) {
+  MappedFile file;
+  const Result<void> opened = file.open(path);
+  if (opened.has_error()) return opened.error();
+  Result<GgufHeader> read = read_gguf_header(file.bytes(), tensor_type);
+  if (read.has_error()) return refuse(path, read.error().message);
+  return read;
+}
+
 }  // namespace
 
 Result<std::string> check_model(const EngineOptions& options, const MemoryLimits& memory) {
-  GgufHeader header;
-  {
-    MappedFile file;
-    const Result<void> opened = file.open(options.model);
-    if (opened.has_error()) return opened.error();
-    Result<GgufHeader> read = read_gguf_header(file.bytes(), tensor_type);
-    if (read.has_error()) return refuse(options.model, read.error().message);
-    header = std::move(*read);
+  const Result<GgufHeader> header = read_header(options.model);
+  if (header.has_error()) return header.error();
+  std::uint64_t draft_bytes = 0;
+  if (!options.draft_model.empty()) {
+    const Result<GgufHeader> draft = read_header(options.draft_model);
+    if (draft.has_error()) return draft.error();
+    draft_bytes = draft->tensor_bytes;
   }
   // Structure and architecture as llama.cpp sees them, without reading the weights.
   bridge_log(base::Logger());
@@ -129,10 +138,11 @@ Result<std::string> check_model(const EngineOptions& options, const MemoryLimits
   const auto room = pool_room(**model, options, memory);
   const ContextPlan plan = plan_context(**model, options, physical_cores(), room);
   if (room) {
-    const auto fits = check_memory(options.model, header.tensor_bytes, plan.kv_bytes, memory);
+    const auto fits =
+        check_memory(options.model, header->tensor_bytes + draft_bytes, plan.kv_bytes, memory);
     if (fits.has_error()) return fits.error();
   }
-  return describe(options.model, header, **model, plan);
+  return describe(options.model, *header, **model, plan, draft_bytes);
 }
 
 }  // namespace deepseek::engine::llama

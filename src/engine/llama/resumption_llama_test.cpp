@@ -29,10 +29,14 @@ wire::Submit resumed(wire::Submit submit, SequenceId id, const Cut& cut) {
   return submit;
 }
 
-// Cut at several places and resumed by ids, the answer is the undisturbed one. At least `held` of
-// the cuts leave tokens behind whose text had not come out.
-void check_cuts(const wire::Submit& submit, const std::vector<std::size_t>& places, int held = 0) {
+// Cut at several places and resumed by ids, the answer is the undisturbed one, with `near_ties` but
+// for places where two tokens are nearly as likely. At least `held` of the cuts leave tokens behind
+// whose text had not come out.
+void check_cuts(wire::Submit submit, const std::vector<std::size_t>& places, bool near_ties,
+                int held = 0) {
   Engine engine;
+  submit.set_logprobs(2);
+  std::size_t equal = 0;
   ASSERT_TRUE(engine.submit(submit).has_value());
   const Engine::Answer whole = engine.wait(submit.request());
   ASSERT_TRUE(whole.finished);
@@ -46,34 +50,39 @@ void check_cuts(const wire::Submit& submit, const std::vector<std::size_t>& plac
     ASSERT_TRUE(engine.submit(resumed(submit, ++id, cut)).has_value());
     const Engine::Answer rest = engine.wait(id);
     ASSERT_TRUE(rest.finished);
-    EXPECT_EQ(cut.text + rest.text, whole.text);
     std::vector<Token> tokens = cut.tokens;
     tokens.insert(tokens.end(), rest.tokens.begin(), rest.tokens.end());
+    bool differs = false;
+    EXPECT_EQ(differs_at(whole, tokens, differs), std::nullopt);
+    if (differs && near_ties) continue;
+    EXPECT_EQ(cut.text + rest.text, whole.text);
     EXPECT_EQ(tokens, whole.tokens);
     EXPECT_EQ(rest.finished->reason(), whole.finished->reason());
     EXPECT_EQ(rest.finished->completion_tokens() + static_cast<std::int64_t>(place),
               whole.finished->completion_tokens());
+    ++equal;
   }
   EXPECT_LE(held, 0);
+  EXPECT_GE(2 * equal, places.size()) << "near ties everywhere: this compares too little";
 }
 
 TEST(Resumption, GreedyTextIsTheUndisturbedOne) {
-  check_cuts(greedy(1, "Tell me about water.", 32), {1, 5, 13, 31, 32});
+  check_cuts(greedy(1, "Tell me about water.", 32), {1, 5, 13, 31, 32}, true);
 }
 
 TEST(Resumption, AlsoInsideACharacter) {
   wire::Submit submit = greedy(1, "", 24);
   submit.set_text("你好，世界。你好，世界。你好，世界。你好，");
-  check_cuts(submit, {1, 2, 3, 4, 5, 6}, 1);
+  check_cuts(submit, {1, 2, 3, 4, 5, 6}, true, 1);
 }
 
 TEST(Resumption, PenaltiesAndSeedsGoOn) {
   wire::Submit submit = greedy(1, "Count from 1 to 100.", 24);
   submit.mutable_sampling()->set_frequency_penalty(0.7);
-  check_cuts(submit, {3, 12});
+  check_cuts(submit, {3, 12}, false);
   submit.mutable_sampling()->set_temperature(1);
   submit.mutable_sampling()->set_seed(42);
-  check_cuts(submit, {3, 12});
+  check_cuts(submit, {3, 12}, false);
 }
 
 TEST(Resumption, ByTextTheModelReadsItAsItsOwn) {

@@ -53,9 +53,11 @@ inline const Loaded& loaded() {
 // An engine's loop on its own thread, with what it told so far.
 class Engine {
  public:
-  // With `store`, prefixes are kept there; up to `draft_max` tokens of a sequence are guessed.
+  // With `store`, prefixes are kept there; up to `draft_max` tokens of a sequence are guessed, by
+  // `drafter` too if there is one.
   explicit Engine(std::int32_t cells = 2048, std::int32_t context_max = 1024,
-                  const PrefixStoreOptions* store = nullptr, std::int32_t draft_max = 0) {
+                  const PrefixStoreOptions* store = nullptr, std::int32_t draft_max = 0,
+                  Drafter* drafter = nullptr) {
     ContextOptions options;
     options.cells = std::max(cells, 256);
     // One thread: others that are busy on this machine then slow the test down least.
@@ -65,10 +67,12 @@ class Engine {
     loop.scheduler.cells = cells;
     loop.scheduler.context_max = limits_.context_max = context_max;
     loop.scheduler.draft_max = draft_max;
+    loop.scheduler.draft_model = drafter != nullptr;
     loop.state_bytes_max = 64U << 20;
     loop_ = std::make_unique<EngineLoop>(
         loop, *loaded().text, *context_, nullptr,
         [this](const wire::FromEngine& message) { take(message); }, base::Logger());
+    if (drafter != nullptr) loop_->use_drafter(*drafter);
     if (store != nullptr) {
       store_ = std::move(PrefixStore::open(*store, base::Logger()).value());
       loop_->use_store(*store_);
@@ -149,6 +153,25 @@ class Engine {
   std::map<SequenceId, Answer> answers_;
   wire::EngineLoad load_;
 };
+
+// Several tokens computed in one step round differently than one by one: where two tokens are so
+// close, either may come.
+inline constexpr double kNearTie = 0.1;  // of their logarithms
+
+// Where greedy tokens are no longer those of `plain`, which was asked for two log-probabilities of
+// each; nothing if they are the same up to a place where two were nearly as likely. `differs` is
+// true if they differ at all.
+inline std::optional<std::size_t> differs_at(const Engine::Answer& plain,
+                                             const std::vector<Token>& tokens, bool& differs) {
+  const auto [left, right] =
+      std::mismatch(plain.tokens.begin(), plain.tokens.end(), tokens.begin(), tokens.end());
+  differs = left != plain.tokens.end() || right != tokens.end();
+  if (left == plain.tokens.end()) return std::nullopt;
+  const auto place = static_cast<std::size_t>(left - plain.tokens.begin());
+  const wire::TokenLogprob& told = plain.logprobs.at(place);
+  const double lead = told.alternatives(0).logprob() - told.alternatives(1).logprob();
+  return lead < kNearTie ? std::nullopt : std::optional(place);
+}
 
 inline wire::Submit greedy(SequenceId id, const std::string& question, std::int32_t tokens_max) {
   wire::Submit submit;

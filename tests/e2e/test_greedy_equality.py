@@ -1,0 +1,110 @@
+"""Greedy answers are those of llama-server on the same file, token by token: alone, in company, with
+a prefix that was read before, and with guessed tokens.
+
+Sums over a batch of another shape round differently, so two tokens that are nearly as likely may
+change places; from there on the texts differ. Up to such a place all tokens must be the same, and
+their log-probabilities near each other.
+"""
+
+import concurrent.futures
+import dataclasses
+
+import pytest
+
+from support import http, peers
+from support.models import default_model
+
+TOKENS = 48
+NEAR_TIE = 0.15  # of the logarithms of two tokens
+DISTANCE_MAX = 0.3  # of the same token's logarithms
+
+QUESTIONS = [
+    "What is the capital of France?",
+    "Write one sentence about the sea.",
+    "Count from one to twenty.",
+    "List three colours and say what has them.",
+    "Repeat these words five times: red green blue yellow.",
+    "Explain in simple words why the sky is blue.",
+    "Translate to French: The cat is on the table.",
+    "Write a short poem about the rain.",
+]
+
+
+@dataclasses.dataclass
+class Told:
+    tokens: list
+    logprobs: list
+    leads: list  # of each token: how far behind the next likely one is
+
+
+def told(url, question):
+    body = {
+        "model": "any",
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": TOKENS,
+        "temperature": 0,
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    answer = http.request(url, "POST", "/v1/chat/completions", (), body)
+    assert answer.status == 200, answer.text()
+    content = answer.json()["choices"][0]["logprobs"]["content"]
+    leads = [
+        abs(entry["top_logprobs"][0]["logprob"] - entry["top_logprobs"][1]["logprob"])
+        for entry in content
+    ]
+    return Told([entry["token"] for entry in content], [e["logprob"] for e in content], leads)
+
+
+@pytest.fixture(scope="module")
+def peer():
+    with peers.LlamaServer(default_model()) as llama:
+        origin = llama.url.removesuffix("/v1")
+        yield [told(origin, question) for question in QUESTIONS]
+
+
+@pytest.fixture
+def ours(start_server, tmp_path):
+    file = tmp_path / "equal.yaml"
+    file.write_text(f"models:\n  - {{name: any, path: {default_model()}, context_max: 2048}}\n")
+    return start_server("--config", file)
+
+
+def compare(expected, answers):
+    """Prints how far both agree, and fails where they differ without a near tie."""
+    compared, farthest = 0, 0.0
+    for question, theirs, own in zip(QUESTIONS, expected, answers, strict=True):
+        same = 0
+        for left, right in zip(theirs.tokens, own.tokens, strict=False):
+            if left != right:
+                break
+            same += 1
+        distances = [
+            abs(left - right)
+            for left, right in zip(theirs.logprobs[:same], own.logprobs[:same], strict=True)
+        ]
+        farthest = max([farthest, *distances])
+        compared += same
+        if same == len(theirs.tokens) == len(own.tokens):
+            continue
+        assert same < len(theirs.tokens), f"{question}: ours goes on where theirs ends"
+        assert theirs.leads[same] < NEAR_TIE, (
+            f"{question}: token {same} is {own.tokens[same : same + 1]}, theirs "
+            f"{theirs.tokens[same]}, which leads by {theirs.leads[same]:.3f}"
+        )
+    total = sum(len(theirs.tokens) for theirs in expected)
+    print(f"{compared} of {total} tokens before the first near ties; farthest {farthest:.3f}")
+    assert farthest < DISTANCE_MAX
+    assert compared >= total / 3, "near ties everywhere: this compares too little"
+
+
+def test_alone_and_again_with_what_was_read(peer, ours):
+    compare(peer, [told(ours.url, question) for question in QUESTIONS])
+    compare(peer, [told(ours.url, question) for question in QUESTIONS])
+    cached = ours.metrics().value("deepseek_engine_tokens_total", kind="cached")
+    assert cached > 0, "the second time nothing was found"
+
+
+def test_all_at_once(peer, ours):
+    with concurrent.futures.ThreadPoolExecutor(len(QUESTIONS)) as pool:
+        compare(peer, list(pool.map(lambda question: told(ours.url, question), QUESTIONS)))
