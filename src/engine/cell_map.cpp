@@ -39,6 +39,19 @@ void CellMap::keep(std::int32_t slot, std::int32_t length) {
   while (span_ > 0 && users_[static_cast<std::size_t>(span_ - 1)] == 0) --span_;
 }
 
+void CellMap::slide(std::int32_t slot, std::int32_t first, std::int32_t count) {
+  std::vector<std::int32_t>& mine = slots_[static_cast<std::size_t>(slot)];
+  std::rotate(mine.begin() + first, mine.begin() + first + count, mine.end());
+  keep(slot, length(slot) - count);
+}
+
+bool CellMap::shares(std::int32_t slot) const {
+  const std::vector<std::int32_t>& mine = slots_[static_cast<std::size_t>(slot)];
+  return std::any_of(mine.begin(), mine.end(), [this](std::int32_t cell) {
+    return users_[static_cast<std::size_t>(cell)] > 1;
+  });
+}
+
 std::int32_t CellMap::length(std::int32_t slot) const {
   return static_cast<std::int32_t>(slots_[static_cast<std::size_t>(slot)].size());
 }

@@ -22,7 +22,11 @@ class CellMap {
   // Only the first `length` positions stay.
   void keep(std::int32_t slot, std::int32_t length);
 
+  // `count` positions from `first` on go; those behind move up, in their cells.
+  void slide(std::int32_t slot, std::int32_t first, std::int32_t count);
+
   std::int32_t length(std::int32_t slot) const;
+  bool shares(std::int32_t slot) const;  // any of its cells
   std::int32_t used() const { return used_; }
   // Cells up to the highest in use.
   std::int32_t span() const { return span_; }

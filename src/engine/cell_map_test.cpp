@@ -42,6 +42,22 @@ TEST(CellMap, SharedCellsCountOnceAndStayForWhoHasThem) {
   EXPECT_EQ(map.span(), 6);
 }
 
+TEST(CellMap, ASlotThatSlidesGivesBackTheCellsInItsMiddle) {
+  CellMap map(100, 2);
+  map.take(0, 20);
+  map.slide(0, 4, 10);
+  EXPECT_EQ(map.length(0), 10);
+  EXPECT_EQ(map.used(), 10);
+  EXPECT_EQ(map.span(), 20);
+  EXPECT_FALSE(map.shares(0));
+  map.take(0, 10);
+  EXPECT_EQ(map.span(), 20) << "the middle was filled";
+  map.share(1, 0, 4);
+  EXPECT_TRUE(map.shares(0));
+  map.keep(0, 4);
+  EXPECT_EQ(map.used(), 4);
+}
+
 TEST(CellMap, AllOfThePoolCanBeTaken) {
   CellMap map(64, 2);
   map.take(0, 64);

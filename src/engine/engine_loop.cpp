@@ -256,6 +256,9 @@ bool EngineLoop::change_cache(const std::vector<CacheChange>& changes) {
       case CacheChange::Kind::save:
         save(change);
         break;
+      case CacheChange::Kind::slide:
+        decoder_.slide(change.slot, change.source, change.length);
+        break;
       case CacheChange::Kind::restore:
         if (!restore(change)) return false;
         break;
@@ -272,9 +275,11 @@ bool EngineLoop::restore(const CacheChange& change) {
 
 void EngineLoop::save(const CacheChange& change) {
   const bool to_memory = states_.wants(change.key, change.tokens);
-  const bool to_disk = store_ != nullptr && store_->wants(change.key, change.tokens);
+  const bool to_disk =
+      store_ != nullptr && !is_private(change.key) && store_->wants(change.key, change.tokens);
   if (!to_memory && !to_disk) return;
   const State state = std::make_shared<const std::string>(decoder_.save(change.slot));
+  if (state->empty()) return;
   if (to_memory) states_.put(change.key, change.tokens, state);
   if (to_disk) store_->put(change.key, change.tokens, state);
 }

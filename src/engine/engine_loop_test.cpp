@@ -80,12 +80,17 @@ class FakeDecoder final : public Decoder {
     return true;
   }
   void keep(std::int32_t slot, std::int32_t cells) override { cells_[slot] = cells; }
+  void slide(std::int32_t slot, std::int32_t, std::int32_t count) override {
+    cells_[slot] -= count;
+    ++slides;
+  }
   std::atomic<bool>& abort_flag() override { return abort_; }
 
   std::int32_t hang_on = 0;
   bool fails = false;
   bool refuses_states = false;
   int restored = 0;
+  int slides = 0;
   int guesses = 0;
   std::atomic<bool> hanging{false};
 
@@ -204,6 +209,24 @@ TEST_F(EngineLoopTest, AnswersSeveralAndShutsDownWhenTheyEnded) {
   EXPECT_EQ(told_.finished[2].reason(), wire::Finished::LENGTH);
   EXPECT_EQ(told_.text[3], "bcd");
   EXPECT_EQ(told_.finished[3].reason(), wire::Finished::STOP);
+}
+
+TEST_F(EngineLoopTest, AnAnswerGoesOnBeyondItsWindow) {
+  EngineLoop::Options options;
+  options.scheduler.cells = 512;
+  options.scheduler.context_max = 100'000;
+  options.scheduler.window.tokens = 96;
+  EngineLoop loop(
+      options, text_, decoder_, nullptr,
+      [&](const wire::FromEngine& message) { told_.take(message); }, base::Logger());
+  loop.post(job(1, std::string(900, 'b') + "a", 20));
+  loop.post(job(2, "a", 20));
+  loop.post(ShutdownJob{});
+  loop.run();
+  EXPECT_EQ(told_.text[1], "bcdefghijklmnopqrstu");
+  EXPECT_EQ(told_.text[2], "bcdefghijklmnopqrstu");
+  EXPECT_EQ(told_.finished[1].prompt_tokens(), 901) << "all of it was sent";
+  EXPECT_EQ(told_.finished[1].completion_tokens(), 20);
 }
 
 TEST_F(EngineLoopTest, ADraftModelChangesNothingButTheSteps) {

@@ -172,6 +172,15 @@ constexpr std::
                      [](EngineOptions& o, std::string_view v) {
                        return take_number("--context-max", v, 0, kMany, o.context_max);
                      }},
+                Flag{"--attention-window",
+                     "N", "last tokens that a sequence keeps at least; 0: all of them",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--attention-window", v, 0, kMany, o.attention_window);
+                     }},
+                Flag{"--attention-sinks", "N", "first tokens that it keeps then",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--attention-sinks", v, 0, 1024, o.attention_sinks);
+                     }},
                 Flag{"--gpu-layers", "N", "layers on a GPU, if there is one; -1: all",
                      [](EngineOptions& o, std::string_view v) {
                        return take_number("--gpu-layers", v, -1, 1 << 16, o.gpu_layers);

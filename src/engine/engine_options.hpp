@@ -38,7 +38,9 @@ struct EngineOptions {
   std::int32_t step_tokens_max = 512;
   std::int32_t micro_batch = 128;
   std::string flash_attention = "auto";
-  std::int32_t context_max = 0;  // 0: what the model was trained for
+  std::int32_t attention_window = 0;  // last tokens that are kept; 0: all
+  std::int32_t attention_sinks = 4;   // first tokens that are kept then
+  std::int32_t context_max = 0;       // 0: what the model was trained for
   bool embeddings = false;
   std::vector<std::pair<std::string, std::string>> adapters;  // name and LoRA file
   std::int32_t gpu_layers = -1;

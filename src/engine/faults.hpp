@@ -53,6 +53,9 @@ class FaultyDecoder final : public Decoder {
     return decoder_.restore(slot, state);
   }
   void keep(std::int32_t slot, std::int32_t cells) override { decoder_.keep(slot, cells); }
+  void slide(std::int32_t slot, std::int32_t first, std::int32_t count) override {
+    decoder_.slide(slot, first, count);
+  }
   CellUse cell_use() const override { return decoder_.cell_use(); }
   std::atomic<bool>& abort_flag() override { return decoder_.abort_flag(); }
 

@@ -55,6 +55,21 @@ void KvPool::trim(std::int32_t slot, std::int32_t length) {
   changes_.push_back({CacheChange::Kind::keep, slot, -1, length});
 }
 
+std::int32_t KvPool::slide_cost(std::int32_t slot, std::int32_t count) const {
+  return tree_.length(slot) - tree_.own(slot) - count;
+}
+
+void KvPool::slide(std::int32_t slot, std::int32_t first, std::int32_t count,
+                   const std::string& key) {
+  std::vector<Token> tokens = tree_.tokens(slot);
+  tokens.erase(tokens.begin() + first, tokens.begin() + first + count);
+  tree_.close(slot);
+  tree_.open(slot, key);
+  tree_.extend(slot, tokens);
+  saved_[static_cast<std::size_t>(slot)] = 0;
+  changes_.push_back({CacheChange::Kind::slide, slot, first, count});
+}
+
 void KvPool::cut(std::int32_t slot) {
   changes_.push_back({CacheChange::Kind::keep, slot, -1, tree_.length(slot)});
 }

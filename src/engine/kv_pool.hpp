@@ -21,6 +21,7 @@ struct CacheChange {
     share,    // `slot`, which is empty, has the positions of `source` below `length` too
     save,     // the state of `slot` is worth keeping elsewhere: `key` and `tokens` say what it is
     restore,  // `slot`, which is empty, gets `state`, cut to `length`
+    slide,    // `slot` loses `length` positions from `source` on; those behind move up
   };
   Kind kind = Kind::keep;
   std::int32_t slot = 0;
@@ -58,6 +59,11 @@ class KvPool {
 
   // The model computed more for the slot than it has; that is given up.
   void cut(std::int32_t slot);
+  // Cells that slide() takes beyond those that it gives back: what others share stays theirs.
+  std::int32_t slide_cost(std::int32_t slot, std::int32_t count) const;
+  // `slot`, which is busy, loses `count` tokens from `first` on, and is no beginning of a prompt
+  // any more: only by `key` it is found again.
+  void slide(std::int32_t slot, std::int32_t first, std::int32_t count, const std::string& key);
   // Nothing of what the slot has is used again.
   void clear(std::int32_t slot) { trim(slot, 0); }
   // Forgets all that is at rest; false if nothing was.

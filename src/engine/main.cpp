@@ -121,6 +121,11 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
   auto context = llama::Context::make(*machinery.model, machinery.plan.context);
   if (context.has_error()) return context.error();
   machinery.context = std::move(*context);
+  if (machinery.plan.window.on() && !machinery.context->can_slide()) {
+    return base::make_error(base::ErrorCode::invalid_request,
+                            "engine.attention_window: the positions of this model cannot be moved. "
+                            "Set it to 0.");
+  }
   if (machinery.on_gpu && machinery.faults.gpu_step) {
     machinery.faulty =
         std::make_unique<FaultyDecoder>(*machinery.context, *machinery.faults.gpu_step);

@@ -88,12 +88,16 @@ class Decoder {
   // `slot`, which is empty, has the source's positions below `length` too, in the same cells. The
   // source may be in use.
   virtual void share(std::int32_t slot, std::int32_t source, std::int32_t length) = 0;
-  // The states of the slot's positions, for restore(); empty if the model cannot tell them.
+  // The states of the slot's positions, for restore(); empty if the model cannot tell
+  // them, or not now.
   virtual std::string save(std::int32_t slot) = 0;
   // Puts them into an empty slot; false if the model refuses them, and then the slot is empty.
   virtual bool restore(std::int32_t slot, std::string_view state) = 0;
   // Removes the positions from `cells` on.
   virtual void keep(std::int32_t slot, std::int32_t cells) = 0;
+  // Removes `count` positions from `first` on and moves those behind to their place. Cells that
+  // another slot has too are copied first.
+  virtual void slide(std::int32_t slot, std::int32_t first, std::int32_t count) = 0;
   virtual CellUse cell_use() const { return {}; }
   // Any thread may set it; it interrupts the decode() that runs. The loop resets it between steps.
   virtual std::atomic<bool>& abort_flag() = 0;

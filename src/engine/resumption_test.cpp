@@ -152,6 +152,7 @@ class FakeDecoder final : public Decoder {
   }
   std::string save(std::int32_t) override { return {}; }
   bool restore(std::int32_t, std::string_view) override { return false; }
+  void slide(std::int32_t, std::int32_t, std::int32_t) override {}
   void keep(std::int32_t slot, std::int32_t cells) override {
     tokens_[slot].resize(static_cast<std::size_t>(cells));
   }

@@ -82,7 +82,10 @@ Scheduler::Scheduler(const SchedulerOptions& options, StateMemory* states)
       pool_(pool_options(options, states)),
       budget_(budget_options(options)),
       idle_budget_(idle_budget_options(options)) {
-  options_.context_max = std::min(options_.context_max, options_.cells);
+  if (!options_.window.on() || options_.window.cells_max() > options_.cells) {
+    options_.window.tokens = 0;
+    options_.context_max = std::min(options_.context_max, options_.cells);
+  }
 }
 
 base::Result<void> Scheduler::submit(SequenceSpec spec) {
@@ -112,11 +115,24 @@ base::Result<void> Scheduler::submit(SequenceSpec spec) {
   sequence.tokens_max = spec.tokens_max > 0 ? std::min(spec.tokens_max, room) : room;
   sequence.credits = spec.credits;
   sequence.spec = std::move(spec);
+  const AttentionWindow& window = options_.window;
+  if (window.on() && sequence.size() > window.cells_max()) {
+    drop_tokens(sequence, sequence.size() - window.sinks - window.tokens);
+  }
   Sequence& kept = sequences_.emplace(id, std::move(sequence)).first->second;
   shares_.enter(kept.spec.tenant, kept.spec.user_id, kept.spec.weight);
   waiting_.push_back(&kept);
   ++waiting_fresh_;
   return {};
+}
+
+// What comes behind is no beginning of anybody's prompt.
+void Scheduler::drop_tokens(Sequence& sequence, std::int32_t count) {
+  const auto first = sequence.tokens.begin() + options_.window.sinks;
+  sequence.tokens.erase(first, first + count);
+  sequence.dropped += count;
+  sequence.lookup.reset();
+  sequence.cache_key = private_key(sequence.spec.id);
 }
 
 bool Scheduler::cancel(SequenceId id) {
@@ -182,6 +198,7 @@ void Scheduler::leave_batch(Sequence& sequence, bool first_to_go) {
 
 void Scheduler::forget(Sequence& sequence) {
   if (sequence.slot >= 0) {
+    if (sequence.dropped > 0) pool_.clear(sequence.slot);
     leave_batch(sequence, false);
   } else {
     std::erase(waiting_, &sequence);

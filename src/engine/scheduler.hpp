@@ -71,7 +71,8 @@ class Scheduler {
   // or asks for less next time; a sequence that cannot run even alone is returned and forgotten.
   std::vector<SequenceId> no_room(const StepPlan& plan);
 
-  // The tokens of a sequence, prompt and answer so far; empty if unknown.
+  // The tokens of a sequence, prompt and answer so far, without what the attention window dropped;
+  // empty if unknown.
   std::span<const Token> tokens(SequenceId id) const;
   std::int32_t computed(SequenceId id) const;  // its positions in the cache; 0 if unknown
   // Of a known sequence that waits: how many of its tokens cells or memory have, and who may share
@@ -93,7 +94,8 @@ class Scheduler {
  private:
   struct Sequence {
     SequenceSpec spec;
-    std::vector<Token> tokens;    // prompt and answer
+    std::vector<Token> tokens;    // prompt and answer, without what was dropped
+    std::int32_t dropped = 0;     // tokens behind the first few, by the attention window
     std::string cache_key;        // who may share its cells
     std::int32_t computed = 0;    // positions in the cache
     std::int32_t slot = -1;       // -1: waiting
@@ -113,7 +115,7 @@ class Scheduler {
     std::int32_t size() const { return static_cast<std::int32_t>(tokens.size()); }
     std::int32_t missing() const { return size() - computed; }
     std::int32_t generated() const {
-      return static_cast<std::int32_t>(tokens.size() - spec.prompt.size());
+      return size() + dropped - static_cast<std::int32_t>(spec.prompt.size());
     }
     // After a preemption the cells are its own.
     bool reuses() const { return !spec.reads_all || started; }
@@ -145,6 +147,9 @@ class Scheduler {
   bool must_yield(const Sequence& holder, const Sequence& wants) const;
   bool outranks(const Sequence& sequence, const Sequence& other) const;
 
+  void drop_tokens(Sequence& sequence, std::int32_t count);
+  void slide_windows(StepPlan& plan);
+  std::int32_t window_room(const Sequence& sequence) const;
   std::optional<base::TimePoint> gathering_until() const;
   void drop_expired(StepPlan& plan);
   void plan_decode(StepPlan& plan);

@@ -110,12 +110,36 @@ StepPlan Scheduler::plan(base::TimePoint now) {
   drop_expired(plan);
   const auto gathering = gathering_until();
   if (!gathering || *gathering <= now) {
+    slide_windows(plan);
     plan_decode(plan);
     plan_prefill(plan);
     plan_drafts(plan);
   }
   plan.changes = pool_.take_changes();
   return plan;
+}
+
+// Who has filled its window loses some of the tokens behind the first few.
+void Scheduler::slide_windows(StepPlan& plan) {
+  const AttentionWindow& window = options_.window;
+  if (!window.on()) return;
+  for (Sequence* sequence : std::vector<Sequence*>(running_)) {
+    if (window_room(*sequence) > 0) continue;
+    const std::int32_t cost = pool_.slide_cost(sequence->slot, window.dropped());
+    if (cost > 0 && !make_room(*sequence, cost, plan)) {
+      preempt(*sequence, plan);
+      continue;
+    }
+    sequence->computed -= window.dropped();
+    drop_tokens(*sequence, window.dropped());
+    pool_.slide(sequence->slot, window.sinks, window.dropped(), sequence->cache_key);
+  }
+}
+
+// How many more cells the sequence may have before its window slides.
+std::int32_t Scheduler::window_room(const Sequence& sequence) const {
+  if (!options_.window.on()) return options_.context_max;
+  return options_.window.cells_max() - sequence.computed;
 }
 
 // With nobody running and too few waiting, the time at which those few begin all the same.
@@ -244,9 +268,10 @@ void Scheduler::plan_draft_model(double longest_ms, StepPlan& plan) {
 // How many guessed tokens may be computed for the sequence in a step of so many tokens; nobody
 // makes room for them.
 std::int32_t Scheduler::draft_room(const Sequence& sequence, std::int32_t tokens) const {
-  std::int32_t room = std::min({options_.draft_max, sequence.tokens_max - sequence.generated() - 1,
-                                options_.step_tokens_max - tokens, pool_.unused() - tokens,
-                                options_.outputs_max - tokens});
+  std::int32_t room =
+      std::min({options_.draft_max, window_room(sequence) - 1,
+                sequence.tokens_max - sequence.generated() - 1, options_.step_tokens_max - tokens,
+                pool_.unused() - tokens, options_.outputs_max - tokens});
   if (sequence.metered()) {
     room = static_cast<std::int32_t>(std::min<std::int64_t>(room, sequence.credits - 1));
   }
@@ -254,7 +279,7 @@ std::int32_t Scheduler::draft_room(const Sequence& sequence, std::int32_t tokens
 }
 
 bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
-  std::int32_t count = std::min(sequence.missing(), prefill_budget(plan));
+  std::int32_t count = std::min({sequence.missing(), prefill_budget(plan), window_room(sequence)});
   if (!make_room(sequence, count, plan)) {
     count = std::min(count, pool_.unused() - plan.tokens);
   }

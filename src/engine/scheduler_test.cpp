@@ -366,5 +366,60 @@ TEST(Scheduler, HoldsItsPromisesInSimulation) {
   }
 }
 
+SchedulerOptions windowed() {
+  SchedulerOptions options;
+  options.cells = 1024;
+  options.context_max = 1'000'000;
+  options.window.tokens = 128;
+  return options;
+}
+
+TEST(Scheduler, AWindowHoldsTheFirstTokensAndTheLast) {
+  const SchedulerOptions options = windowed();
+  Scheduler scheduler(options);
+  SequenceSpec long_prompt = spec(1, 5000, 600);
+  const std::vector<Token> prompt = long_prompt.prompt;
+  ASSERT_TRUE(scheduler.submit(std::move(long_prompt)).has_value());
+  int slides = 0;
+  std::vector<Ended> ended;
+  for (int step = 0; step < 2000 && ended.empty(); ++step) {
+    const StepPlan plan = scheduler.plan(kStart);
+    for (const CacheChange& change : plan.changes) {
+      if (change.kind != CacheChange::Kind::slide) continue;
+      ++slides;
+      EXPECT_EQ(change.source, options.window.sinks);
+      EXPECT_EQ(change.length, options.window.dropped());
+    }
+    for (const Slice& slice : plan.slices) EXPECT_LE(slice.end, options.window.cells_max());
+    const auto tokens = scheduler.tokens(1);
+    EXPECT_TRUE(std::equal(tokens.begin(), tokens.begin() + options.window.sinks, prompt.begin()));
+    EXPECT_LE(scheduler.load().cells_used, options.window.cells_max());
+    ended = run_step(scheduler, plan);
+  }
+  ASSERT_EQ(ended.size(), 1U);
+  EXPECT_EQ(ended[0].facts.completion_tokens, 600);
+  EXPECT_EQ(ended[0].facts.prompt_tokens, 5000);
+  EXPECT_GE(slides, 600 / options.window.dropped() - 1);
+  EXPECT_EQ(scheduler.load().cells_resting, 0) << "nobody can begin with a middle";
+}
+
+TEST(Scheduler, WhoSharesCellsSlidesInItsOwn) {
+  Scheduler scheduler(windowed());
+  for (const SequenceId id : {1U, 2U}) {
+    SequenceSpec alike = spec(id, 150, 200);
+    for (std::size_t index = 0; index < 150; ++index) {
+      alike.prompt[index] = static_cast<Token>(index);
+    }
+    ASSERT_TRUE(scheduler.submit(std::move(alike)).has_value());
+  }
+  std::size_t ended = 0;
+  for (int step = 0; step < 2000 && ended < 2; ++step) {
+    const StepPlan plan = scheduler.plan(kStart);
+    ended += run_step(scheduler, plan).size();
+    EXPECT_LE(scheduler.load().cells_used, 1024);
+  }
+  EXPECT_EQ(ended, 2U);
+}
+
 }  // namespace
 }  // namespace deepseek::engine

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "engine/attention_window.hpp"
 #include "engine/kv_pool.hpp"
 
 #include <cstdint>
@@ -18,6 +19,15 @@ using SequenceId = std::uint64_t;
 
 // So many more tokens than the cells must a state have to be worth putting back.
 inline constexpr std::int32_t kRestoredMin = 64;
+
+// The key of a sequence that shares its cells with nobody and has nothing that others could begin
+// with. No tenant's name begins with a byte 1.
+inline std::string private_key(SequenceId id) {
+  return '\1' + std::to_string(id);
+}
+inline bool is_private(const std::string& key) {
+  return key.starts_with('\1');
+}
 
 // Whose prompts may share what was computed for one of them.
 enum class PrefixSharing { none, user, tenant, all };
@@ -39,7 +49,8 @@ struct SchedulerOptions {
   PrefixSharing sharing = PrefixSharing::user;
   std::int32_t draft_max = 0;     // guessed tokens of one sequence in a step; 0: none are computed
   std::int32_t outputs_max = 64;  // rows of logits of one step
-  bool draft_model = false;       // there is one, for those who cannot be guessed for by lookup
+  AttentionWindow window{};
+  bool draft_model = false;  // there is one, for those who cannot be guessed for by lookup
 };
 
 struct SequenceSpec {

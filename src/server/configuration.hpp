@@ -154,6 +154,8 @@ struct Configuration {
     std::uint32_t draft_max = 8;  // tokens
     FlashAttention flash_attention = FlashAttention::automatic;
     KvType kv_type = KvType::f16;
+    std::uint32_t attention_window = 0;  // tokens; 0: all are kept
+    std::uint32_t attention_sinks = 4;   // tokens
     std::uint32_t stream_credits = 64;
     std::uint32_t warmup_requests = 1;
     milliseconds restart_backoff_max{10'000};

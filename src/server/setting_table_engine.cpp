@@ -190,6 +190,18 @@ const std::array table{
                     "need flash attention.",
             .example = "q8_0",
             .field = at<engine, &C::Engine::kv_type>},
+    Setting{.name = "engine.attention_window",
+            .help = "Tokens at the end of a conversation that a model sees at least; what is "
+                    "before is forgotten, but for the first few. KV memory is bounded by it, and "
+                    "models[].context_max may be more than the model was made for. 0: all.",
+            .example = "4096",
+            .maximum = 10'000'000,
+            .field = at<engine, &C::Engine::attention_window>},
+    Setting{.name = "engine.attention_sinks",
+            .help = "First tokens that are kept with engine.attention_window: models lean on them.",
+            .example = "4",
+            .maximum = 1'024,
+            .field = at<engine, &C::Engine::attention_sinks>},
     Setting{.name = "engine.stream_credits",
             .help = "Tokens that one answer may be ahead of its reader before it pauses.",
             .example = "64",

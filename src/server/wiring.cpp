@@ -36,6 +36,8 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   const bool guesses = engine.speculation == Speculation::prompt_lookup;
   command.draft_max = guesses ? engine.draft_max : 0;
   command.flash_attention = to_string(engine.flash_attention);
+  command.attention_window = engine.attention_window;
+  command.attention_sinks = engine.attention_sinks;
   command.context_max = model.context_max;
   command.embeddings = model.embeddings;
   command.warmup = engine.warmup_requests;

@@ -112,7 +112,8 @@ def configuration(folder):
     file = folder / "soak.yaml"
     file.write_text(
         "models:\n"
-        f"  - name: base\n    path: {default_model()}\n    context_max: 1024\n    embeddings: true\n"
+        f"  - name: base\n    path: {default_model()}\n"
+        "    context_max: 1024\n    embeddings: true\n"
         "    adapters: {first: first.gguf, second: second.gguf}\n"
         "engine:\n  sequences_max: 8\n  cache_memory: 16MB\n"
         f"  cache_dir: {folder}/prefixes\n  cache_dir_size: 32MB\n"
@@ -134,7 +135,7 @@ def test_nothing_grows_in_the_engine(start_server, tmp_path):
         thread.start()
     for sample in range(SAMPLES):
         due = ends - SECONDS + SECONDS * (sample + 1) / SAMPLES
-        time.sleep(max(0.0, due - time.monotonic()))
+        threads[0].join(max(0.0, due - time.monotonic()))
         memory.append(rss_bytes(engine))
     for thread in threads:
         thread.join()

@@ -1,5 +1,5 @@
-"""Greedy answers are those of llama-server on the same file, token by token: alone, in company, with
-a prefix that was read before, and with guessed tokens.
+"""Greedy answers are those of llama-server on the same file, token by token: alone, in company,
+with a prefix that was read before, and with guessed tokens.
 
 Sums over a batch of another shape round differently, so two tokens that are nearly as likely may
 change places; from there on the texts differ. Up to such a place all tokens must be the same, and
@@ -49,6 +49,8 @@ def told(url, question):
     answer = http.request(url, "POST", "/v1/chat/completions", (), body)
     assert answer.status == 200, answer.text()
     content = answer.json()["choices"][0]["logprobs"]["content"]
+    if answer.json()["choices"][0]["finish_reason"] == "stop" and not content[-1]["token"]:
+        content.pop()  # llama-server lists the token that ends the answer, too
     leads = [
         abs(entry["top_logprobs"][0]["logprob"] - entry["top_logprobs"][1]["logprob"])
         for entry in content

@@ -7,6 +7,7 @@ bool SimulatedCells::apply(const CacheChange& change) {
     keep(change.slot, change.length);
     return true;
   }
+  if (change.kind == CacheChange::Kind::slide) return false;  // no window is simulated
   if (length(change.slot) != 0 || length(change.source) < change.length) return false;
   const std::vector<Cell>& source = rows_[change.source];
   rows_[change.slot] = {source.begin(), source.begin() + change.length};

@@ -1,7 +1,7 @@
 """Changes to llama.cpp's own code, made in a tree of links beside the pinned one.
 
 Each names a file, the text that must stand there exactly once, and what stands there instead. The
-programs that benches compare with are built without them. docs/decisions/019 says why they are made.
+programs that benches compare with are built without them. docs/decisions/019 says why.
 """
 
 import os

@@ -187,6 +187,7 @@ Decoder::Outcome Context::decode_group(const Group& group, std::span<const Batch
     for (const Token token : slice.draft) add(token, true);
   }
   const std::int32_t outcome = llama_decode(handles_->context, batch);
+  moved_.clear();
   note_new_cells(group, slices);
   switch (outcome) {
     case 0:
@@ -235,6 +236,23 @@ void Context::take_back(const Group& group, std::span<const BatchSlice> slices) 
   }
 }
 
+bool Context::can_slide() const {
+  return map_ && llama_memory_can_shift(llama_get_memory(handles_->context));
+}
+
+void Context::slide(std::int32_t slot, std::int32_t first, std::int32_t count) {
+  if (map_->shares(slot)) {
+    const std::string state = save(slot);
+    clear(slot);
+    restore(slot, state);
+  }
+  const llama_memory_t memory = llama_get_memory(handles_->context);
+  llama_memory_seq_rm(memory, slot, first, first + count);
+  llama_memory_seq_add(memory, slot, first + count, -1, -count);
+  map_->slide(slot, first, count);
+  moved_.push_back(slot);
+}
+
 CellUse Context::cell_use() const {
   return map_ ? CellUse{map_->used(), map_->span()} : CellUse{};
 }
@@ -263,6 +281,8 @@ void Context::share(std::int32_t slot, std::int32_t source, std::int32_t length)
 }
 
 std::string Context::save(std::int32_t slot) {
+  // llama.cpp moves them with the next decode; until then a state would be that of other positions.
+  if (std::find(moved_.begin(), moved_.end(), slot) != moved_.end()) return {};
   std::string state(llama_state_seq_get_size(handles_->context, slot), '\0');
   const std::size_t written = llama_state_seq_get_data(
       handles_->context, reinterpret_cast<std::uint8_t*>(state.data()), state.size(), slot);

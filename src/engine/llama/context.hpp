@@ -47,10 +47,12 @@ class Context final : public Decoder {
   std::string save(std::int32_t slot) override;
   bool restore(std::int32_t slot, std::string_view state) override;
   void keep(std::int32_t slot, std::int32_t cells) override;
+  void slide(std::int32_t slot, std::int32_t first, std::int32_t count) override;
   CellUse cell_use() const override;
   std::atomic<bool>& abort_flag() override { return abort_; }
 
   std::int32_t cells_max() const;
+  bool can_slide() const;  // its positions can be moved
   // Runs a few tokens and forgets them, so that the first request finds everything in memory.
   base::Result<void> warm_up(std::int32_t rounds);
 
@@ -77,8 +79,9 @@ class Context final : public Decoder {
   const Model& model_;
   std::unique_ptr<Handles> handles_;
   bool splits_ = true;
-  std::int32_t adapter_ = 0;    // that llama.cpp uses now
-  std::optional<CellMap> map_;  // none for a model whose states are no rows of positions
+  std::vector<std::int32_t> moved_;  // slots that slid since the last decode
+  std::int32_t adapter_ = 0;         // that llama.cpp uses now
+  std::optional<CellMap> map_;       // none for a model whose states are no rows of positions
   std::atomic<bool> abort_{false};
 };
 

@@ -31,6 +31,16 @@ FlashAttention flash_attention(const std::string& name) {
   return name == "off" ? FlashAttention::off : FlashAttention::automatic;
 }
 
+// With what it drops at a time it must fit into what the model was trained for.
+AttentionWindow attention_window(const EngineOptions& options, std::int32_t train) {
+  AttentionWindow window;
+  window.sinks = options.attention_sinks;
+  window.tokens = options.attention_window;
+  while (window.on() && window.cells_max() > train) window.tokens -= window.cells_max() - train;
+  window.tokens = std::max(window.tokens, 0);
+  return window;
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> pool_room(const Model& model, const EngineOptions& options,
@@ -47,14 +57,17 @@ ContextPlan plan_context(const Model& model, const EngineOptions& options, std::
   ContextPlan plan;
   plan.shares_prefixes = !model.facts().recurrent;
   const std::int32_t train = std::max(model.facts().context_train, 1);
-  plan.context_max = options.context_max > 0 ? std::min(options.context_max, train) : train;
+  plan.window = attention_window(options, train);
+  plan.context_max = options.context_max > 0 ? options.context_max : train;
+  if (!plan.window.on()) plan.context_max = std::min(plan.context_max, train);
   ContextOptions& context = plan.context;
   context.cache_type = cache_type(options.kv_type);
   context.flash_attention = flash_attention(options.flash_attention);
   context.splits_steps = !model.facts().has_gpu || options.gpu_layers == 0;
   const double cell =
       model.cell_bytes(value_bytes(context.cache_type), value_bytes(context.cache_type));
-  const std::int64_t one = round_up(plan.context_max);
+  const std::int64_t one = round_up(
+      plan.window.on() ? std::min(plan.context_max, plan.window.cells_max()) : plan.context_max);
   const auto cells_of = [cell](std::uint64_t bytes) {
     return static_cast<std::int64_t>(static_cast<double>(bytes) / std::max(cell, 1.0)) /
            kCellsStep * kCellsStep;
@@ -94,6 +107,7 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const ContextPl
   // A model that keeps one state for all its past cannot take a guess back.
   scheduler.draft_max = plan.shares_prefixes ? options.draft_max : 0;
   scheduler.outputs_max = plan.context.slots;
+  scheduler.window = plan.window;
   scheduler.sharing =
       plan.shares_prefixes ? prefix_sharing(options.prefix_sharing) : PrefixSharing::none;
   return scheduler;

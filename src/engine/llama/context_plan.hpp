@@ -14,6 +14,7 @@ namespace deepseek::engine::llama {
 
 struct ContextPlan {
   ContextOptions context;
+  AttentionWindow window;
   std::int32_t context_max = 0;  // tokens one sequence may have
   std::uint64_t kv_bytes = 0;
   std::uint64_t state_bytes = 0;  // of prefixes in memory whose cells were given up

@@ -57,7 +57,7 @@ class Engine {
   // `drafter` too if there is one.
   explicit Engine(std::int32_t cells = 2048, std::int32_t context_max = 1024,
                   const PrefixStoreOptions* store = nullptr, std::int32_t draft_max = 0,
-                  Drafter* drafter = nullptr) {
+                  Drafter* drafter = nullptr, const AttentionWindow& window = {}) {
     ContextOptions options;
     options.cells = std::max(cells, 256);
     // One thread: others that are busy on this machine then slow the test down least.
@@ -68,6 +68,7 @@ class Engine {
     loop.scheduler.context_max = limits_.context_max = context_max;
     loop.scheduler.draft_max = draft_max;
     loop.scheduler.draft_model = drafter != nullptr;
+    loop.scheduler.window = window;
     loop.state_bytes_max = 64U << 20;
     loop_ = std::make_unique<EngineLoop>(
         loop, *loaded().text, *context_, nullptr,
