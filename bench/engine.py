@@ -13,6 +13,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import bench_support as bench
 
@@ -20,6 +21,10 @@ from engine import workloads
 from engine.workloads import WorkloadError
 
 STEP_US_MAX = 200
+WINDOW_TEXTS = ("docs/decisions/018-who-computes-next.md", "src/engine/README.md", "README.md")
+WINDOW_TOKENS = 6000
+WINDOW_SHARE = 0.56
+WINDOW_SAVED_MIN = 0.44
 KEYS = ("sk-bench-a-0001", "sk-bench-b-0001")
 
 
@@ -104,6 +109,22 @@ def scheduler_steps(options):
     words = f"{told['median_us']:.0f} µs (p99 {told['p99_us']:.0f} µs)"
     passed = told["median_us"] <= STEP_US_MAX
     return [("scheduling per step, 64 sequences", words, f"≤ {STEP_US_MAX} µs", passed)]
+
+
+def window(options):
+    """What an attention window saves, and what it costs in perplexity, on this project's own words."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
+        for name in WINDOW_TEXTS:
+            file.write((bench.ROOT / name).read_text("utf-8"))
+        file.flush()
+        program = options.bin.resolve() / "window_perplexity"
+        command = [program, options.model, file.name, str(WINDOW_TOKENS), str(WINDOW_SHARE)]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    name = f"attention window, {told['tokens']:,} tokens in {told['cells']:,} cells"
+    words = (f"{told['saved'] * 100:.0f} % of the KV memory saved; perplexity "
+             f"{told['perplexity']:.2f} → {told['windowed']:.2f}")  # fmt: skip
+    return [(name, words, "44 % saved", told["saved"] >= WINDOW_SAVED_MIN)]
 
 
 def parse_arguments():
@@ -198,7 +219,7 @@ def main():
     from support.models import default_model  # after DEEPSEEK_BIN is set
 
     options.model = options.model or default_model()
-    names = [*(row.name for row in TABLE), "steps"]
+    names = [*(row.name for row in TABLE), "steps", "window"]
     chosen = [name for name in options.only.split(",") if name] or names
     unknown = set(chosen) - set(names)
     if unknown:
@@ -211,6 +232,8 @@ def main():
             rows += measure(options, workload)
     if "steps" in chosen:
         rows += scheduler_steps(options)
+    if "window" in chosen:
+        rows += window(options)
     print()
     bench.print_table(rows)
     if options.write:
