@@ -112,7 +112,7 @@ def scheduler_steps(options):
 
 
 def window(options):
-    """What an attention window saves, and what it costs in perplexity, on this project's own words."""
+    """What an attention window saves, and what it costs in perplexity, on our own words."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
         for name in WINDOW_TEXTS:
             file.write((bench.ROOT / name).read_text("utf-8"))

@@ -163,6 +163,7 @@ class Scheduler {
   bool fits(const Sequence& sequence) const;
   void put_back(Sequence& sequence, const StepPlan& plan);
   bool held_back(Sequence& sequence);
+  std::int32_t least_piece(const StepPlan& plan) const;
   std::int32_t prefill_budget(const StepPlan& plan) const;
   bool make_room(const Sequence& wants, std::int32_t cells, StepPlan& plan);
   Sequence* paused_victim(const Sequence& except, base::TimePoint paused_before) const;

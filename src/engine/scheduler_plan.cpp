@@ -17,6 +17,9 @@ constexpr double kServedLead = 64;
 // So much longer than a step without guesses may one with them be, if it is over the target
 // already.
 constexpr double kDraftedLonger = 1.5;
+constexpr double kTargetMissed = 1.5;
+// Tokens of a prompt: from so many on llama.cpp's attention on a CPU works in tiles.
+constexpr std::int32_t kGoodPiece = 64;
 // Fewer common tokens are not worth waiting for.
 constexpr std::int32_t kLedMin = 32;
 
@@ -174,11 +177,23 @@ void Scheduler::plan_decode(StepPlan& plan) {
   }
 }
 
+// Where the next tokens and the smallest piece of a prompt together would miss the target by half,
+// the gap cannot be held: then the prompts are read in pieces of a size that the kernels like.
+std::int32_t Scheduler::least_piece(const StepPlan& plan) const {
+  const double per_second = speed_.prefill_tokens_per_second().value_or(0);
+  if (plan.decoding == 0 || per_second <= 0) return 0;
+  const double smallest = budget_.tokens_min() * 1000 / per_second;
+  const double target =
+      std::chrono::duration<double, std::milli>(options_.target_token_gap).count();
+  const bool missed = gain_.milliseconds(plan.decoding) + smallest > kTargetMissed * target;
+  return missed ? std::min(kGoodPiece, options_.prefill_chunk) : 0;
+}
+
 std::int32_t Scheduler::prefill_budget(const StepPlan& plan) const {
   const std::int32_t prefill = plan.tokens - plan.decoding;
   const StepBudget& measured = plan.decoding > 0 ? budget_ : idle_budget_;
-  std::int32_t budget =
-      std::min(options_.step_tokens_max - plan.tokens, measured.tokens() - prefill);
+  const std::int32_t wanted = std::max(measured.tokens(), least_piece(plan));
+  std::int32_t budget = std::min(options_.step_tokens_max - plan.tokens, wanted - prefill);
   if (chunk_limit_ > 0) budget = std::min(budget, chunk_limit_ - prefill);
   return budget;
 }

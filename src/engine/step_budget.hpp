@@ -26,6 +26,7 @@ class StepBudget {
 
   // Prompt tokens that the next step may read.
   std::int32_t tokens() const { return static_cast<std::int32_t>(tokens_); }
+  std::int32_t tokens_min() const { return options_.tokens_min; }
   // A step of this kind read so many prompt tokens and took so long.
   void measured(std::int32_t prefill_tokens, std::chrono::nanoseconds took);
 
