@@ -177,15 +177,16 @@ void Scheduler::plan_decode(StepPlan& plan) {
   }
 }
 
-// Where the next tokens and the smallest piece of a prompt together would miss the target by half,
-// the gap cannot be held: then the prompts are read in pieces of a size that the kernels like.
+// Where the next tokens alone take half of the target, and with the smallest piece of a prompt
+// miss it by half, the gap cannot be held: then prompts are read in pieces that the kernels like.
 std::int32_t Scheduler::least_piece(const StepPlan& plan) const {
   const double per_second = speed_.prefill_tokens_per_second().value_or(0);
   if (plan.decoding == 0 || per_second <= 0) return 0;
   const double smallest = budget_.tokens_min() * 1000 / per_second;
   const double target =
       std::chrono::duration<double, std::milli>(options_.target_token_gap).count();
-  const bool missed = gain_.milliseconds(plan.decoding) + smallest > kTargetMissed * target;
+  const double next = gain_.milliseconds(plan.decoding);
+  const bool missed = next > target / 2 && next + smallest > kTargetMissed * target;
   return missed ? std::min(kGoodPiece, options_.prefill_chunk) : 0;
 }
 
