@@ -16,6 +16,16 @@ protocol::Request completion(std::vector<protocol::Prompt> prompts, std::int32_t
   return request;
 }
 
+TEST(EngineWire, FragmentationIsTheShareOfCellsLookedAtForNothing) {
+  wire::EngineLoad told;
+  EXPECT_EQ(fragmentation(to_load(told)), 0) << "not known";
+  told.set_kv_cells_taken(75);
+  told.set_kv_cells_span(100);
+  EXPECT_DOUBLE_EQ(fragmentation(to_load(told)), 0.25);
+  told.set_kv_cells_span(75);
+  EXPECT_EQ(fragmentation(to_load(told)), 0);
+}
+
 TEST(EngineWire, AnAdaptersNameIsToldToTheEngine) {
   EngineBackendOptions options;
   options.command.adapters = {{"legal", "/legal.gguf"}};

@@ -198,3 +198,4 @@ def test_operators_see_every_sequence(start_server):
         thread.join()
     wait_until(lambda: engine()["sequences"] == [], "none is shown")
     assert engine()["kv_cells"]["resting"] > 0
+    assert 0 <= engine()["memory_fragmentation"] < 1

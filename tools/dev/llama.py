@@ -71,17 +71,17 @@ def prefix(extra=None, portable=False, programs=False, source=None):
     with lock(cache() / f"llama-{key}.lock", "the same llama.cpp build"):
         if not (folder / "complete").exists():
             _build(source or download.llama_source(), flags, cache() / f"llama-build-{key}",
-                   folder, programs)
+                   folder, programs, pinned=source is None)
     return folder
 
 
-def _build(source, flags, build, folder, programs):
+def _build(source, flags, build, folder, programs, pinned):
     print("      building llama.cpp for this CPU and these flags; later runs reuse it", flush=True)
     fix = f"see the messages above; `rm -rf {build}` starts from nothing"
     build.mkdir(parents=True, exist_ok=True)
     fixes = shutil.copy2(_FIXES, build)
     if not programs:
-        source = llama_edits.edited(source, build / "source")
+        source = llama_edits.edited(source, build / "source", pinned)
     settings = [f"-D{name}={value}" for name, value in sorted(flags.items())]
     settings.append(f"-DCMAKE_CXX_FLAGS=-include {fixes}")
     run(["cmake", "-S", source, "-B", build, "-G", "Ninja", *settings], fix,
