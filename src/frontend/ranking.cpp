@@ -28,8 +28,9 @@ std::vector<protocol::RankedDocument> best_first(std::span<const double> scores,
   std::vector<protocol::RankedDocument> ranked;
   ranked.reserve(scores.size());
   for (const double score : scores) ranked.push_back({ranked.size(), score});
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& one, const auto& other) { return one.score > other.score; });
+  std::sort(ranked.begin(), ranked.end(), [](const auto& one, const auto& other) {
+    return one.score != other.score ? one.score > other.score : one.index < other.index;
+  });
   ranked.resize(std::min(ranked.size(), most));
   return ranked;
 }
