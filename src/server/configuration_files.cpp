@@ -60,11 +60,9 @@ Outside system_outside() {
   return outside;
 }
 
-namespace {
-
-Result<std::string> find_model_file(const std::string& written, const Configuration::Model& model,
-                                    const std::string& setting,
-                                    const std::vector<std::string>& share_directories) {
+Result<std::string> resolve_beside_model(const Configuration::Model& model,
+                                         const std::string& written, const std::string& setting,
+                                         const std::vector<std::string>& share_directories) {
   namespace files = std::filesystem;
   const files::path path(written);
   std::vector<files::path> candidates;
@@ -90,17 +88,9 @@ Result<std::string> find_model_file(const std::string& written, const Configurat
                                                     "; set " + setting + " to the GGUF file");
 }
 
-}  // namespace
-
 Result<std::string> resolve_model_path(const Configuration::Model& model,
                                        const std::vector<std::string>& share_directories) {
-  return find_model_file(model.path, model, "models[].path", share_directories);
-}
-
-Result<std::string> resolve_beside_model(const Configuration::Model& model, const std::string& path,
-                                         const std::string& setting,
-                                         const std::vector<std::string>& share_directories) {
-  return find_model_file(path, model, setting, share_directories);
+  return resolve_beside_model(model, model.path, "models[].path", share_directories);
 }
 
 }  // namespace deepseek::server
