@@ -7,10 +7,8 @@
 namespace deepseek::engine {
 namespace {
 
-// Of the pool. llama.cpp's attention looks at all cells that are in use, also at those of others,
-// so what rests slows down what runs: it is little where memory keeps the rest.
+// Of the pool. Attention passes over the cells of others quickly, but not for nothing.
 constexpr std::int32_t kRestingPercent = 25;
-constexpr std::int32_t kRestingPercentSaved = 4;
 
 double milliseconds_between(base::TimePoint from, base::TimePoint to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
@@ -30,9 +28,8 @@ KvPoolOptions pool_options(const SchedulerOptions& options, const StateMemory* s
   pool.cells = options.cells;
   const bool saves = states != nullptr && states->keeps();
   pool.saved_min = saves && options.sharing != PrefixSharing::none ? states->tokens_min() : 0;
-  const std::int32_t percent = pool.saved_min > 0 ? kRestingPercentSaved : kRestingPercent;
   pool.resting_cells_max =
-      options.sharing == PrefixSharing::none ? 0 : options.cells / 100 * percent;
+      options.sharing == PrefixSharing::none ? 0 : options.cells / 100 * kRestingPercent;
   return pool;
 }
 

@@ -18,7 +18,7 @@ constexpr double kServedLead = 64;
 // already.
 constexpr double kDraftedLonger = 1.5;
 constexpr double kTargetMissed = 1.5;
-// Tokens of a prompt: from so many on llama.cpp's attention on a CPU works in tiles.
+// Tokens of a prompt: a whole tile of llama.cpp's attention on a CPU.
 constexpr std::int32_t kGoodPiece = 64;
 // Fewer common tokens are not worth waiting for.
 constexpr std::int32_t kLedMin = 32;

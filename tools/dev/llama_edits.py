@@ -5,6 +5,7 @@ programs that benches compare with are built without them. docs/decisions/019 sa
 """
 
 import os
+import pathlib
 import shutil
 
 from steps import Failure
@@ -15,39 +16,46 @@ _ROW_LOOP = """\
         for (int64_t ic = ic_start; ic < ic_end; ++ic) {
             const float mv = mp ? slope*GGML_CPU_FP16_TO_FP32(mp[ic]) : 0.0f;
 """
-_TILE_SKIP = """\
+_TILE_HEAD = "        int ir0, int ir1) {\n"
+_TILE_LOOP = """\
+        for (int64_t ic = 0; ic < nek1; ic += KV_TILE_SZ) {
+            const int kv_tile = (int)std::min((int64_t)KV_TILE_SZ, nek1 - ic);
+
             // skip the tile entirely if all the masks are -inf
-            if (mask) {
 """
+_TILE_MASK = "slope * GGML_CPU_FP16_TO_FP32(mp_row[ic + tk])"
+_TILE_KEY = "(const char *)k->data + (ic + tk)*nbk1"
+_TILE_VALUE = "(const char *)v->data + (ic + tk)*nbv1"
+_TILE_SCORES = """\
+            memset(KQ, 0, Q_TILE_SZ * KV_TILE_SZ * sizeof(float));
+            simd_gemm(KQ, (const float *)Q_q, K_f32, Q_TILE_SZ, DK, KV_TILE_SZ);
+            ggml_vec_scale_f32(Q_TILE_SZ * KV_TILE_SZ, KQ, scale);
+"""
+_TILE_SKIPS = """\
+            bool skip[Q_TILE_SZ] = {};
+
+            for (int tq = 0; tq < Q_TILE_SZ; tq++) {
+"""
+_TILE_ZEROES = """\
+            for (int tq = 0; tq < Q_TILE_SZ; tq++) {
+                if (skip[tq]) {
+"""
+_TILE_SUM = "simd_gemm(VKQ32, KQ, V32, Q_TILE_SZ, KV_TILE_SZ, DV);"
+_TILE_ROWS = "        GGML_ASSERT(tile_rows > 0);\n"
+_ALL_ROWS = """\
+    } else {
+
+        // total rows in q
+"""
+_F16 = "static void ggml_compute_forward_flash_attn_ext_f16(\n"
+
+
+def _code(name):
+    return (pathlib.Path(__file__).resolve().parents[2] / "cmake" / name).read_text("utf-8")
+
 
 EDITS = [
-    (_OPS, _ONE_CHUNK, """\
-// The first cell from `cell` on that the mask may leave open, or one of the 15 before it.
-static inline int64_t deepseek_open_cell(const ggml_fp16_t * mask, int64_t cell, int64_t end) {
-    const uint64_t closed = 0xFC00FC00FC00FC00ull; // -inf, four times
-    while (cell + 16 <= end) {
-        uint64_t word[4];
-        memcpy(word, mask + cell, sizeof(word));
-        if (((word[0] ^ closed) | (word[1] ^ closed) | (word[2] ^ closed) | (word[3] ^ closed))) {
-            break;
-        }
-        cell += 16;
-    }
-    return cell;
-}
-
-// True only if the mask closes all cells from `cell` to `end` for `rows` rows.
-static inline bool deepseek_tile_closed(const char * mask, size_t stride, int rows, int64_t cell,
-                                        int64_t end) {
-    for (int row = 0; row < rows; ++row) {
-        if (deepseek_open_cell((const ggml_fp16_t *)(mask + row*stride), cell, end) < end) {
-            return false;
-        }
-    }
-    return true;
-}
-
-""" + _ONE_CHUNK),
+    (_OPS, _ONE_CHUNK, _code("llama_attention_cells.hpp") + _ONE_CHUNK),
     (_OPS, _ROW_LOOP, """\
         for (int64_t ic = ic_start; ic < ic_end; ++ic) {
             if (mp) {
@@ -58,13 +66,38 @@ static inline bool deepseek_tile_closed(const char * mask, size_t stride, int ro
             }
             const float mv = mp ? slope*GGML_CPU_FP16_TO_FP32(mp[ic]) : 0.0f;
 """),
-    (_OPS, _TILE_SKIP, """\
-            if (mask && deepseek_tile_closed((const char *) mask->data + iq1*mask->nb[1] +
-                    (iq2%mask->ne[2])*mask->nb[2] + (iq3%mask->ne[3])*mask->nb[3],
-                    mask->nb[1], tile_rows, ic, ic + kv_tile)) {
-                continue;
+    (_OPS, _TILE_HEAD, """\
+        int ir0, int ir1, int64_t first_cell = 0, int64_t last_cell = INT64_MAX) {
+"""),
+    (_OPS, _TILE_LOOP, """\
+        int64_t next_cell = first_cell;
+        const int64_t end_cell = MIN(nek1, last_cell);
+        int64_t cells[KV_TILE_SZ];
+        const char * tile_mask = mask ? (const char *) mask->data + iq1*mask->nb[1] +
+            (iq2%mask->ne[2])*mask->nb[2] + (iq3%mask->ne[3])*mask->nb[3] : nullptr;
+        for (;;) {
+            const int kv_tile = deepseek_open_cells(tile_mask, mask ? mask->nb[1] : 0, tile_rows,
+                &next_cell, end_cell, KV_TILE_SZ, cells);
+            if (kv_tile == 0) {
+                break;
             }
-""" + _TILE_SKIP),
+
+"""),
+    (_OPS, _TILE_ROWS, _TILE_ROWS + """\
+        const int gemm_rows = MIN(Q_TILE_SZ, (tile_rows + 3)/4*4);
+"""),
+    (_OPS, _TILE_SCORES, _TILE_SCORES.replace("Q_TILE_SZ", "gemm_rows")),
+    (_OPS, _TILE_SKIPS, _TILE_SKIPS.replace("tq < Q_TILE_SZ", "tq < gemm_rows")),
+    (_OPS, _TILE_ZEROES, _TILE_ZEROES.replace("Q_TILE_SZ", "gemm_rows")),
+    (_OPS, _TILE_SUM, _TILE_SUM.replace("Q_TILE_SZ", "gemm_rows")),
+    (_OPS, _ALL_ROWS, """\
+    } else if (!use_ref && deepseek_attention_by_runs(params, dst)) {
+        // done
+""" + _ALL_ROWS),
+    (_OPS, _F16, _code("llama_attention_runs.hpp") + _F16),
+    (_OPS, _TILE_MASK, _TILE_MASK.replace("ic + tk", "cells[tk]")),
+    (_OPS, _TILE_KEY, _TILE_KEY.replace("(ic + tk)", "cells[tk]")),
+    (_OPS, _TILE_VALUE, _TILE_VALUE.replace("(ic + tk)", "cells[tk]")),
 ]
 
 

@@ -10,9 +10,6 @@
 namespace deepseek::engine::llama {
 namespace {
 
-// Fewer rows are looked at one by one by llama.cpp's attention on a CPU.
-constexpr std::size_t kTileRows = 64;
-
 ggml_type ggml_type_of(CacheType type) {
   switch (type) {
     case CacheType::f16:
@@ -87,7 +84,6 @@ base::Result<std::unique_ptr<Context>> Context::make(const Model& model,
   handles->batch = llama_batch_init(options.step_tokens_max, 0, 1);
   handles->vocabulary = model.facts().vocabulary;
   std::unique_ptr<Context> context(new Context(model, std::move(handles)));
-  context->splits_ = options.splits_steps;
   if (!model.facts().recurrent) context->map_.emplace(context->cells_max(), options.slots);
   llama_set_abort_callback(
       context->handles_->context,
@@ -125,52 +121,36 @@ base::Result<void> Context::warm_up(std::int32_t rounds) {
 Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
   handles_->output_rows.assign(slices.size(), -1);
   handles_->copied.assign(slices.size(), {});
-  const std::vector<Group> groups = groups_of(slices);
-  for (std::size_t index = 0; index < groups.size(); ++index) {
-    const Outcome outcome = decode_group(groups[index], slices);
+  const std::vector<std::int32_t> adapters = adapters_of(slices);
+  for (std::size_t index = 0; index < adapters.size(); ++index) {
+    const Outcome outcome = decode_with(adapters[index], slices);
     if (outcome == Outcome::no_room) {
-      for (std::size_t before = 0; before < index; ++before) take_back(groups[before], slices);
+      for (std::size_t before = 0; before < index; ++before) take_back(adapters[before], slices);
     }
     if (outcome != Outcome::done) return outcome;
-    if (index + 1 < groups.size()) copy_logits(groups[index], slices);
+    if (index + 1 < adapters.size()) copy_logits(adapters[index], slices);
   }
   return Outcome::done;
 }
 
-// The adapter in use comes first, since each change costs llama.cpp a new plan of its memory;
-// prompts before next tokens, since they have fewer logits to be copied.
-std::vector<Context::Group> Context::groups_of(std::span<const BatchSlice> slices) const {
+// The one in use comes first, since each change costs llama.cpp a new plan of its memory.
+std::vector<std::int32_t> Context::adapters_of(std::span<const BatchSlice> slices) const {
   std::vector<std::int32_t> adapters;
   for (const BatchSlice& slice : slices) adapters.push_back(slice.adapter);
   std::sort(adapters.begin(), adapters.end());
   adapters.erase(std::unique(adapters.begin(), adapters.end()), adapters.end());
   const auto current = std::find(adapters.begin(), adapters.end(), adapter_);
   if (current != adapters.end()) std::rotate(adapters.begin(), current, current + 1);
-  std::vector<Group> groups;
-  for (const std::int32_t adapter : adapters) {
-    std::size_t prompts = 0;
-    std::size_t next = 0;
-    for (const BatchSlice& slice : slices) {
-      if (slice.adapter != adapter) continue;
-      (slice.tokens.size() > 1 ? prompts : next) += slice.tokens.size() + slice.draft.size();
-    }
-    if (splits_ && prompts > 0 && next > 0 && prompts + next >= kTileRows) {
-      groups.push_back({adapter, true, false});
-      groups.push_back({adapter, false, true});
-    } else {
-      groups.push_back({adapter});
-    }
-  }
-  return groups;
+  return adapters;
 }
 
-Decoder::Outcome Context::decode_group(const Group& group, std::span<const BatchSlice> slices) {
-  use_adapter(group.adapter);
+Decoder::Outcome Context::decode_with(std::int32_t adapter, std::span<const BatchSlice> slices) {
+  use_adapter(adapter);
   llama_batch& batch = handles_->batch;
   batch.n_tokens = 0;
   for (std::size_t index = 0; index < slices.size(); ++index) {
     const BatchSlice& slice = slices[index];
-    if (!group.has(slice)) continue;
+    if (slice.adapter != adapter) continue;
     std::int32_t position = slice.position;
     const auto add = [&](Token token, bool wants_logits) {
       const std::int32_t row = batch.n_tokens++;
@@ -188,7 +168,7 @@ Decoder::Outcome Context::decode_group(const Group& group, std::span<const Batch
   }
   const std::int32_t outcome = llama_decode(handles_->context, batch);
   moved_.clear();
-  note_new_cells(group, slices);
+  note_new_cells(adapter, slices);
   switch (outcome) {
     case 0:
       return Outcome::done;
@@ -210,17 +190,17 @@ void Context::use_adapter(std::int32_t adapter) {
 }
 
 // An interrupted step has left the first of its positions behind.
-void Context::note_new_cells(const Group& group, std::span<const BatchSlice> slices) {
+void Context::note_new_cells(std::int32_t adapter, std::span<const BatchSlice> slices) {
   if (!map_) return;
   for (const BatchSlice& slice : slices) {
-    if (!group.has(slice)) continue;
+    if (slice.adapter != adapter) continue;
     map_->take(slice.slot, cells(slice.slot) - map_->length(slice.slot));
   }
 }
 
-void Context::copy_logits(const Group& group, std::span<const BatchSlice> slices) {
+void Context::copy_logits(std::int32_t adapter, std::span<const BatchSlice> slices) {
   for (std::size_t index = 0; index < slices.size(); ++index) {
-    if (!group.has(slices[index]) || handles_->output_rows[index] < 0) continue;
+    if (slices[index].adapter != adapter || handles_->output_rows[index] < 0) continue;
     std::vector<float> rows;
     for (std::size_t guess = 0; guess <= slices[index].draft.size(); ++guess) {
       const std::span<const float> row = logits(index, guess);
@@ -230,9 +210,9 @@ void Context::copy_logits(const Group& group, std::span<const BatchSlice> slices
   }
 }
 
-void Context::take_back(const Group& group, std::span<const BatchSlice> slices) {
+void Context::take_back(std::int32_t adapter, std::span<const BatchSlice> slices) {
   for (const BatchSlice& slice : slices) {
-    if (group.has(slice)) keep(slice.slot, slice.position);
+    if (slice.adapter == adapter) keep(slice.slot, slice.position);
   }
 }
 

@@ -3,9 +3,7 @@
 // Owned by main(); every function but abort_flag() belongs to the loop's thread. It decides
 // nothing: which tokens run, and whose cells are cleared, the scheduler says.
 //
-// A step is one llama_decode(), or several: llama.cpp knows one adapter at a time, and on a CPU its
-// attention looks at 64 rows together, so the next tokens of many sequences beside a prompt have it
-// look at the cells of all of them for the prompt's rows too.
+// A step is one llama_decode(), or several, since llama.cpp knows one adapter at a time.
 #pragma once
 
 #include "engine/cell_map.hpp"
@@ -30,7 +28,6 @@ struct ContextOptions {
   std::int32_t threads_prefill = 1;
   CacheType cache_type = CacheType::f16;
   FlashAttention flash_attention = FlashAttention::automatic;
-  bool splits_steps = true;  // prompts and next tokens apart; a GPU is faster without
 };
 
 class Context final : public Decoder {
@@ -59,26 +56,16 @@ class Context final : public Decoder {
  private:
   struct Handles;
   Context(const Model& model, std::unique_ptr<Handles> handles);
-  // Which slices of a step run together.
-  struct Group {
-    std::int32_t adapter = 0;
-    bool prompts = true;  // those with more than one token
-    bool next = true;     // those with one, and its draft
-
-    bool has(const BatchSlice& slice) const {
-      return slice.adapter == adapter && (slice.tokens.size() > 1 ? prompts : next);
-    }
-  };
-  std::vector<Group> groups_of(std::span<const BatchSlice> slices) const;
-  Outcome decode_group(const Group& group, std::span<const BatchSlice> slices);
+  std::vector<std::int32_t> adapters_of(std::span<const BatchSlice> slices) const;
+  // Those of the slices that want this adapter.
+  Outcome decode_with(std::int32_t adapter, std::span<const BatchSlice> slices);
   void use_adapter(std::int32_t adapter);
-  void note_new_cells(const Group& group, std::span<const BatchSlice> slices);
-  void copy_logits(const Group& group, std::span<const BatchSlice> slices);
-  void take_back(const Group& group, std::span<const BatchSlice> slices);
+  void note_new_cells(std::int32_t adapter, std::span<const BatchSlice> slices);
+  void copy_logits(std::int32_t adapter, std::span<const BatchSlice> slices);
+  void take_back(std::int32_t adapter, std::span<const BatchSlice> slices);
 
   const Model& model_;
   std::unique_ptr<Handles> handles_;
-  bool splits_ = true;
   std::vector<std::int32_t> moved_;  // slots that slid since the last decode
   std::int32_t adapter_ = 0;         // that llama.cpp uses now
   std::optional<CellMap> map_;       // none for a model whose states are no rows of positions

@@ -63,7 +63,6 @@ ContextPlan plan_context(const Model& model, const EngineOptions& options, std::
   ContextOptions& context = plan.context;
   context.cache_type = cache_type(options.kv_type);
   context.flash_attention = flash_attention(options.flash_attention);
-  context.splits_steps = !model.facts().has_gpu || options.gpu_layers == 0;
   const double cell =
       model.cell_bytes(value_bytes(context.cache_type), value_bytes(context.cache_type));
   const std::int64_t one = round_up(

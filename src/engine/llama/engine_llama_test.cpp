@@ -149,40 +149,57 @@ TEST(EngineLlama, SameSeedSameText) {
   EXPECT_NE(texts[0], texts[2]);
 }
 
-// A step with next tokens of three sequences, one of them with guesses, and a long prompt.
+// A step with next tokens of three sequences, whose cells lie between each other's, one of them
+// with guesses, and a long prompt.
 class MixedStep {
  public:
-  explicit MixedStep(bool splits) {
+  explicit MixedStep(std::size_t prompt) {
     ContextOptions options;
     options.cells = 512;
-    options.threads = options.threads_prefill = 1;
-    options.splits_steps = splits;
+    options.threads = options.threads_prefill = 2;
     context_ = std::move(Context::make(*loaded().model, options).value());
     for (std::int32_t slot = 0; slot < 3; ++slot) {
-      const BatchSlice begun{slot, 0, std::span(tokens_).first(20), true};
-      EXPECT_EQ(context_->decode({&begun, 1}), Decoder::Outcome::done);
-      slices_.push_back({slot, 20, std::span(tokens_).subspan(20, 1), true});
+      slices_.push_back({slot, 20, tokens(slot, 20, 1), true});
     }
-    slices_[1].draft = std::span(tokens_).subspan(21, 2);
-  }
-  Decoder::Outcome run(std::size_t prompt) {
-    slices_.push_back({3, 0, std::span(tokens_).first(prompt), true});
-    return context_->decode(slices_);
+    for (std::int32_t begin = 0; begin < 20; begin += 4) {
+      for (std::int32_t slot = 0; slot < 3; ++slot) {
+        const BatchSlice piece{slot, begin, tokens(slot, begin, 4), false};
+        EXPECT_EQ(context_->decode({&piece, 1}), Decoder::Outcome::done);
+      }
+    }
+    slices_[1].draft = tokens(1, 21, 2);
+    slices_.push_back({3, 0, tokens(3, 0, prompt), true});
   }
   Context& context() { return *context_; }
+  Decoder::Outcome run() { return context_->decode(slices_); }
   // Of each slice, and behind each guess.
-  std::vector<std::vector<float>> rows() {
+  std::vector<std::vector<float>> rows_together() {
+    EXPECT_EQ(run(), Decoder::Outcome::done);
+    std::vector<std::vector<float>> all;
+    for (std::size_t index = 0; index < slices_.size(); ++index) add_rows(index, index, all);
+    return all;
+  }
+  // The same with a step for each slice.
+  std::vector<std::vector<float>> rows_alone() {
     std::vector<std::vector<float>> all;
     for (std::size_t index = 0; index < slices_.size(); ++index) {
-      for (std::size_t guess = 0; guess <= slices_[index].draft.size(); ++guess) {
-        const auto row = context_->logits(index, guess);
-        all.emplace_back(row.begin(), row.end());
-      }
+      EXPECT_EQ(context_->decode({&slices_[index], 1}), Decoder::Outcome::done);
+      add_rows(index, 0, all);
     }
     return all;
   }
 
  private:
+  std::span<const Token> tokens(std::int32_t slot, std::int32_t begin, std::size_t count) {
+    return std::span(tokens_).subspan(static_cast<std::size_t>(30 * slot + begin), count);
+  }
+  void add_rows(std::size_t index, std::size_t of_step, std::vector<std::vector<float>>& all) {
+    for (std::size_t guess = 0; guess <= slices_[index].draft.size(); ++guess) {
+      const auto row = context_->logits(of_step, guess);
+      all.emplace_back(row.begin(), row.end());
+    }
+  }
+
   std::vector<Token> tokens_ = [] {
     std::string words;
     for (int line = 0; line < 60; ++line) {
@@ -194,13 +211,12 @@ class MixedStep {
   std::vector<BatchSlice> slices_;
 };
 
-TEST(EngineLlama, APromptBesideNextTokensIsComputedAsInOneBatch) {
-  MixedStep apart(true);
-  MixedStep together(false);
-  ASSERT_EQ(apart.run(100), Decoder::Outcome::done);
-  ASSERT_EQ(together.run(100), Decoder::Outcome::done);
-  const auto one = apart.rows();
-  const auto other = together.rows();
+// The rows of the prompt go through tiles of attention, the others one by one.
+TEST(EngineLlama, InCompanyEachSequenceIsComputedAsAlone) {
+  MixedStep alone(100);
+  MixedStep together(100);
+  const auto one = alone.rows_alone();
+  const auto other = together.rows_together();
   ASSERT_EQ(one.size(), 6U);
   for (std::size_t row = 0; row < one.size(); ++row) {
     const auto likeliest = std::max_element(other[row].begin(), other[row].end());
@@ -209,17 +225,15 @@ TEST(EngineLlama, APromptBesideNextTokensIsComputedAsInOneBatch) {
                 logprobs(other[row], static_cast<Token>(token), 0).chosen, 0.2)
         << "row " << row;
   }
-  EXPECT_EQ(apart.context().cell_use().used, together.context().cell_use().used);
+  EXPECT_EQ(alone.context().cell_use().used, together.context().cell_use().used);
 }
 
 TEST(EngineLlama, WithoutRoomForAllOfAStepNothingOfItStays) {
-  for (const bool splits : {true, false}) {
-    MixedStep step(splits);
-    EXPECT_EQ(step.run(449), Decoder::Outcome::no_room) << splits;  // the prompt alone would fit
-    for (std::int32_t slot = 0; slot < 3; ++slot) EXPECT_EQ(step.context().cells(slot), 20);
-    EXPECT_EQ(step.context().cells(3), 0);
-    EXPECT_EQ(step.context().cell_use().used, 60);
-  }
+  MixedStep step(449);  // the prompt alone would fit
+  EXPECT_EQ(step.run(), Decoder::Outcome::no_room);
+  for (std::int32_t slot = 0; slot < 3; ++slot) EXPECT_EQ(step.context().cells(slot), 20);
+  EXPECT_EQ(step.context().cells(3), 0);
+  EXPECT_EQ(step.context().cell_use().used, 60);
 }
 
 std::vector<std::vector<float>> embed(LazyEmbedder& embedder,

@@ -183,7 +183,9 @@ double Model::cell_bytes(double key_bytes, double value_bytes) const {
   const int heads = std::max(1, llama_model_n_head(model_));
   const double head_size = static_cast<double>(llama_model_n_embd(model_)) / heads;
   const double key = number_of(metadata(prefix + "key_length"), head_size);
-  const double value = number_of(metadata(prefix + "value_length"), head_size);
+  // Multi-head latent attention keeps one row for both.
+  const bool latent = !metadata(prefix + "key_length_mla").empty();
+  const double value = latent ? 0 : number_of(metadata(prefix + "value_length"), head_size);
   const double layers = llama_model_n_layer(model_);
   const double heads_kv = std::max(1, llama_model_n_head_kv(model_));
   return layers * heads_kv * (key * key_bytes + value * value_bytes);
