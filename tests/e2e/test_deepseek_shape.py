@@ -9,7 +9,9 @@ from support import mla_model
 from support.models import default_model
 
 SHARED = "The committee met on Monday and wrote down what it had found. " * 12
-NEAR_TIE = 0.05  # in log probability; batches of another company round differently
+# In log probability: another company rounds differently, and where two experts are nearly as likely,
+# another one may be asked. What reads others' cells is off by more.
+NEAR_TIE = 0.4
 
 
 @pytest.fixture(scope="module")
