@@ -9,7 +9,7 @@ from support import mla_model
 from support.models import default_model
 
 SHARED = "The committee met on Monday and wrote down what it had found. " * 12
-# In log probability: another company rounds differently, and where two experts are nearly as likely,
+# In log probability: another company rounds differently, and where two experts are as good as tied,
 # another one may be asked. What reads others' cells is off by more.
 NEAR_TIE = 0.4
 

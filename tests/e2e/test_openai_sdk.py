@@ -61,7 +61,8 @@ def test_stream_is_the_same_text(client):
 def test_stream_helper(client):
     """The helper fails on an answer that was cut, so a stop string ends this one."""
     with client.chat.completions.stream(
-        model=MODEL, messages=HELLO, max_tokens=200, stop=["e"], extra_body={"ignore_eos": True}
+        model=MODEL, messages=HELLO, max_tokens=200, temperature=0, stop=["e"],
+        extra_body={"ignore_eos": True},
     ) as stream:
         kinds = {event.type for event in stream}
         final = stream.get_final_completion()

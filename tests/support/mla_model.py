@@ -173,7 +173,7 @@ def _bytes_of(kind, size):
 
 
 def _data(dice, kind, size):
-    """Norms are one; everything else is random, so that its outputs are about as large as inputs."""
+    """Norms are one; the rest is random, so that its outputs are about as large as inputs."""
     count = math.prod(size)
     if kind == _FLOAT32 and len(size) == 1:
         return struct.pack("<f", 1.0) * count
