@@ -38,18 +38,20 @@ static void deepseek_count_cells(const ggml_fp16_t* row, const ggml_fp16_t* befo
 }
 
 // Finds the runs, and cuts them into tiles. A cell costs a tile as much as five rows alone do, and
-// a ninth of one for each row of the tile. Tiles add up in another order than rows alone do; what
-// is no longer than a short prompt or a few guesses is to come out as if computed one by one.
-// Returns how many, or -1 if there are more than `most`.
+// a ninth of one for each row of the tile. Tiles add up in another order than rows alone do: short
+// prompts, their answers, and guesses are to come out as if computed one by one. Returns how many
+// runs there are, or -1 if more than `most`.
 static int deepseek_find_runs(const ggml_tensor* mask, int64_t rows, int64_t cells, int most,
                               deepseek_run* runs) {
   int count = 0;
   int64_t alone = 0;  // cells of all rows of the run
   int64_t tile = 0;   // cells of any
+  int64_t depth = 0;  // cells of the first
   const auto close = [&](int64_t end) {
     runs[count].end = end;
     const int64_t size = end - runs[count].begin;
-    const bool is_long = size == GGML_FA_TILE_Q || runs[count].continues;
+    const bool is_long =
+        size == GGML_FA_TILE_Q || runs[count].continues || (size >= 16 && depth >= 256);
     runs[count].tiled = is_long && (45 + size) * tile < 9 * alone;
     ++count;
   };
@@ -77,6 +79,9 @@ static int deepseek_find_runs(const ggml_tensor* mask, int64_t rows, int64_t cel
     }
     runs[count].first_cell = MIN(runs[count].first_cell, part.first_cell);
     runs[count].last_cell = MAX(runs[count].last_cell, part.last_cell);
+    if (row == runs[count].begin) {
+      depth = open;
+    }
     tile += row == runs[count].begin ? open : open - common;
     alone += open;
   }
