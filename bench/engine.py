@@ -197,9 +197,10 @@ def rows_of(workload, found):
     if not peers or middles["ours"] is None:
         return rows
     best = choose(peers, key=lambda name: middles[name])
-    for peer, goal in ((best, workload.goal), ("defaults", workload.goal_defaults)):
-        if goal is None and peer != best or middles[peer] is None:
-            continue
+    compared = [(best, workload.goal)]
+    if workload.goal_defaults is not None and middles["defaults"] is not None:
+        compared.append(("defaults", workload.goal_defaults))
+    for peer, goal in compared:
         ratios = [
             ours[figure] / its[figure]
             for ours, its in zip(found["ours"], found[peer], strict=True)
