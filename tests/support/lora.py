@@ -3,14 +3,9 @@
 import random
 import struct
 
-_STRING, _FLOAT32 = 8, 6  # types of GGUF metadata
+from support.gguf import ALIGNMENT, text, value_bytes
+
 _TENSOR_FLOAT32 = 0
-_ALIGNMENT = 32
-
-
-def _text(value):
-    data = value.encode()
-    return struct.pack("<Q", len(data)) + data
 
 
 def _tensors(layers, embedding, values, rank):
@@ -32,19 +27,15 @@ def write(path, seed, layers=30, embedding=576, values=192, rank=4, size=0.05):
     tensors = list(_tensors(layers, embedding, values, rank))
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts))
     for key, value in facts.items():
-        head += _text(key)
-        if isinstance(value, str):
-            head += struct.pack("<I", _STRING) + _text(value)
-        else:
-            head += struct.pack("<If", _FLOAT32, value)
+        head += text(key) + value_bytes(value)
     offset, data = 0, b""
     for name, (columns, rows) in tensors:
-        head += _text(name) + struct.pack("<IQQIQ", 2, columns, rows, _TENSOR_FLOAT32, offset)
+        head += text(name) + struct.pack("<IQQIQ", 2, columns, rows, _TENSOR_FLOAT32, offset)
         piece = struct.pack(
             f"<{columns * rows}f", *(dice.gauss(0, size) for _ in range(columns * rows))
         )
-        piece += bytes(-len(piece) % _ALIGNMENT)
+        piece += bytes(-len(piece) % ALIGNMENT)
         data += piece
         offset += len(piece)
-    path.write_bytes(head + bytes(-len(head) % _ALIGNMENT) + data)
+    path.write_bytes(head + bytes(-len(head) % ALIGNMENT) + data)
     return path

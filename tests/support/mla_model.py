@@ -10,11 +10,11 @@ import math
 import random
 import struct
 
-_ALIGNMENT = 32
+from support.gguf import ALIGNMENT, ARRAY, STRING, text, value_bytes
+
 _FLOAT32, _Q8_0 = 0, 8  # types of tensors
 _BLOCK, _BLOCK_BYTES = 32, 34  # of Q8_0: a half float, then 32 signed bytes
 _BYTE_SIGMA = 73.9  # of bytes that are all equally likely
-_UINT32, _FLOAT, _BOOL, _STRING, _ARRAY = 4, 6, 7, 8, 9  # types of metadata
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _GATING_SIGMOID = 2
 
@@ -69,9 +69,9 @@ class _Reader:
         return bytes(self._data[self._at - size : self._at]).decode("utf-8", "replace")
 
     def _skip(self, kind):
-        if kind == _STRING:
+        if kind == STRING:
             self._text()
-        elif kind == _ARRAY:
+        elif kind == ARRAY:
             inner, count = self._number("<I"), self._number("<Q")
             if inner in _SIZES:
                 self._at += count * _SIZES[inner]
@@ -80,21 +80,6 @@ class _Reader:
                     self._skip(inner)
         else:
             self._at += _SIZES[kind]
-
-
-def _text(value):
-    data = value.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def _value(value):
-    if isinstance(value, bool):
-        return struct.pack("<I?", _BOOL, value)
-    if isinstance(value, int):
-        return struct.pack("<II", _UINT32, value)
-    if isinstance(value, float):
-        return struct.pack("<If", _FLOAT, value)
-    return struct.pack("<I", _STRING) + _text(value)
 
 
 def _facts(shape):
@@ -197,20 +182,20 @@ def write(path, tokenizer, shape=None, seed=1):
     kept = {key: value for key, value in pairs.items() if key.startswith("tokenizer.")}
     # Of an array: its type, the type of its values, how many.
     _, _, vocabulary = struct.unpack_from("<IIQ", kept["tokenizer.ggml.tokens"], 0)
-    facts = {key: _value(value) for key, value in _facts(shape)} | kept
+    facts = {key: value_bytes(value) for key, value in _facts(shape)} | kept
     tensors = list(_tensors(shape, vocabulary))
     head = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts)))
     for key, value in facts.items():
-        head += _text(key) + value
+        head += text(key) + value
     offset = 0
     for name, kind, size in tensors:
-        head += _text(f"{name}.weight") + struct.pack("<I", len(size))
+        head += text(f"{name}.weight") + struct.pack("<I", len(size))
         head += struct.pack(f"<{len(size)}QIQ", *size, kind, offset)
-        offset += _bytes_of(kind, size) + -_bytes_of(kind, size) % _ALIGNMENT
+        offset += _bytes_of(kind, size) + -_bytes_of(kind, size) % ALIGNMENT
     dice = random.Random(seed)
     with path.open("wb") as file:
-        file.write(head + bytes(-len(head) % _ALIGNMENT))
+        file.write(head + bytes(-len(head) % ALIGNMENT))
         for _, kind, size in tensors:
             piece = _data(dice, kind, size)
-            file.write(piece + bytes(-len(piece) % _ALIGNMENT))
+            file.write(piece + bytes(-len(piece) % ALIGNMENT))
     return path
