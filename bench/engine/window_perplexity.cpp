@@ -57,7 +57,7 @@ std::unique_ptr<llama::Context> make_context(const llama::Model& model, std::int
   llama::ContextOptions options;
   options.cells = cells;
   options.threads = options.threads_prefill = 2;
-  return std::move(llama::Context::make(model, options).value());
+  return llama::Context::make(model, options).value();
 }
 
 }  // namespace
@@ -69,8 +69,8 @@ int main(int argc, char** argv) {
   }
   llama::bridge_log(base::Logger());
   llama::load_backends();
-  const auto model = std::move(llama::Model::load({argv[1], 0}, {}).value());
-  const auto text = std::move(llama::Text::make(*model).value());
+  const auto model = llama::Model::load({argv[1], 0}, {}).value();
+  const auto text = llama::Text::make(*model).value();
   std::stringstream words;
   words << std::ifstream(argv[2]).rdbuf();
   std::vector<Token> tokens = text->tokenize(words.str(), true).value();

@@ -10,14 +10,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <memory>
-#include <utility>
 
 namespace deepseek::gateway {
 
 // What a run waits with. Shared with wakers on other threads, which post to the run's thread and
 // find it gone or not. A waiter may be woken for nothing: it looks again.
 struct RunAlarm {
-  explicit RunAlarm(boost::asio::any_io_executor executor) : timer(std::move(executor)) {}
+  explicit RunAlarm(const boost::asio::any_io_executor& executor) : timer(executor) {}
   boost::asio::steady_timer timer;
   bool called = false;  // by a wait room
 };

@@ -144,8 +144,8 @@ std::string ChildExit::describe() const {
 }
 
 struct ChildProcess::State {
-  State(asio::any_io_executor executor, pid_t child, int descriptor)
-      : pid(child), pidfd(std::move(executor), descriptor) {}
+  State(const asio::any_io_executor& executor, pid_t child, int descriptor)
+      : pid(child), pidfd(executor, descriptor) {}
 
   ~State() {
     if (reaped) return;

@@ -10,14 +10,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <tuple>
-#include <utility>
 
 namespace deepseek::io {
 
 class Event {
  public:
-  explicit Event(boost::asio::any_io_executor executor)
-      : timer_(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
+  explicit Event(const boost::asio::any_io_executor& executor)
+      : timer_(executor, boost::asio::steady_timer::time_point::max()) {}
 
   // Returns after notify(), and after cancellation of the waiting task.
   boost::asio::awaitable<std::tuple<boost::system::error_code>> wait() {

@@ -3,14 +3,13 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
-#include <utility>
 
 namespace deepseek::io {
 
 namespace asio = boost::asio;
 
-Signals::Signals(asio::any_io_executor executor)
-    : set_(std::move(executor), SIGTERM, SIGINT, SIGHUP) {}
+Signals::Signals(const asio::any_io_executor& executor)
+    : set_(executor, SIGTERM, SIGINT, SIGHUP) {}
 
 asio::awaitable<int> Signals::next() {
   const auto [error, number] = co_await set_.async_wait(asio::as_tuple(asio::use_awaitable));

@@ -12,7 +12,7 @@ namespace deepseek::io {
 
 class Signals {
  public:
-  explicit Signals(boost::asio::any_io_executor executor);
+  explicit Signals(const boost::asio::any_io_executor& executor);
 
   // The number of the next signal. Signals that come between two calls are kept. 0 when the waiting
   // task was cancelled.

@@ -117,7 +117,7 @@ asio::any_io_executor TaskGroup::executor() const {
 asio::awaitable<void> run_on(asio::any_io_executor executor, asio::awaitable<void> task) {
   // Not cancelled along with the caller: cancelling a task that has not begun throws out of run().
   co_await asio::co_spawn(
-      std::move(executor), std::move(task),
+      executor, std::move(task),
       asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
 }
 

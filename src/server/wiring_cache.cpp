@@ -37,7 +37,7 @@ base::Result<std::unique_ptr<gateway::CacheStore>> make_store(const Configuratio
   options.file.entries_max = static_cast<std::int64_t>(cache.entries_max);
   options.file.raw_bytes_max = std::max(flight_raw_min, cache.entry_bytes_max);
   options.memory = memory_limits(cache);
-  auto opened = gateway::SqliteCacheStore::open(options, std::move(logger));
+  auto opened = gateway::SqliteCacheStore::open(options, logger);
   if (opened.has_error()) return opened.error();
   return std::unique_ptr<gateway::CacheStore>(std::move(*opened));
 }
@@ -52,7 +52,7 @@ void add_field(std::string& scope, std::string_view text) {
 base::Result<std::unique_ptr<frontend::AnswerCache>> make_answer_cache(
     const Configuration& configuration, gateway::AttemptObserver* observer, base::Logger logger) {
   if (!configuration.cache.enabled) return std::unique_ptr<frontend::AnswerCache>{};
-  auto store = make_store(configuration, std::move(logger));
+  auto store = make_store(configuration, logger);
   if (store.has_error()) return store.error();
   frontend::AnswerCache::Options options;
   options.observer = observer;
