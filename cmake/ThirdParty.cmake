@@ -46,7 +46,8 @@ else()
     target_link_libraries(deepseek_llama INTERFACE deepseek_llama_${library})
   endforeach()
   target_include_directories(deepseek_llama SYSTEM INTERFACE ${DEEPSEEK_LLAMA_PREFIX}/include
-    ${DEEPSEEK_LLAMA_PREFIX}/include/common ${DEEPSEEK_LLAMA_PREFIX}/include/vendor)
+    ${DEEPSEEK_LLAMA_PREFIX}/include/common ${DEEPSEEK_LLAMA_PREFIX}/include/vendor
+    ${DEEPSEEK_LLAMA_PREFIX}/include/inside)
 endif()
 
 # The default model lies where the programs look for it: <folder of the program>/../share/models.

@@ -167,6 +167,15 @@ constexpr std::
                        return take_choice("--flash-attention", v, {"auto", "on", "off"},
                                           o.flash_attention);
                      }},
+                Flag{"--layout", "WHICH", "of the weights: auto (the fastest here) or as_is",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_choice("--layout", v, {"auto", "as_is"}, o.layout);
+                     }},
+                Flag{"--layout-file", "FILE", "keeps what was measured of layouts",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       o.layout_file = v;
+                       return {};
+                     }},
                 Flag{"--context-max",
                      "N", "tokens of one sequence; 0: what the model was trained for",
                      [](EngineOptions& o, std::string_view v) {

@@ -38,6 +38,8 @@ struct EngineOptions {
   std::int32_t step_tokens_max = 512;
   std::int32_t micro_batch = 128;
   std::string flash_attention = "auto";
+  std::string layout = "auto";        // auto, as_is
+  std::string layout_file;            // of measurements; empty: they are made at each start
   std::int32_t attention_window = 0;  // last tokens that are kept; 0: all
   std::int32_t attention_sinks = 4;   // first tokens that are kept then
   std::int32_t context_max = 0;       // 0: what the model was trained for

@@ -69,6 +69,15 @@ std::optional<std::uint64_t> group_room(const GroupFiles& files) {
 
 }  // namespace
 
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
 std::int32_t physical_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);

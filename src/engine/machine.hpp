@@ -12,6 +12,8 @@ namespace deepseek::engine {
 
 // Cores without their hyper-threads, of those this process may use; at least 1.
 std::int32_t physical_cores();
+// As the kernel names it, "AMD EPYC 9B45"; "unknown" if it does not.
+std::string processor_name();
 // Resident memory of this process.
 std::uint64_t resident_bytes();
 

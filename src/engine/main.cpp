@@ -10,6 +10,7 @@
 #include "engine/llama/context.hpp"
 #include "engine/llama/context_plan.hpp"
 #include "engine/llama/embedder.hpp"
+#include "engine/llama/layout_planner.hpp"
 #include "engine/llama/log_bridge.hpp"
 #include "engine/llama/model.hpp"
 #include "engine/llama/model_check.hpp"
@@ -19,6 +20,7 @@
 
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <csignal>
 #include <cstdio>
@@ -30,6 +32,7 @@ namespace {
 
 // Everything that one loaded model needs, in the order in which it is made.
 struct Machinery {
+  std::unique_ptr<llama::LayoutPlanner> layouts;
   std::unique_ptr<llama::Model> model;
   std::unique_ptr<llama::Text> text;
   std::unique_ptr<llama::Context> context;
@@ -83,6 +86,16 @@ wire::FromEngine describe(const EngineOptions& options, const Machinery& machine
   told->set_has_chat_template(facts.has_chat_template);
   told->set_embeddings(options.embeddings);
   for (const std::string& device : facts.devices) told->add_devices(device);
+  for (const LayoutReport& layout : facts.layouts) {
+    wire::WeightLayout* one = told->add_layouts();
+    one->set_format(layout.format);
+    one->set_layout(layout.layout);
+    one->set_weights(layout.weights);
+    one->set_bytes(layout.bytes);
+    one->set_speed_one(layout.speed_one);
+    one->set_speed_many(layout.speed_many);
+  }
+  told->set_load_ms(facts.load_ms);
   told->set_queue_max(options.queue_max);
   told->set_on_gpu(machinery.on_gpu);
   for (const auto& [name, file] : options.adapters) told->add_adapters(name);
@@ -92,7 +105,7 @@ wire::FromEngine describe(const EngineOptions& options, const Machinery& machine
 base::Result<void> load(const EngineOptions& options, EngineLink& link, Machinery& machinery) {
   const MemoryLimits memory = memory_limits();  // before the weights take their part
   int told_percent = -1;
-  auto model = llama::Model::load({options.model, options.gpu_layers},
+  auto model = llama::Model::load({options.model, options.gpu_layers, machinery.layouts.get()},
                                   [&link, &told_percent](float fraction) {
                                     const int percent = static_cast<int>(fraction * 100);
                                     if (percent / 5 != told_percent / 5 || told_percent < 0) {
@@ -136,8 +149,9 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
     if (warm.has_error()) return warm.error();
   }
   if (!options.draft_model.empty() && options.draft_max > 0 && machinery.plan.shares_prefixes) {
-    auto drafter = llama::ModelDrafter::make(options.draft_model, options.gpu_layers,
-                                             *machinery.model, machinery.plan.context);
+    auto drafter = llama::ModelDrafter::make(
+        {options.draft_model, options.gpu_layers, machinery.layouts.get()}, *machinery.model,
+        machinery.plan.context);
     if (drafter.has_error()) return drafter.error();
     machinery.drafter = std::move(*drafter);
   }
@@ -163,10 +177,41 @@ void open_store(const EngineOptions& options, Machinery& machinery, const base::
   machinery.loop->use_store(*machinery.store);
 }
 
+// Without them everything works, only slower.
+void make_layouts(const EngineOptions& options, Machinery& machinery, const base::Logger& log) {
+  if (options.layout == "as_is") return;
+  const std::int32_t threads = options.threads > 0 ? options.threads : physical_cores();
+  auto layouts = llama::LayoutPlanner::make({threads, options.layout_file});
+  if (layouts.has_error()) {
+    return log.warning("weights stay as they are", {{"why", layouts.error().message}});
+  }
+  machinery.layouts = std::move(*layouts);
+}
+
+// "3.4 x"; "not measured" for 0.
+std::string times(double ratio) {
+  if (ratio <= 0) return "not measured";
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f x", ratio);
+  return text.data();
+}
+
+void log_layouts(const llama::ModelFacts& facts, const base::Logger& log) {
+  for (const LayoutReport& layout : facts.layouts) {
+    log.info("layout of weights", {{"format", layout.format},
+                                   {"layout", layout.layout},
+                                   {"weights", layout.weights},
+                                   {"packed", base::format_bytes(layout.bytes)},
+                                   {"speed_one", times(layout.speed_one)},
+                                   {"speed_many", times(layout.speed_many)}});
+  }
+}
+
 // The loop's thread: loads, serves until Shutdown, ends the process.
 void serve(const EngineOptions& options, EngineLink& link, const base::Logger& log) {
   Machinery machinery;
   machinery.faults = parse_faults(std::getenv("DEEPSEEK_ENGINE_FAULT"));
+  make_layouts(options, machinery, log);
   const base::Result<void> loaded = load(options, link, machinery);
   if (loaded.has_error()) {
     log.error("the model was not loaded", {{"error", loaded.error().message}});
@@ -195,7 +240,9 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
                 {{"wanted", base::format_bytes(options.kv_bytes)},
                  {"taken", base::format_bytes(machinery.plan.kv_bytes)}});
   }
+  log_layouts(machinery.model->facts(), log);
   log.info("ready", {{"model", options.model},
+                     {"load_ms", machinery.model->facts().load_ms},
                      {"cells", machinery.plan.context.cells},
                      {"context_max", machinery.plan.context_max},
                      {"threads", machinery.plan.context.threads},

@@ -64,6 +64,21 @@ Result<void> take_headers(const json::value& value, ExplainQuestion& question) {
   return {};
 }
 
+json::array layouts_of(const gateway::EngineDescription& description) {
+  json::array all;
+  for (const gateway::EngineLayout& layout : description.layouts) {
+    json::object out{{"format", layout.format},
+                     {"layout", layout.layout},
+                     {"weights", layout.weights},
+                     {"packed_bytes", layout.bytes}};
+    if (layout.speed_one > 0) {
+      out["speed"] = json::object{{"one", layout.speed_one}, {"many", layout.speed_many}};
+    }
+    all.push_back(std::move(out));
+  }
+  return all;
+}
+
 }  // namespace
 
 std::string engines_body(std::span<const EngineReport> engines, base::TimePoint now) {
@@ -78,9 +93,11 @@ std::string engines_body(std::span<const EngineReport> engines, base::TimePoint 
     out["restarts"] = engine.status.restarts;
     out["running"] = load.running;
     out["waiting"] = load.waiting;
-    out["kv_cells"] = json::object{{"total", engine.kv_cells},
+    out["kv_cells"] = json::object{{"total", engine.description.kv_cells},
                                    {"used", load.kv_cells_used},
                                    {"resting", load.kv_cells_resting}};
+    out["load_ms"] = engine.description.load.count();
+    out["layouts"] = layouts_of(engine.description);
     out["memory_fragmentation"] = gateway::fragmentation(load);
     out["step_ms"] = load.step_ms;
     out["preemptions"] = load.preemptions;

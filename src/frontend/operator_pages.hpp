@@ -27,7 +27,7 @@ struct EngineReport {
   gateway::BackendStatus status;
   gateway::EngineLoadFigures load;
   gateway::EngineSequences sequences;
-  std::uint64_t kv_cells = 0;  // of the pool; 0 while nothing is loaded
+  gateway::EngineDescription description;  // empty while nothing is loaded
 };
 std::string engines_body(std::span<const EngineReport> engines, base::TimePoint now);
 

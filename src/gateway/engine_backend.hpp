@@ -48,6 +48,16 @@ struct EngineBackendOptions {
   std::uint32_t deaths_max = 2;      // a request that was there so often is refused
 };
 
+// What the weights of one format came to: engine.layout.
+struct EngineLayout {
+  std::string format;  // as "Q4_1"
+  std::string layout;  // as "own (avx512_vnni)", "as_is"
+  std::int32_t weights = 0;
+  std::uint64_t bytes = 0;  // that were packed
+  double speed_one = 0;     // beside as_is, one column; 0: not measured
+  double speed_many = 0;
+};
+
 // What a running engine said of its model and of itself.
 struct EngineDescription {
   std::string architecture;
@@ -66,6 +76,8 @@ struct EngineDescription {
   bool has_chat_template = false;
   bool embeddings = false;
   std::vector<std::string> devices;
+  std::vector<EngineLayout> layouts;
+  base::Milliseconds load{0};  // of the weights
 };
 
 // As of the engine's last step; counters since the engine's start. All zero while there is none.

@@ -98,6 +98,8 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
   add("--draft-max", std::to_string(command.draft_max));
   if (!command.draft_model.empty()) add("--draft-model", command.draft_model);
   add("--flash-attention", command.flash_attention);
+  add("--layout", command.layout);
+  if (!command.layout_file.empty()) add("--layout-file", command.layout_file);
   add("--attention-window", std::to_string(command.attention_window));
   add("--attention-sinks", std::to_string(command.attention_sinks));
   add("--context-max", std::to_string(command.context_max));

@@ -239,6 +239,11 @@ EngineDescription to_description(const wire::Description& told) {
   description.has_chat_template = told.has_chat_template();
   description.embeddings = told.embeddings();
   description.devices.assign(told.devices().begin(), told.devices().end());
+  for (const wire::WeightLayout& layout : told.layouts()) {
+    description.layouts.push_back({layout.format(), layout.layout(), layout.weights(),
+                                   layout.bytes(), layout.speed_one(), layout.speed_many()});
+  }
+  description.load = std::chrono::milliseconds(told.load_ms());
   return description;
 }
 

@@ -8,8 +8,7 @@ namespace deepseek::io {
 
 namespace asio = boost::asio;
 
-Signals::Signals(const asio::any_io_executor& executor)
-    : set_(executor, SIGTERM, SIGINT, SIGHUP) {}
+Signals::Signals(const asio::any_io_executor& executor) : set_(executor, SIGTERM, SIGINT, SIGHUP) {}
 
 asio::awaitable<int> Signals::next() {
   const auto [error, number] = co_await set_.async_wait(asio::as_tuple(asio::use_awaitable));

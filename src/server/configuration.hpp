@@ -24,6 +24,7 @@ namespace deepseek::server {
 using std::chrono::milliseconds;
 
 enum class FlashAttention { automatic, on, off };
+enum class Layout { automatic, as_is };
 enum class KvType { f16, q8_0, q4_0 };
 enum class PrefixSharing { none, user, tenant, all };
 enum class Speculation { none, prompt_lookup };
@@ -37,6 +38,7 @@ enum class CacheStoreKind { memory, sqlite };
 
 // The words of the configuration: "auto", "q8_0", "weighted_round_robin" …
 std::string_view to_string(FlashAttention value);
+std::string_view to_string(Layout value);
 std::string_view to_string(KvType value);
 std::string_view to_string(PrefixSharing value);
 std::string_view to_string(BackendType value);
@@ -153,6 +155,7 @@ struct Configuration {
     Speculation speculation = Speculation::prompt_lookup;
     std::uint32_t draft_max = 8;  // tokens
     FlashAttention flash_attention = FlashAttention::automatic;
+    Layout layout = Layout::automatic;
     KvType kv_type = KvType::f16;
     std::uint32_t attention_window = 0;  // tokens; 0: all are kept
     std::uint32_t attention_sinks = 4;   // tokens

@@ -111,7 +111,7 @@ std::vector<frontend::EngineReport> Server::engine_reports() const {
   for (const auto& backend : backends_->engines()) {
     const auto description = backend->description();
     reports.push_back({std::string(backend->model()), backend->status(), backend->load(),
-                       backend->sequences(), description ? description->kv_cells : 0});
+                       backend->sequences(), description.value_or(gateway::EngineDescription{})});
   }
   return reports;
 }

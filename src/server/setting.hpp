@@ -41,8 +41,8 @@ using Field =
                  std::string*, PathField, Secret*, std::vector<std::string>*,
                  std::map<std::string, std::string>*, std::map<std::string, std::uint32_t>*,
                  std::vector<RouteFeature>*, base::LogFormat*, base::LogLevel*, FlashAttention*,
-                 KvType*, PrefixSharing*, Speculation*, BackendType*, ManagedEngine*, Continuation*,
-                 Strategy*, CacheStoreKind*>;
+                 Layout*, KvType*, PrefixSharing*, Speculation*, BackendType*, ManagedEngine*,
+                 Continuation*, Strategy*, CacheStoreKind*>;
 
 struct Setting {
   std::string_view name;  // "server.port", "models[].path", "access.keys[].key", "aliases.*"

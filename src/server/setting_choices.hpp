@@ -20,6 +20,8 @@ inline constexpr std::array<std::string_view, 4> choices<base::LogLevel>{"debug"
 template <>
 inline constexpr std::array<std::string_view, 3> choices<FlashAttention>{"auto", "on", "off"};
 template <>
+inline constexpr std::array<std::string_view, 2> choices<Layout>{"auto", "as_is"};
+template <>
 inline constexpr std::array<std::string_view, 3> choices<KvType>{"f16", "q8_0", "q4_0"};
 template <>
 inline constexpr std::array<std::string_view, 4> choices<PrefixSharing>{"none", "user", "tenant",

@@ -185,6 +185,12 @@ const std::array table{
             .help = "Fused attention. auto takes it where the model and the processor allow it.",
             .example = "auto",
             .field = at<engine, &C::Engine::flash_attention>},
+    Setting{.name = "engine.layout",
+            .help = "Layout of the weights in memory. auto packs each for this processor's fast "
+                    "kernels where they were measured to be faster; nothing is lost by it. as_is "
+                    "leaves them as llama.cpp has them.",
+            .example = "as_is",
+            .field = at<engine, &C::Engine::layout>},
     Setting{.name = "engine.kv_type",
             .help = "Number format of the KV cache. q8_0 halves its memory, q4_0 quarters it; both "
                     "need flash attention.",

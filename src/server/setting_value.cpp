@@ -306,6 +306,10 @@ std::string_view to_string(FlashAttention value) {
   return choice_word(value);
 }
 
+std::string_view to_string(Layout value) {
+  return choice_word(value);
+}
+
 std::string_view to_string(KvType value) {
   return choice_word(value);
 }

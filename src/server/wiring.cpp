@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "io/http_url.hpp"
 #include "server/configuration_loader.hpp"
+#include "server/usage_recorder.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,6 +37,8 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   const bool guesses = engine.speculation == Speculation::prompt_lookup;
   command.draft_max = guesses ? engine.draft_max : 0;
   command.flash_attention = to_string(engine.flash_attention);
+  command.layout = to_string(engine.layout);
+  command.layout_file = data_directory(configuration) + "/layouts.json";
   command.attention_window = engine.attention_window;
   command.attention_sinks = engine.attention_sinks;
   command.context_max = model.context_max;

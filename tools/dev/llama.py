@@ -43,7 +43,7 @@ def _key(flags, portable, source, programs):
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=False).stdout.splitlines()[:1]
     parts = [download.LLAMA_VERSION, sorted(flags.items()), compiler, _tree_state(source),
-             _FIXES.read_text("utf-8"), [] if programs else llama_edits.EDITS,
+             _FIXES.read_text("utf-8"), [] if programs else [*llama_edits.EDITS, _INSIDE],
              "" if portable else cpu_features()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -94,6 +94,9 @@ def _build(source, flags, build, folder, programs, pinned):
         target = folder / "include" / suffix
         for pattern in patterns:
             _copy_headers(source, pattern, target)
+    (folder / "include" / "inside").mkdir()
+    for header in _INSIDE:
+        shutil.copy2(source / header, folder / "include" / "inside")
     (folder / "lib").mkdir()
     for library in sorted((build / "bin").glob("*.so*")):
         shutil.copy2(library, folder / "lib", follow_symlinks=False)
@@ -105,6 +108,11 @@ def _build(source, flags, build, folder, programs, pinned):
             shutil.copy2(library, folder / "bin", follow_symlinks=False)
     (folder / "complete").write_text("\n".join(settings), "utf-8")
     shutil.rmtree(build, ignore_errors=True)
+
+
+# What a buffer type beside llama.cpp's own is written against.
+_INSIDE = ("ggml/src/ggml-impl.h", "ggml/src/ggml-backend-impl.h",
+           "ggml/src/ggml-cpu/ggml-cpu-impl.h", "ggml/src/ggml-cpu/traits.h")
 
 
 def _headers():

@@ -1,5 +1,6 @@
 #include "engine/llama/model.hpp"
 
+#include "engine/llama/layout_planner.hpp"
 #include "engine/llama/log_bridge.hpp"
 #include "engine/machine.hpp"
 
@@ -8,6 +9,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -96,10 +98,21 @@ base::Result<std::unique_ptr<Model>> Model::load(const Options& options,
     auto& callback = *static_cast<std::function<bool(float)>*>(data);
     return !callback || callback(fraction);
   };
+  const auto start = std::chrono::steady_clock::now();
+  if (options.layouts != nullptr) options.layouts->prepare(options.path);
   std::string reason;
-  llama_model* model = load_file(options.path, params, reason);
-  if (model == nullptr) return load_error(options.path, reason);
-  return std::unique_ptr<Model>(new Model(model));
+  llama_model* file = load_file(options.path, params, reason);
+  if (file == nullptr) return load_error(options.path, reason);
+  std::unique_ptr<Model> model(new Model(file));
+  if (options.layouts != nullptr) {
+    auto layouts = options.layouts->finish();
+    if (layouts.has_error()) return load_error(options.path, layouts.error().message);
+    model->facts_.layouts = std::move(*layouts);
+  }
+  model->facts_.load_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                              std::chrono::steady_clock::now() - start)
+                              .count();
+  return model;
 }
 
 base::Result<std::unique_ptr<Model>> Model::load_metadata(const std::string& path) {

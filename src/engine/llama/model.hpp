@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "engine/layout_choice.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -17,6 +18,8 @@ struct llama_model;
 struct llama_vocab;
 
 namespace deepseek::engine::llama {
+
+class LayoutPlanner;
 
 struct ModelFacts {
   std::string architecture;
@@ -31,13 +34,16 @@ struct ModelFacts {
   bool has_gpu = false;
   bool recurrent = false;  // its states are no rows of positions that can be cut or shared
   std::vector<std::string> devices;
+  std::vector<LayoutReport> layouts;  // by format; empty where all is as llama.cpp has it
+  std::int64_t load_ms = 0;
 };
 
 class Model {
  public:
   struct Options {
     std::string path;
-    std::int32_t gpu_layers = -1;  // all that fit
+    std::int32_t gpu_layers = -1;      // all that fit
+    LayoutPlanner* layouts = nullptr;  // none: weights stay as llama.cpp has them
   };
   // `progress` hears fractions; when it returns false the load is given up. Fails with
   // `invalid_request` where the file is to blame, else with `unavailable`.

@@ -41,15 +41,14 @@ struct ModelDrafter::Handles {
   llama_memory_t memory() const { return llama_get_memory(context); }
 };
 
-base::Result<std::unique_ptr<ModelDrafter>> ModelDrafter::make(const std::string& path,
-                                                               std::int32_t gpu_layers,
+base::Result<std::unique_ptr<ModelDrafter>> ModelDrafter::make(const Model::Options& file,
                                                                const Model& target,
                                                                const ContextOptions& like) {
-  auto model = Model::load({path, gpu_layers}, {});
+  auto model = Model::load(file, {});
   if (model.has_error()) return model.error();
   if ((*model)->facts().recurrent || !same_vocabulary(**model, target)) {
     return base::make_error(base::ErrorCode::invalid_request,
-                            "The draft model " + path +
+                            "The draft model " + file.path +
                                 " cannot guess for this model: it needs the same vocabulary, and "
                                 "attention whose states can be cut.");
   }

@@ -15,8 +15,7 @@ namespace deepseek::engine::llama {
 class ModelDrafter final : public Drafter {
  public:
   // Fails with `invalid_request` where the file is to blame or its vocabulary is another one.
-  static base::Result<std::unique_ptr<ModelDrafter>> make(const std::string& path,
-                                                          std::int32_t gpu_layers,
+  static base::Result<std::unique_ptr<ModelDrafter>> make(const Model::Options& file,
                                                           const Model& target,
                                                           const ContextOptions& like);
   ~ModelDrafter() override;

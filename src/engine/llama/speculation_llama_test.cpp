@@ -63,7 +63,7 @@ std::unique_ptr<ModelDrafter> make_drafter(std::int32_t cells) {
   ContextOptions like;
   like.cells = cells;
   like.threads = like.threads_prefill = 1;
-  return std::move(ModelDrafter::make(model_path(), 0, *loaded().model, like).value());
+  return std::move(ModelDrafter::make({model_path(), 0}, *loaded().model, like).value());
 }
 
 // The same model as its own draft: nearly all of its guesses are right.

@@ -8,6 +8,7 @@
 #include "engine/engine_loop.hpp"
 #include "engine/job_builder.hpp"
 #include "engine/llama/context.hpp"
+#include "engine/llama/layout_planner.hpp"
 #include "engine/llama/log_bridge.hpp"
 #include "engine/llama/text.hpp"
 
@@ -35,6 +36,7 @@ inline std::string model_path() {
 
 // The model is loaded once for all tests.
 struct Loaded {
+  std::unique_ptr<LayoutPlanner> layouts;  // null where this machine has no fast kernels
   std::unique_ptr<Model> model;
   std::unique_ptr<Text> text;
 };
@@ -43,7 +45,9 @@ inline const Loaded& loaded() {
     bridge_log(base::Logger());
     load_backends();
     Loaded made;
-    made.model = std::move(Model::load({model_path(), -1}, {}).value());
+    auto layouts = LayoutPlanner::make({1, {}});
+    if (layouts.has_value()) made.layouts = std::move(*layouts);
+    made.model = Model::load({model_path(), -1, made.layouts.get()}, {}).value();
     made.text = std::move(Text::make(*made.model).value());
     return made;
   }();

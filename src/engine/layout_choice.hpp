@@ -1,0 +1,63 @@
+// Which weights get a layout of ours: those for which it was measured to be faster on this machine.
+//
+// Pure, but for the two functions that read and write the file in which measurements are kept.
+// Used by the thread that loads models.
+#pragma once
+
+#include "base/result.hpp"
+#include "kernels/pack.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace deepseek::engine {
+
+// One product of some weights with this many columns of activations, both ways.
+struct LayoutTiming {
+  std::int32_t columns = 0;
+  double own_us = 0;
+  double as_is_us = 0;
+  bool operator==(const LayoutTiming&) const = default;
+};
+
+struct MeasuredLayout {
+  kernels::Format format{};
+  kernels::Shape shape;
+  std::vector<LayoutTiming> timings;
+  bool operator==(const MeasuredLayout&) const = default;
+};
+
+// Never slower, within what measuring varies, and faster somewhere.
+bool pays(const MeasuredLayout& measured);
+
+// What was measured on one machine: `machine` names its processor, threads and versions.
+struct LayoutMemory {
+  std::string machine;
+  std::vector<MeasuredLayout> measured;
+
+  const MeasuredLayout* find(kernels::Format format, kernels::Shape shape) const;
+};
+
+// As JSON with a checksum. Nothing if the text is damaged or was measured on another machine.
+std::string to_text(const LayoutMemory& memory);
+std::optional<LayoutMemory> parse_layout_memory(std::string_view text, std::string_view machine);
+
+// An empty memory of `machine` where the file is not there or not to be used.
+LayoutMemory read_layout_memory(const std::string& file, const std::string& machine);
+// Replaces the file as a whole. Fails with `unavailable`.
+base::Result<void> write_layout_memory(const std::string& file, const LayoutMemory& memory);
+
+// What the weights of one format came to, over all shapes of a model.
+struct LayoutReport {
+  std::string format;  // as "Q4_1"
+  std::string layout;  // as "own (avx512_vnni)", "as_is"
+  std::int32_t weights = 0;
+  std::uint64_t bytes = 0;  // that were packed
+  double speed_one = 0;     // as_is / own, one column; 0: not measured
+  double speed_many = 0;    // with many columns
+};
+
+}  // namespace deepseek::engine

@@ -1,0 +1,119 @@
+#include "engine/llama/layout_planner.hpp"
+
+#include "base/version.hpp"
+#include "engine/llama/layout_probe.hpp"
+#include "engine/machine.hpp"
+
+#include <ggml.h>
+#include <gguf.h>
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace deepseek::engine::llama {
+namespace {
+
+struct FileEnd {
+  void operator()(gguf_context* file) const { gguf_free(file); }
+};
+struct ContextEnd {
+  void operator()(ggml_context* context) const { ggml_free(context); }
+};
+
+// Only matrices are multiplied; the rest stays as it is whatever the plan says.
+bool is_matrix(const ggml_tensor* tensor) {
+  return tensor->ne[1] > 1 && tensor->ne[3] == 1;
+}
+
+double speed(const MeasuredLayout& measured, bool one) {
+  if (measured.timings.empty()) return 0;
+  const LayoutTiming& timing = one ? measured.timings.front() : measured.timings.back();
+  return timing.own_us > 0 ? timing.as_is_us / timing.own_us : 0;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<LayoutPlanner>> LayoutPlanner::make(Options options) {
+  const kernels::InstructionSet best = kernels::instruction_sets_of_this_machine().back();
+  if (best == kernels::InstructionSet::reference) {
+    return base::make_error(base::ErrorCode::unavailable,
+                            "this processor has none of the instruction sets with fast kernels");
+  }
+  auto layouts = WeightLayouts::install(best);
+  if (layouts.has_error()) return layouts.error();
+  return std::unique_ptr<LayoutPlanner>(new LayoutPlanner(*layouts, std::move(options)));
+}
+
+LayoutPlanner::LayoutPlanner(WeightLayouts layouts, Options options)
+    : layouts_(layouts), options_(std::move(options)) {
+  const std::string machine = processor_name() + ", " + std::to_string(options_.threads) +
+                              " threads, " + std::string(base::version()) + ", llama.cpp " +
+                              std::string(base::llama_cpp());
+  memory_ = read_layout_memory(options_.memory_file, machine);
+}
+
+void LayoutPlanner::prepare(const std::string& model_file) {
+  weights_.clear();
+  ggml_context* tensors = nullptr;
+  const gguf_init_params params{.no_alloc = true, .ctx = &tensors};
+  const std::unique_ptr<gguf_context, FileEnd> file(
+      gguf_init_from_file(model_file.c_str(), params));
+  const std::unique_ptr<ggml_context, ContextEnd> context(tensors);
+  for (ggml_tensor* tensor = context ? ggml_get_first_tensor(tensors) : nullptr; tensor != nullptr;
+       tensor = ggml_get_next_tensor(tensors, tensor)) {
+    if (!is_matrix(tensor)) continue;
+    const kernels::Shape shape{tensor->ne[1], tensor->ne[0]};
+    const std::string type = ggml_type_name(tensor->type);
+    auto found = std::ranges::find_if(
+        weights_, [&](const Weights& kind) { return kind.type == type && kind.shape == shape; });
+    if (found == weights_.end()) {
+      auto format = format_of(tensor->type);
+      if (format && !kernels::can_pack(*format, shape)) format.reset();
+      found = weights_.insert(found, {type, format, shape, 0});
+    }
+    ++found->count;
+  }
+  measure_missing();
+  layouts_.use_plan([this](kernels::Format format, kernels::Shape shape) {
+    const MeasuredLayout* measured = memory_.find(format, shape);
+    return measured != nullptr && pays(*measured);
+  });
+}
+
+void LayoutPlanner::measure_missing() {
+  const std::size_t before = memory_.measured.size();
+  const LayoutProbe probe(layouts_, options_.threads);
+  for (const Weights& kind : weights_) {
+    if (!kind.format || memory_.find(*kind.format, kind.shape) != nullptr) continue;
+    memory_.measured.push_back(probe.measure(*kind.format, kind.shape));
+  }
+  if (memory_.measured.size() == before || options_.memory_file.empty()) return;
+  // Without the file the next start measures again.
+  static_cast<void>(write_layout_memory(options_.memory_file, memory_));
+}
+
+base::Result<std::vector<LayoutReport>> LayoutPlanner::finish() {
+  const std::string damage = layouts_.damage();
+  std::map<std::string, LayoutReport> by_type;
+  for (const Weights& kind : weights_) {
+    LayoutReport& report = by_type[kind.type];
+    report.format = kind.type;
+    report.weights += kind.count;
+    if (report.layout.empty()) report.layout = "as_is";
+    const MeasuredLayout* measured = kind.format ? memory_.find(*kind.format, kind.shape) : nullptr;
+    if (measured == nullptr) continue;
+    report.speed_one = std::max(report.speed_one, speed(*measured, true));
+    report.speed_many = std::max(report.speed_many, speed(*measured, false));
+    report.bytes = layouts_.packed(*kind.format).bytes;
+    if (report.bytes > 0) {
+      report.layout = "own (" + std::string(kernels::name(layouts_.instruction_set())) + ")";
+    }
+  }
+  layouts_.use_plan({});
+  if (!damage.empty()) return base::make_error(base::ErrorCode::invalid_request, damage);
+  std::vector<LayoutReport> reports;
+  for (auto& [type, report] : by_type) reports.push_back(std::move(report));
+  return reports;
+}
+
+}  // namespace deepseek::engine::llama

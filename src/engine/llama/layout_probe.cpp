@@ -1,0 +1,159 @@
+#include "engine/llama/layout_probe.hpp"
+
+#include <ggml-alloc.h>
+#include <ggml-backend.h>
+#include <ggml-cpu.h>
+#include <ggml.h>
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <limits>
+#include <vector>
+
+namespace deepseek::engine::llama {
+namespace {
+
+// One answer, some that are decoded together, a piece of a prompt.
+constexpr std::array<std::int32_t, 3> columns_measured = {1, 8, 96};
+// A part of a large weight tells as much as the whole.
+constexpr std::int64_t rows_max = 1024;
+constexpr int tries = 5;
+// The same product so often in a step, so that starting the threads counts little.
+constexpr int products_max = 16;
+constexpr std::int64_t work_per_step = std::int64_t{1} << 25;  // multiplications
+
+struct ContextEnd {
+  void operator()(ggml_context* context) const { ggml_free(context); }
+};
+struct BufferEnd {
+  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
+};
+struct AllocatorEnd {
+  void operator()(ggml_gallocr* allocator) const { ggml_gallocr_free(allocator); }
+};
+using ContextPointer = std::unique_ptr<ggml_context, ContextEnd>;
+using BufferPointer = std::unique_ptr<ggml_backend_buffer, BufferEnd>;
+using AllocatorPointer = std::unique_ptr<ggml_gallocr, AllocatorEnd>;
+
+ContextPointer make_context(std::size_t tensors) {
+  ggml_init_params params{};
+  params.mem_size = tensors * ggml_tensor_overhead() + ggml_graph_overhead();
+  params.no_alloc = true;
+  return ContextPointer(ggml_init(params));
+}
+
+ggml_type type_of(kernels::Format format) {
+  return format == kernels::Format::q4_1 ? GGML_TYPE_Q4_1 : GGML_TYPE_Q8_0;
+}
+
+// Weights of zeros in a buffer of one type, and products with them.
+class Bench {
+ public:
+  Bench(ggml_backend* backend, ggml_backend_buffer_type* type, kernels::Format format,
+        kernels::Shape shape)
+      : backend_(backend), context_(make_context(1)) {
+    weights_ = ggml_new_tensor_2d(context_.get(), type_of(format), shape.columns, shape.rows);
+    buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
+    if (buffer_ == nullptr) return;
+    ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    supported_ = supports();
+    if (!supported_) return;  // and must not be filled
+    const std::vector<char> zeros(ggml_nbytes(weights_));
+    ggml_backend_tensor_set(weights_, zeros.data(), 0, zeros.size());
+  }
+
+  // There is memory, and this type multiplies such weights.
+  bool ready() const { return supported_; }
+
+  // The shortest of some steps, for one product.
+  double microseconds(std::int32_t columns) const {
+    const ContextPointer context = make_context(products_max * 2 + 4);
+    ggml_cgraph* graph = ggml_new_graph(context.get());
+    const std::int64_t work = ggml_nelements(weights_) * columns;
+    const auto products =
+        static_cast<int>(std::clamp<std::int64_t>(work_per_step / work, 1, products_max));
+    ggml_tensor* values = make_values(context.get(), columns);
+    for (int number = 0; number < products; ++number) {
+      ggml_build_forward_expand(graph, ggml_mul_mat(context.get(), weights_, values));
+    }
+    const AllocatorPointer allocator(
+        ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_)));
+    if (!ggml_gallocr_alloc_graph(allocator.get(), graph)) return 0;
+    const std::vector<float> ones(static_cast<std::size_t>(ggml_nelements(values)), 1.0F);
+    ggml_backend_tensor_set(values, ones.data(), 0, ggml_nbytes(values));
+    double best = std::numeric_limits<double>::max();
+    for (int round = 0; round < tries; ++round) {
+      const auto start = std::chrono::steady_clock::now();
+      if (ggml_backend_graph_compute(backend_, graph) != GGML_STATUS_SUCCESS) return 0;
+      const std::chrono::duration<double, std::micro> took =
+          std::chrono::steady_clock::now() - start;
+      best = std::min(best, took.count() / products);
+    }
+    return best;
+  }
+
+ private:
+  ggml_tensor* make_values(ggml_context* context, std::int32_t columns) const {
+    ggml_tensor* values = ggml_new_tensor_2d(context, GGML_TYPE_F32, weights_->ne[0], columns);
+    ggml_set_input(values);
+    return values;
+  }
+  bool supports() const {
+    const ContextPointer context = make_context(4);
+    return ggml_backend_supports_op(
+        backend_, ggml_mul_mat(context.get(), weights_, make_values(context.get(), 1)));
+  }
+
+  ggml_backend* backend_;
+  ContextPointer context_;
+  ggml_tensor* weights_ = nullptr;
+  BufferPointer buffer_;
+  bool supported_ = false;
+};
+
+// As llama.cpp places weights: its first own type that takes them, else plain memory.
+std::unique_ptr<Bench> bench_as_is(ggml_backend* backend, const ggml_backend_buffer_type* ours,
+                                   kernels::Format format, kernels::Shape shape) {
+  ggml_backend_dev_t device = ggml_backend_get_device(backend);
+  auto* listed =
+      reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
+          ggml_backend_dev_backend_reg(device), "ggml_backend_dev_get_extra_bufts"));
+  ggml_backend_buffer_type_t* types = listed == nullptr ? nullptr : listed(device);
+  for (; types != nullptr && *types != nullptr; ++types) {
+    if (*types == ours) continue;
+    auto bench = std::make_unique<Bench>(backend, *types, format, shape);
+    if (bench->ready()) return bench;
+  }
+  return std::make_unique<Bench>(backend, ggml_backend_dev_buffer_type(device), format, shape);
+}
+
+}  // namespace
+
+LayoutProbe::LayoutProbe(const WeightLayouts& layouts, std::int32_t threads)
+    : layouts_(layouts),
+      backend_(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr)) {
+  if (backend_ == nullptr) return;
+  ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend_));
+  auto* set_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(
+      ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"));
+  if (set_threads != nullptr) set_threads(backend_, threads);
+}
+
+LayoutProbe::~LayoutProbe() {
+  ggml_backend_free(backend_);
+}
+
+MeasuredLayout LayoutProbe::measure(kernels::Format format, kernels::Shape shape) const {
+  MeasuredLayout measured{format, shape, {}};
+  if (backend_ == nullptr) return measured;
+  const kernels::Shape part{std::min(shape.rows, rows_max), shape.columns};
+  const Bench own(backend_, layouts_.buffer_type(), format, part);
+  const auto as_is = bench_as_is(backend_, layouts_.buffer_type(), format, part);
+  if (!own.ready() || !as_is->ready()) return measured;
+  for (const std::int32_t columns : columns_measured) {
+    measured.timings.push_back({columns, own.microseconds(columns), as_is->microseconds(columns)});
+  }
+  return measured;
+}
+
+}  // namespace deepseek::engine::llama
