@@ -32,7 +32,7 @@ json::array to_json(const LayoutMemory& memory) {
   for (const MeasuredLayout& measured : memory.measured) {
     json::array timings;
     for (const LayoutTiming& timing : measured.timings) {
-      timings.push_back(json::array{timing.columns, timing.own_us, timing.as_is_us});
+      timings.push_back(json::array{timing.columns, timing.own_ns, timing.as_is_ns});
     }
     all.push_back(json::object{{"format", std::string(kernels::name(measured.format))},
                                {"rows", measured.shape.rows},
@@ -54,8 +54,8 @@ MeasuredLayout read_measured(const json::value& value) {
                     value.at("columns").to_number<std::int64_t>()};
   for (const json::value& timing : value.at("timings").as_array()) {
     measured.timings.push_back({timing.at(0).to_number<std::int32_t>(),
-                                timing.at(1).to_number<double>(),
-                                timing.at(2).to_number<double>()});
+                                timing.at(1).to_number<std::int64_t>(),
+                                timing.at(2).to_number<std::int64_t>()});
   }
   return measured;
 }
@@ -65,8 +65,10 @@ MeasuredLayout read_measured(const json::value& value) {
 bool pays(const MeasuredLayout& measured) {
   bool faster = false;
   for (const LayoutTiming& timing : measured.timings) {
-    if (timing.own_us > timing.as_is_us * noise) return false;
-    faster = faster || timing.own_us * noise < timing.as_is_us;
+    const auto own = static_cast<double>(timing.own_ns);
+    const auto as_is = static_cast<double>(timing.as_is_ns);
+    if (own > as_is * noise) return false;
+    faster = faster || own * noise < as_is;
   }
   return faster;
 }

@@ -18,8 +18,8 @@ namespace deepseek::engine {
 // One product of some weights with this many columns of activations, both ways.
 struct LayoutTiming {
   std::int32_t columns = 0;
-  double own_us = 0;
-  double as_is_us = 0;
+  std::int64_t own_ns = 0;
+  std::int64_t as_is_ns = 0;
   bool operator==(const LayoutTiming&) const = default;
 };
 

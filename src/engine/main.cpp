@@ -20,11 +20,13 @@
 
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
 namespace deepseek::engine {
@@ -177,11 +179,21 @@ void open_store(const EngineOptions& options, Machinery& machinery, const base::
   machinery.loop->use_store(*machinery.store);
 }
 
+// DEEPSEEK_KERNELS=avx2: for tests.
+std::optional<kernels::InstructionSet> forced_kernels(const char* wanted) {
+  if (wanted == nullptr) return std::nullopt;
+  const auto set = kernels::instruction_set(wanted);
+  const auto here = kernels::instruction_sets_of_this_machine();
+  if (!set || std::ranges::find(here, *set) == here.end()) return std::nullopt;
+  return set;
+}
+
 // Without them everything works, only slower.
 void make_layouts(const EngineOptions& options, Machinery& machinery, const base::Logger& log) {
   if (options.layout == "as_is") return;
   const std::int32_t threads = options.threads > 0 ? options.threads : physical_cores();
-  auto layouts = llama::LayoutPlanner::make({threads, options.layout_file});
+  auto layouts = llama::LayoutPlanner::make(
+      {threads, options.layout_file, forced_kernels(std::getenv("DEEPSEEK_KERNELS"))});
   if (layouts.has_error()) {
     return log.warning("weights stay as they are", {{"why", layouts.error().message}});
   }

@@ -26,15 +26,15 @@ struct Facts {
   FileBlock file;
   std::size_t quant_bytes;  // packed, of a group's block
   std::size_t scale_bytes;
-  std::byte flip;  // what turns the file's quants into unsigned ones
+  std::uint32_t flip;  // what turns four of the file's quants into unsigned ones
 };
 
-constexpr Facts q4_1{"Q4_1", {2, 16}, Q4_1Block::quant_bytes, Q4_1Block::scale_bytes, {}};
+constexpr Facts q4_1{"Q4_1", {2, 16}, Q4_1Block::quant_bytes, Q4_1Block::scale_bytes, 0};
 constexpr Facts q8_0{"Q8_0",
                      {1, 32},
                      Q8_0Block::quant_bytes,
                      Q8_0Block::scale_bytes,
-                     std::byte{Q8_0Block::zero_point}};
+                     Q8_0Block::zero_point * 0x01010101U};
 
 const Facts& facts(Format format) {
   switch (format) {
@@ -65,10 +65,10 @@ bool place(const Facts& facts, const std::byte* block, std::size_t row, std::byt
   }
   const std::byte* source = block + facts.file.scales * half_bytes;
   for (std::size_t step = 0; step * column_step < facts.file.quant_bytes; ++step) {
-    std::byte* target = quants + (step * group_rows + row) * column_step;
-    for (std::size_t at = 0; at < column_step; ++at) {
-      target[at] = source[step * column_step + at] ^ facts.flip;
-    }
+    std::uint32_t four = 0;
+    std::memcpy(&four, source + step * column_step, column_step);
+    four ^= facts.flip;
+    std::memcpy(quants + (step * group_rows + row) * column_step, &four, column_step);
   }
   return true;
 }

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 
-from support import http
+from support import http, kernels
 from support.metrics import Metrics
 from support.waiting import PATIENCE_SECONDS, process_exists, wait_until
 
@@ -44,6 +44,7 @@ def environment(extra=None):
         if key in os.environ:
             kept[key] = os.environ[key]
     kept["XDG_STATE_HOME"] = state_folder()
+    kept["DEEPSEEK_KERNELS"] = kernels.fastest()
     return {**kept, **(extra or {})}
 
 

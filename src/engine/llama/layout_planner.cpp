@@ -28,18 +28,19 @@ bool is_matrix(const ggml_tensor* tensor) {
 double speed(const MeasuredLayout& measured, bool one) {
   if (measured.timings.empty()) return 0;
   const LayoutTiming& timing = one ? measured.timings.front() : measured.timings.back();
-  return timing.own_us > 0 ? timing.as_is_us / timing.own_us : 0;
+  if (timing.own_ns <= 0) return 0;
+  return static_cast<double>(timing.as_is_ns) / static_cast<double>(timing.own_ns);
 }
 
 }  // namespace
 
 base::Result<std::unique_ptr<LayoutPlanner>> LayoutPlanner::make(Options options) {
   const kernels::InstructionSet best = kernels::instruction_sets_of_this_machine().back();
-  if (best == kernels::InstructionSet::reference) {
+  if (best == kernels::InstructionSet::reference && !options.forced) {
     return base::make_error(base::ErrorCode::unavailable,
                             "this processor has none of the instruction sets with fast kernels");
   }
-  auto layouts = WeightLayouts::install(best);
+  auto layouts = WeightLayouts::install(options.forced.value_or(best));
   if (layouts.has_error()) return layouts.error();
   return std::unique_ptr<LayoutPlanner>(new LayoutPlanner(*layouts, std::move(options)));
 }
@@ -73,6 +74,7 @@ void LayoutPlanner::prepare(const std::string& model_file) {
     }
     ++found->count;
   }
+  if (options_.forced) return layouts_.use_plan([](auto, auto) { return true; });
   measure_missing();
   layouts_.use_plan([this](kernels::Format format, kernels::Shape shape) {
     const MeasuredLayout* measured = memory_.find(format, shape);
@@ -100,10 +102,11 @@ base::Result<std::vector<LayoutReport>> LayoutPlanner::finish() {
     report.format = kind.type;
     report.weights += kind.count;
     if (report.layout.empty()) report.layout = "as_is";
-    const MeasuredLayout* measured = kind.format ? memory_.find(*kind.format, kind.shape) : nullptr;
-    if (measured == nullptr) continue;
-    report.speed_one = std::max(report.speed_one, speed(*measured, true));
-    report.speed_many = std::max(report.speed_many, speed(*measured, false));
+    if (!kind.format) continue;
+    if (const MeasuredLayout* measured = memory_.find(*kind.format, kind.shape)) {
+      report.speed_one = std::max(report.speed_one, speed(*measured, true));
+      report.speed_many = std::max(report.speed_many, speed(*measured, false));
+    }
     report.bytes = layouts_.packed(*kind.format).bytes;
     if (report.bytes > 0) {
       report.layout = "own (" + std::string(kernels::name(layouts_.instruction_set())) + ")";

@@ -20,6 +20,8 @@ class LayoutPlanner {
   struct Options {
     std::int32_t threads = 1;
     std::string memory_file;  // of measurements; empty: they are made each time
+    // For tests: these kernels for every weight that they can multiply, faster or not.
+    std::optional<kernels::InstructionSet> forced{};
   };
 
   // Fails with `unavailable` where this machine or this ggml has no place for layouts of ours.

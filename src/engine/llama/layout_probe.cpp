@@ -66,7 +66,7 @@ class Bench {
   bool ready() const { return supported_; }
 
   // The shortest of some steps, for one product.
-  double microseconds(std::int32_t columns) const {
+  std::int64_t nanoseconds(std::int32_t columns) const {
     const ContextPointer context = make_context(products_max * 2 + 4);
     ggml_cgraph* graph = ggml_new_graph(context.get());
     const std::int64_t work = ggml_nelements(weights_) * columns;
@@ -81,12 +81,11 @@ class Bench {
     if (!ggml_gallocr_alloc_graph(allocator.get(), graph)) return 0;
     const std::vector<float> ones(static_cast<std::size_t>(ggml_nelements(values)), 1.0F);
     ggml_backend_tensor_set(values, ones.data(), 0, ggml_nbytes(values));
-    double best = std::numeric_limits<double>::max();
+    std::int64_t best = std::numeric_limits<std::int64_t>::max();
     for (int round = 0; round < tries; ++round) {
       const auto start = std::chrono::steady_clock::now();
       if (ggml_backend_graph_compute(backend_, graph) != GGML_STATUS_SUCCESS) return 0;
-      const std::chrono::duration<double, std::micro> took =
-          std::chrono::steady_clock::now() - start;
+      const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - start;
       best = std::min(best, took.count() / products);
     }
     return best;
@@ -151,7 +150,7 @@ MeasuredLayout LayoutProbe::measure(kernels::Format format, kernels::Shape shape
   const auto as_is = bench_as_is(backend_, layouts_.buffer_type(), format, part);
   if (!own.ready() || !as_is->ready()) return measured;
   for (const std::int32_t columns : columns_measured) {
-    measured.timings.push_back({columns, own.microseconds(columns), as_is->microseconds(columns)});
+    measured.timings.push_back({columns, own.nanoseconds(columns), as_is->nanoseconds(columns)});
   }
   return measured;
 }

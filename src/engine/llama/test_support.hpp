@@ -45,7 +45,8 @@ inline const Loaded& loaded() {
     bridge_log(base::Logger());
     load_backends();
     Loaded made;
-    auto layouts = LayoutPlanner::make({1, {}});
+    // Forced: sanitizers slow our kernels down, so they might be measured not to pay.
+    auto layouts = LayoutPlanner::make({1, {}, kernels::instruction_sets_of_this_machine().back()});
     if (layouts.has_value()) made.layouts = std::move(*layouts);
     made.model = Model::load({model_path(), -1, made.layouts.get()}, {}).value();
     made.text = std::move(Text::make(*made.model).value());
