@@ -6,11 +6,9 @@ figure is the median of the ratios.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,7 +16,7 @@ import tempfile
 import bench_support as bench
 
 from engine import workloads
-from engine.workloads import WorkloadError
+from engine.compare import Workload, measure, say
 
 STEP_US_MAX = 200
 WINDOW_TEXTS = ("docs/decisions/018-who-computes-next.md", "src/engine/README.md", "README.md")
@@ -28,24 +26,6 @@ WINDOW_SAVED_MIN = 0.44
 CELL_BYTES = 23040  # of SmolLM2-135M
 # Figures of the scheduler itself and of what a model says: not of a model's shape.
 NOT_OF_SHAPE = ("steps", "window")
-KEYS = ("sk-bench-a-0001", "sk-bench-b-0001")
-
-
-@dataclasses.dataclass(frozen=True)
-class Workload:
-    name: str
-    run: object
-    figure: str  # of what run() returns
-    better: str  # "more" or "less"
-    goal: float | None  # of ours beside the peer
-    words: str
-    context: int = 16384  # cells
-    sequences: int = 16
-    tuned: tuple = ("-b", "512", "-ub", "256", "--kv-unified")
-    context_max: int = 0
-    goal_defaults: float | None = None  # beside llama-server at its defaults
-
-
 TABLE = [
     Workload("decode", workloads.decode, "tokens/s", "more", 1.0, "one stream, decode"),
     Workload("own", workloads.own_prompts, "tokens/s", "more", 1.0, "16 at once, own prompts"),
@@ -70,38 +50,6 @@ TABLE = [
     Workload("clients4", workloads.clients(4), "answers/s", "more", None, "4 clients"),
     Workload("clients10", workloads.clients(10), "answers/s", "more", None, "10 clients"),
 ]  # fmt: skip
-
-
-def say(words):
-    print(f"engine: {words}", flush=True)
-
-
-class Ours(bench.OurServer):
-    """deepseek-server with one model, a pool of `cells` cells and the keys of two tenants."""
-
-    def __init__(self, options, workload):
-        settings = {
-            "models[0].path": options.model,
-            "memory.max_cache_size": f"{options.cell_bytes * workload.context}B",
-            "engine.sequences_max": workload.sequences,
-            "engine.priority_queue_size": 1000,
-        }
-        if workload.context_max or workload.context < 8192:
-            settings["models[0].context_max"] = workload.context_max or workload.context
-        for index, key in enumerate(KEYS if workload.name == "tenants" else ()):
-            settings[f"access.keys[{index}].key"] = key
-            settings[f"access.keys[{index}].tenant"] = f"tenant-{index}"
-        self.keys = KEYS if workload.name == "tenants" else (None, None)
-        super().__init__(options.bin.resolve(), options.threads, **settings)
-        self.wait_ready()
-
-
-class Peer(bench.LlamaServer):
-    keys = (None, None)
-
-    def __init__(self, options, workload, flags):
-        super().__init__(options.llama_server, options.model, options.threads,
-                         workload.sequences, workload.context, flags)  # fmt: skip
 
 
 def scheduler_steps(options):
@@ -145,79 +93,6 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="put the table in docs/benchmarks.md")
     return parser.parse_args()
-
-
-def measure(options, workload):
-    """Rows of the table for one workload."""
-    servers = {
-        "ours": Ours(options, workload),
-        "defaults": Peer(options, workload, ()),
-        "tuned": Peer(options, workload, workload.tuned),
-    }
-    found = {name: [] for name in servers}
-    try:
-        for number in range(options.rounds):
-            names = list(servers)
-            names = names[number % 3 :] + names[: number % 3]
-            for name in names:
-                seed = options.seed * 1000 + number * 10 + names.index(name)
-                try:
-                    figures = workload.run(servers[name], seed)
-                except WorkloadError as error:
-                    say(f"{workload.name}: {name} failed: {error}")
-                    figures = {}
-                found[name].append(figures)
-                told = ", ".join(f"{value:.3g} {key}" for key, value in figures.items())
-                say(f"{workload.name}, round {number + 1}: {name} {told}")
-    finally:
-        for server in servers.values():
-            server.stop()
-    return rows_of(workload, found)
-
-
-def middle(rounds, figure):
-    values = [figures[figure] for figures in rounds if figure in figures]
-    return statistics.median(values) if values else None
-
-
-def rows_of(workload, found):
-    figure = workload.figure
-    middles = {name: middle(rounds, figure) for name, rounds in found.items()}
-    shown = "; ".join(
-        f"{name} {value:.3g}" if value is not None else f"{name} failed"
-        for name, value in middles.items()
-    )
-    rows = [(workload.words, f"{shown} {figure}", "", None)]
-    choose = max if workload.better == "more" else min
-    peers = [name for name in ("defaults", "tuned") if middles[name] is not None]
-    if figure == "failed":
-        ours = middles["ours"]
-        rows.append((f"{workload.words}: ours", f"{ours:.0f}", "0", ours == 0))
-        return rows
-    if not peers or middles["ours"] is None:
-        return rows
-    best = choose(peers, key=lambda name: middles[name])
-    compared = [(best, workload.goal)]
-    if workload.goal_defaults is not None and middles["defaults"] is not None:
-        compared.append(("defaults", workload.goal_defaults))
-    for peer, goal in compared:
-        ratios = [
-            ours[figure] / its[figure]
-            for ours, its in zip(found["ours"], found[peer], strict=True)
-            if figure in ours and figure in its
-        ]
-        ratio, words = bench.spread(ratios)
-        passed, target = None, ""
-        if goal is not None:
-            passed = ratio >= goal if workload.better == "more" else ratio <= goal
-            target = f"{'≥' if workload.better == 'more' else '≤'} {goal:.2g} × peer"
-        rows.append((f"{workload.words}: beside {peer}", words, target, passed))
-    if workload.name == "long":
-        ratios = [o["long prompt, s"] / p["long prompt, s"]
-                  for o, p in zip(found["ours"], found[best], strict=True) if o and p]  # fmt: skip
-        ratio, words = bench.spread(ratios)
-        rows.append((f"the long prompt itself: beside {best}", words, "≤ 1.2 × peer", ratio <= 1.2))
-    return rows
 
 
 def main():

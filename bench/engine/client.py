@@ -30,6 +30,7 @@ class Answer:
     ended: float = 0.0
     gap_max: float = 0.0
     tokens: int = 0  # of the answer, as the server counts them
+    prompt_tokens: int = 0
     text: str = ""
     error: str = ""
 
@@ -65,6 +66,7 @@ def ask(url, prompt, tokens, key=None, **more):
                         break
                     usage = frame.get("usage") or {}
                     answer.tokens = usage.get("completion_tokens", answer.tokens)
+                    answer.prompt_tokens = usage.get("prompt_tokens", answer.prompt_tokens)
                     if not frame.get("choices"):
                         continue
                     now = time.perf_counter()

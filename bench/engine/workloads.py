@@ -34,6 +34,21 @@ def decode(server, seed):
     return {"tokens/s": (answer.tokens - 1) / (answer.ended - answer.first)}
 
 
+def prefill(server, seed):
+    """A prompt of about 512 tokens that was never seen before, and one token."""
+    answer = _checked([ask(server.url, words(390, seed), 1)])[0]
+    return {"tokens/s": answer.prompt_tokens / (answer.first - answer.begun)}
+
+
+def decode_streams(server, seed):
+    """16 streams with short prompts, while all of them generate."""
+    calls = [lambda n=n: ask(server.url, words(5, seed * 100 + n), 192) for n in range(16)]
+    answers = _checked(together(calls))
+    begun, ended = max(a.first for a in answers), min(a.ended for a in answers)
+    tokens = sum(a.tokens * (ended - begun) / (a.ended - a.first) for a in answers)
+    return {"tokens/s": tokens / (ended - begun)}
+
+
 def own_prompts(server, seed):
     """16 at once, each with 100 words of its own."""
     calls = [

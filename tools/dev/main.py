@@ -117,7 +117,7 @@ def bench(arguments, rest):
     parser = argparse.ArgumentParser(prog="./dev bench")
     parser.add_argument("name", nargs="?", default="smoke", choices=names)
     name = parser.parse_args(arguments).name
-    beside_llama = name in ("smoke", "engine")
+    beside_llama = name in ("smoke", "engine", "layouts")
     steps = Steps(["Debian packages", "Python environment", "build release",
                    *(["build llama-server"] if beside_llama else []), f"bench {name}"])
     with steps.step("Debian packages"):
