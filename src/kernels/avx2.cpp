@@ -13,6 +13,10 @@ constexpr int steps = block_columns / 4;  // of four columns
 constexpr int lanes = 8;
 constexpr int width_max = 4;
 
+float rounded_to_half(float value) {
+  return _cvtsh_ss(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
+}
+
 __m256 halves(const std::byte* source) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(source)));
 }
@@ -31,6 +35,9 @@ struct Part {
 };
 
 struct Q4_1 : Q4_1Block {
+  static void keep_sum(const Panel& panel, std::int64_t cell, float scale, std::int32_t sum) {
+    panel.sums[cell] = rounded_to_half(scale * static_cast<float>(sum));
+  }
   // Products of at most 15 · 127 twice, eight times: within sixteen bits.
   template <int width>
   static void add(__m256i (&sums)[width], const Part& part) {
@@ -69,6 +76,9 @@ struct Q4_1 : Q4_1Block {
 };
 
 struct Q8_0 : Q8_0Block {
+  static void keep_sum(const Panel& panel, std::int64_t cell, float, std::int32_t sum) {
+    panel.offsets[cell] = -zero_point * sum;
+  }
   // |weight| · (activation with the weight's sign): at most 128 · 127 twice, within sixteen bits.
   template <int width>
   static void add(__m256i (&sums)[width], const Part& part) {
@@ -144,10 +154,6 @@ void multiply(const std::byte* groups, std::size_t group_bytes, std::int64_t row
   }
 }
 
-float rounded_to_half(float value) {
-  return _cvtsh_ss(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
-}
-
 float largest_of(__m256 values) {
   __m128 most = _mm_max_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
   most = _mm_max_ps(most, _mm_movehl_ps(most, most));
@@ -182,7 +188,8 @@ std::int32_t quantize_block(const float* values, std::int32_t* quants, int width
   return sum;
 }
 
-void quantize_q4_1(const float* const* columns, const Panel& panel) {
+template <class Weights>
+void quantize(const float* const* columns, const Panel& panel) {
   auto* quants = reinterpret_cast<std::int32_t*>(panel.quants);
   for (int column = 0; column < panel.width; ++column) {
     for (std::int64_t block = 0; block < panel.blocks; ++block) {
@@ -192,22 +199,7 @@ void quantize_q4_1(const float* const* columns, const Panel& panel) {
           quantize_block(columns[column] + block * block_columns,
                          quants + block * steps * panel.width + column, panel.width, scale);
       panel.scales[cell] = rounded_to_half(scale);
-      panel.sums[cell] = rounded_to_half(scale * static_cast<float>(sum));
-    }
-  }
-}
-
-void quantize_q8_0(const float* const* columns, const Panel& panel) {
-  auto* quants = reinterpret_cast<std::int32_t*>(panel.quants);
-  for (int column = 0; column < panel.width; ++column) {
-    for (std::int64_t block = 0; block < panel.blocks; ++block) {
-      const std::int64_t cell = block * panel.width + column;
-      float scale = 0;
-      const std::int32_t sum =
-          quantize_block(columns[column] + block * block_columns,
-                         quants + block * steps * panel.width + column, panel.width, scale);
-      panel.scales[cell] = rounded_to_half(scale);
-      panel.offsets[cell] = -Q8_0Block::zero_point * sum;
+      Weights::keep_sum(panel, cell, scale, sum);
     }
   }
 }
@@ -217,9 +209,9 @@ void quantize_q8_0(const float* const* columns, const Panel& panel) {
 Kernels avx2_kernels(Format format) {
   switch (format) {
     case Format::q4_1:
-      return {quantize_q4_1, multiply<Q4_1>};
+      return {quantize<Q4_1>, multiply<Q4_1>};
     case Format::q8_0:
-      return {quantize_q8_0, multiply<Q8_0>};
+      return {quantize<Q8_0>, multiply<Q8_0>};
   }
   return {};
 }

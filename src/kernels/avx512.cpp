@@ -14,6 +14,10 @@ namespace {
 
 constexpr int steps = block_columns / 4;  // of four columns
 
+float rounded_to_half(float value) {
+  return _cvtsh_ss(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
+}
+
 __m512 halves(const std::byte* source) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(source)));
 }
@@ -30,6 +34,9 @@ void add_step(__m512i (&sums)[width], __m512i weights, const std::int32_t* quant
 }
 
 struct Q4_1 : Q4_1Block {
+  static void keep_sum(const Panel& panel, std::int64_t cell, float scale, std::int32_t sum) {
+    panel.sums[cell] = rounded_to_half(scale * static_cast<float>(sum));
+  }
   template <int width>
   static void start(__m512i (&sums)[width], const Panel&, std::int64_t) {
     for (auto& sum : sums) sum = _mm512_setzero_si512();
@@ -59,6 +66,9 @@ struct Q4_1 : Q4_1Block {
 };
 
 struct Q8_0 : Q8_0Block {
+  static void keep_sum(const Panel& panel, std::int64_t cell, float, std::int32_t sum) {
+    panel.offsets[cell] = -zero_point * sum;
+  }
   template <int width>
   static void start(__m512i (&sums)[width], const Panel& panel, std::int64_t block) {
     for (int column = 0; column < width; ++column) {
@@ -126,10 +136,6 @@ void multiply(const std::byte* groups, std::size_t group_bytes, std::int64_t row
   by_width[panel.width - 1](groups, group_bytes, rows, panel, out);
 }
 
-float rounded_to_half(float value) {
-  return _cvtsh_ss(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
-}
-
 // Thirty-two values as quants; returns their sum, and the scale before it is rounded.
 std::int32_t quantize_block(const float* values, std::int32_t* quants, int width, float& scale) {
   const __m512 low = _mm512_loadu_ps(values);
@@ -147,7 +153,8 @@ std::int32_t quantize_block(const float* values, std::int32_t* quants, int width
   return _mm512_reduce_add_epi32(_mm512_add_epi32(rounded_low, rounded_high));
 }
 
-void quantize_q4_1(const float* const* columns, const Panel& panel) {
+template <class Weights>
+void quantize(const float* const* columns, const Panel& panel) {
   auto* quants = reinterpret_cast<std::int32_t*>(panel.quants);
   for (int column = 0; column < panel.width; ++column) {
     for (std::int64_t block = 0; block < panel.blocks; ++block) {
@@ -157,22 +164,7 @@ void quantize_q4_1(const float* const* columns, const Panel& panel) {
           quantize_block(columns[column] + block * block_columns,
                          quants + block * steps * panel.width + column, panel.width, scale);
       panel.scales[cell] = rounded_to_half(scale);
-      panel.sums[cell] = rounded_to_half(scale * static_cast<float>(sum));
-    }
-  }
-}
-
-void quantize_q8_0(const float* const* columns, const Panel& panel) {
-  auto* quants = reinterpret_cast<std::int32_t*>(panel.quants);
-  for (int column = 0; column < panel.width; ++column) {
-    for (std::int64_t block = 0; block < panel.blocks; ++block) {
-      const std::int64_t cell = block * panel.width + column;
-      float scale = 0;
-      const std::int32_t sum =
-          quantize_block(columns[column] + block * block_columns,
-                         quants + block * steps * panel.width + column, panel.width, scale);
-      panel.scales[cell] = rounded_to_half(scale);
-      panel.offsets[cell] = -Q8_0Block::zero_point * sum;
+      Weights::keep_sum(panel, cell, scale, sum);
     }
   }
 }
@@ -182,9 +174,9 @@ void quantize_q8_0(const float* const* columns, const Panel& panel) {
 Kernels avx512_kernels(Format format) {
   switch (format) {
     case Format::q4_1:
-      return {quantize_q4_1, multiply<Q4_1>};
+      return {quantize<Q4_1>, multiply<Q4_1>};
     case Format::q8_0:
-      return {quantize_q8_0, multiply<Q8_0>};
+      return {quantize<Q8_0>, multiply<Q8_0>};
   }
   return {};
 }

@@ -241,6 +241,39 @@ TEST(Kernels, LargestActivationsDoNotOverflow) {
   }
 }
 
+TEST(Kernels, NumbersThatAreNoneDisturbNoOtherColumn) {
+  const float no_number = std::numeric_limits<float>::quiet_NaN();
+  const float endless = std::numeric_limits<float>::infinity();
+  for (const InstructionSet set : instruction_sets_of_this_machine()) {
+    for (const Format format : formats) {
+      const Shape shape{16, 64};
+      std::mt19937 random(3);
+      const auto file = make_file(format, shape, Blocks::random, random);
+      const Packed packed = allocate(packed_bytes(format, shape));
+      ASSERT_TRUE(
+          pack(format, shape, file, {packed.get(), packed_bytes(format, shape)}).has_value());
+      const Kernels with = kernels(set, format);
+      std::vector<float> values(64 * 3, 0.5F);
+      values[3] = no_number;
+      values[64 + 40] = endless;
+      const std::array<const float*, 3> in = {&values[0], &values[64], &values[128]};
+      std::vector<float> results(16 * 4);
+      const std::array<float*, 3> out = {&results[0], &results[16], &results[32]};
+      std::vector<std::byte> memory(panel_bytes(3, 64));
+      const Panel three = panel_at(memory.data(), 3, 64);
+      with.quantize(in.data(), three);
+      with.multiply(packed.get(), group_bytes(format, 64), 16, three, out.data());
+      const Panel one = panel_at(memory.data(), 1, 64);
+      float* alone = &results[48];
+      with.quantize(&in[2], one);
+      with.multiply(packed.get(), group_bytes(format, 64), 16, one, &alone);
+      for (std::size_t row = 0; row < 16; ++row) {
+        ASSERT_EQ(results[32U + row], results[48U + row]) << name(set) << ", row " << row;
+      }
+    }
+  }
+}
+
 TEST(Pack, RefusesScalesThatAreNotFinite) {
   for (const Format format : formats) {
     for (const std::uint16_t half : {0x7C00, 0xFC00, 0x7E00, 0x7C01}) {

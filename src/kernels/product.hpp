@@ -31,8 +31,8 @@ std::size_t panel_bytes(int width, std::int64_t columns);
 Panel panel_at(std::byte* memory, int width, std::int64_t columns);
 
 struct Kernels {
-  // columns[0 … width): `blocks` · 32 floats each. No number in them is a quant's fault: it becomes
-  // a scale of no number, as llama.cpp would have it.
+  // columns[0 … width): `blocks` · 32 floats each. Where one is no number, that column's products
+  // mean nothing, and nothing worse happens.
   void (*quantize)(const float* const* columns, const Panel& panel) = nullptr;
   // `rows` rows from the first of `groups` on, into out[0 … width)[0 … rows).
   void (*multiply)(const std::byte* groups, std::size_t group_bytes, std::int64_t rows,

@@ -26,35 +26,41 @@ std::int32_t quantize_block(const float* values, const Panel& panel, std::int64_
   const float inverse = largest != 0 ? quant_max / largest : 0;
   std::int32_t sum = 0;
   for (int at = 0; at < block_columns; ++at) {
-    const auto rounded = static_cast<std::int8_t>(std::nearbyint(values[at] * inverse));
+    const float steps_of_scale = std::nearbyint(values[at] * inverse);
+    // What is no number has no place among the quants.
+    const auto rounded =
+        static_cast<std::int8_t>(std::fabs(steps_of_scale) <= quant_max ? steps_of_scale : 0.0F);
     *quant(panel, block, column, at) = rounded;
     sum += rounded;
   }
   return sum;
 }
 
-void quantize_q4_1(const float* const* columns, const Panel& panel) {
-  for (std::int64_t block = 0; block < panel.blocks; ++block) {
-    for (int column = 0; column < panel.width; ++column) {
-      float scale = 0;
-      const std::int32_t sum =
-          quantize_block(columns[column] + block * block_columns, panel, block, column, scale);
-      const std::int64_t cell = block * panel.width + column;
-      panel.scales[cell] = half_to_float(float_to_half(scale));
-      panel.sums[cell] = half_to_float(float_to_half(scale * static_cast<float>(sum)));
-    }
+float rounded_to_half(float value) {
+  return half_to_float(float_to_half(value));
+}
+
+void keep_sum(Format format, const Panel& panel, std::int64_t cell, float scale, std::int32_t sum) {
+  switch (format) {
+    case Format::q4_1:
+      panel.sums[cell] = rounded_to_half(scale * static_cast<float>(sum));
+      return;
+    case Format::q8_0:
+      panel.offsets[cell] = -Q8_0Block::zero_point * sum;
+      return;
   }
 }
 
-void quantize_q8_0(const float* const* columns, const Panel& panel) {
+template <Format format>
+void quantize(const float* const* columns, const Panel& panel) {
   for (std::int64_t block = 0; block < panel.blocks; ++block) {
     for (int column = 0; column < panel.width; ++column) {
       float scale = 0;
       const std::int32_t sum =
           quantize_block(columns[column] + block * block_columns, panel, block, column, scale);
       const std::int64_t cell = block * panel.width + column;
-      panel.scales[cell] = half_to_float(float_to_half(scale));
-      panel.offsets[cell] = -Q8_0Block::zero_point * sum;
+      panel.scales[cell] = rounded_to_half(scale);
+      keep_sum(format, panel, cell, scale, sum);
     }
   }
 }
@@ -126,9 +132,9 @@ void multiply_q8_0(const std::byte* groups, std::size_t group_bytes, std::int64_
 Kernels reference_kernels(Format format) {
   switch (format) {
     case Format::q4_1:
-      return {quantize_q4_1, multiply_q4_1};
+      return {quantize<Format::q4_1>, multiply_q4_1};
     case Format::q8_0:
-      return {quantize_q8_0, multiply_q8_0};
+      return {quantize<Format::q8_0>, multiply_q8_0};
   }
   return {};
 }

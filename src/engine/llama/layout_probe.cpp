@@ -19,6 +19,8 @@ constexpr std::array<std::int32_t, 3> columns_measured = {1, 8, 96};
 constexpr std::int64_t rows_max = 1024;
 constexpr int tries = 5;
 constexpr int rounds_max = 4;
+// What could not be computed counts as slow.
+constexpr std::int64_t failed_ns = std::numeric_limits<std::int32_t>::max();
 // The same product so often in a step, so that starting the threads counts little.
 constexpr int products_max = 16;
 constexpr std::int64_t work_per_step = std::int64_t{1} << 25;  // multiplications
@@ -79,13 +81,13 @@ class Bench {
     }
     const AllocatorPointer allocator(
         ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_)));
-    if (!ggml_gallocr_alloc_graph(allocator.get(), graph)) return 0;
+    if (!ggml_gallocr_alloc_graph(allocator.get(), graph)) return failed_ns;
     const std::vector<float> ones(static_cast<std::size_t>(ggml_nelements(values)), 1.0F);
     ggml_backend_tensor_set(values, ones.data(), 0, ggml_nbytes(values));
     std::int64_t best = std::numeric_limits<std::int64_t>::max();
     for (int round = 0; round < tries; ++round) {
       const auto start = std::chrono::steady_clock::now();
-      if (ggml_backend_graph_compute(backend_, graph) != GGML_STATUS_SUCCESS) return 0;
+      if (ggml_backend_graph_compute(backend_, graph) != GGML_STATUS_SUCCESS) return failed_ns;
       const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - start;
       best = std::min(best, took.count() / products);
     }

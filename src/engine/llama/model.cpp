@@ -108,6 +108,9 @@ base::Result<std::unique_ptr<Model>> Model::load(const Options& options,
     auto layouts = options.layouts->finish();
     if (layouts.has_error()) return load_error(options.path, layouts.error().message);
     model->facts_.layouts = std::move(*layouts);
+    for (const LayoutReport& layout : model->facts_.layouts) {
+      model->facts_.repacked_bytes += layout.bytes;
+    }
   }
   model->facts_.load_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                               std::chrono::steady_clock::now() - start)
