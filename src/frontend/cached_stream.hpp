@@ -82,7 +82,7 @@ class CachedStream final : public gateway::EventStream {
 
   // What wakers and the store's threads may call when the stream is gone.
   struct Bell {
-    explicit Bell(boost::asio::any_io_executor on) : executor(on), event(std::move(on)) {}
+    explicit Bell(const boost::asio::any_io_executor& on) : executor(on), event(on) {}
     boost::asio::any_io_executor executor;
     io::Event event;
     CachedStream* stream = nullptr;
