@@ -172,8 +172,10 @@ std::int32_t quantize_block(const float* values, std::int32_t* quants, int width
   const __m256 inverse = _mm256_set1_ps(largest != 0 ? 127.0F / largest : 0.0F);
   __m256i added = _mm256_setzero_si256();
   for (int at = 0; at < block_columns; at += lanes) {
+    // What is no number would become the smallest integer.
     const __m256i rounded =
-        _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(values + at), inverse));
+        _mm256_max_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(values + at), inverse)),
+                         _mm256_set1_epi32(-127));
     added = _mm256_add_epi32(added, rounded);
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));

@@ -144,8 +144,12 @@ std::int32_t quantize_block(const float* values, std::int32_t* quants, int width
       _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
   scale = largest / 127.0F;
   const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0F / largest : 0.0F);
-  const __m512i rounded_low = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse));
-  const __m512i rounded_high = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+  // What is no number would become the smallest integer.
+  const __m512i least = _mm512_set1_epi32(-127);
+  const __m512i rounded_low =
+      _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(low, inverse)), least);
+  const __m512i rounded_high =
+      _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(high, inverse)), least);
   alignas(16) std::int32_t packed[steps];
   _mm_store_si128(reinterpret_cast<__m128i*>(packed), _mm512_cvtepi32_epi8(rounded_low));
   _mm_store_si128(reinterpret_cast<__m128i*>(packed + 4), _mm512_cvtepi32_epi8(rounded_high));

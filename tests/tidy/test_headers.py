@@ -43,7 +43,7 @@ def _key(path, seen=None):
 
 def _compile(path, prefix):
     command = [*COMMAND, str(tree.ROOT / path)]
-    for folder in ("include", "include/common", "include/vendor"):
+    for folder in ("include", "include/common", "include/vendor", "include/inside"):
         command[1:1] = ["-isystem", f"{prefix}/{folder}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr[:1500] if done.returncode else ""
