@@ -10,8 +10,9 @@ namespace {
 
 using kernels::panel_width;
 
-// So few columns are quantized by each thread for itself.
+// So few columns are sorted and quantized by each thread for itself.
 constexpr std::int64_t own_columns_max = 2;
+constexpr std::int64_t own_choices_max = 8;  // of experts
 // Panels that are multiplied with the same weights one after the other: they stay in the second
 // cache while the weights pass.
 constexpr std::int64_t run_bytes_max = 256 << 10;
@@ -133,6 +134,14 @@ void multiply_together(const Product<Columns>& product, const GgmlCpu& cpu,
   }
 }
 
+// Each thread has quantized all columns itself, and waits for nobody.
+template <class Columns>
+void multiply_alone(const Product<Columns>& product, const ggml_compute_params& params) {
+  product.quantize(0, 1);
+  const std::int64_t groups = product.groups();
+  product.multiply(groups * params.ith / params.nth, groups * (params.ith + 1) / params.nth);
+}
+
 }  // namespace
 
 kernels::Shape shape_of(const ggml_tensor* weights) {
@@ -151,8 +160,10 @@ bool can_multiply(kernels::Format format, const ggml_tensor* operation) {
 
 std::size_t work_bytes(const ggml_tensor* operation, int threads) {
   if (operation->op == GGML_OP_MUL_MAT_ID) {
-    return aligned(ExpertColumns::bytes(operation)) +
-           panels_bytes(operation, ggml_nelements(operation->src[2]));
+    const std::int64_t choices = ggml_nelements(operation->src[2]);
+    const std::size_t once =
+        aligned(ExpertColumns::bytes(operation)) + aligned(panels_bytes(operation, choices));
+    return choices <= own_choices_max ? static_cast<std::size_t>(threads) * once : once;
   }
   const std::int64_t columns = ggml_nrows(operation->src[1]);
   return columns <= own_columns_max
@@ -165,10 +176,21 @@ void multiply(const kernels::Kernels& kernels, kernels::Format format, const Ggm
   auto* memory = static_cast<std::byte*>(params.wdata);
   const ggml_tensor* weights = operation->src[0];
   if (operation->op == GGML_OP_MUL_MAT_ID) {
-    ExpertColumns columns(operation, kernels::packed_bytes(format, shape_of(weights)), memory);
+    const std::size_t sorted_bytes = aligned(ExpertColumns::bytes(operation));
+    const std::size_t expert_bytes = kernels::packed_bytes(format, shape_of(weights));
+    const std::int64_t choices = ggml_nelements(operation->src[2]);
+    if (choices <= own_choices_max) {
+      memory += static_cast<std::size_t>(params.ith) *
+                (sorted_bytes + aligned(panels_bytes(operation, choices)));
+      ExpertColumns columns(operation, expert_bytes, memory);
+      columns.sort();
+      return multiply_alone(Product(kernels, format, weights, columns, memory + sorted_bytes),
+                            params);
+    }
+    ExpertColumns columns(operation, expert_bytes, memory);
     if (params.ith == 0) columns.sort();
     cpu.barrier(params.threadpool);
-    memory += aligned(ExpertColumns::bytes(operation));
+    memory += sorted_bytes;
     return multiply_together(Product(kernels, format, weights, columns, memory), cpu, params);
   }
   const PlainColumns columns(operation);
@@ -177,10 +199,7 @@ void multiply(const kernels::Kernels& kernels, kernels::Format format, const Ggm
   }
   memory +=
       static_cast<std::size_t>(params.ith) * aligned(panels_bytes(operation, columns.count()));
-  const Product product(kernels, format, weights, columns, memory);
-  product.quantize(0, 1);
-  const std::int64_t groups = product.groups();
-  product.multiply(groups * params.ith / params.nth, groups * (params.ith + 1) / params.nth);
+  multiply_alone(Product(kernels, format, weights, columns, memory), params);
 }
 
 }  // namespace deepseek::engine::llama
