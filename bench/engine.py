@@ -16,14 +16,13 @@ import tempfile
 import bench_support as bench
 
 from engine import workloads
-from engine.compare import Workload, measure, say
+from engine.compare import CELL_BYTES, Workload, choose, measure, say
 
 STEP_US_MAX = 200
 WINDOW_TEXTS = ("docs/decisions/018-who-computes-next.md", "src/engine/README.md", "README.md")
 WINDOW_TOKENS = 6000
 WINDOW_SHARE = 0.56
 WINDOW_SAVED_MIN = 0.44
-CELL_BYTES = 23040  # of SmolLM2-135M
 # Figures of the scheduler itself and of what a model says: not of a model's shape.
 NOT_OF_SHAPE = ("steps", "window")
 TABLE = [
@@ -103,10 +102,8 @@ def main():
 
     options.model = options.model or default_model()
     names = [*(row.name for row in TABLE), *NOT_OF_SHAPE]
-    chosen = [name for name in options.only.split(",") if name] or names
-    unknown = set(chosen) - set(names)
-    if unknown:
-        say(f"no such workload: {', '.join(sorted(unknown))}")
+    chosen = choose(options, names)
+    if not chosen:
         return 2
     say(f"machine: {bench.machine()}")
     if not options.mla:

@@ -16,11 +16,9 @@ import tempfile
 import bench_support as bench
 
 from engine import workloads
-from engine.compare import Workload, measure, say
+from engine.compare import CELL_BYTES, Workload, choose, measure, say
 
-CELL_BYTES = 23040  # of SmolLM2-135M
 AS_IS = {"as_is": {"engine.layout": "as_is"}}
-
 SMALL = [
     Workload("prefill", workloads.prefill, "tokens/s", "more", 3.0, "prefill 512"),
     Workload("decode", workloads.decode, "tokens/s", "more", 1.4, "decode, one stream"),
@@ -84,10 +82,8 @@ def main():
     from support.models import default_model
 
     names = [row.name for row in SMALL + LARGE + MIXTURE]
-    chosen = [name for name in options.only.split(",") if name] or names
-    unknown = set(chosen) - set(names)
-    if unknown:
-        say(f"no such workload: {', '.join(sorted(unknown))}")
+    chosen = choose(options, names)
+    if not chosen:
         return 2
     say(f"machine: {bench.machine()}")
     options.model, options.cell_bytes = default_model(), CELL_BYTES

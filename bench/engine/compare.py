@@ -7,6 +7,7 @@ import bench_support as bench
 
 from engine.workloads import WorkloadError
 
+CELL_BYTES = 23040  # of SmolLM2-135M, in f16
 KEYS = ("sk-bench-a-0001", "sk-bench-b-0001")
 
 
@@ -27,6 +28,16 @@ class Workload:
 
 def say(words):
     print(f"engine: {words}", flush=True)
+
+
+def choose(options, names):
+    """The names that --only asks for, or all; none, told why, if one is unknown."""
+    chosen = [name for name in options.only.split(",") if name] or names
+    unknown = set(chosen) - set(names)
+    if unknown:
+        say(f"no such workload: {', '.join(sorted(unknown))}")
+        return []
+    return chosen
 
 
 class Ours(bench.OurServer):

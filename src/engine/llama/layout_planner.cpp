@@ -107,7 +107,7 @@ base::Result<std::vector<LayoutReport>> LayoutPlanner::finish() {
       report.speed_one = std::max(report.speed_one, speed(*measured, true));
       report.speed_many = std::max(report.speed_many, speed(*measured, false));
     }
-    report.bytes = layouts_.packed(*kind.format).bytes;
+    report.bytes = layouts_.packed_bytes(*kind.format);
     if (report.bytes > 0) {
       report.layout = "own (" + std::string(kernels::name(layouts_.instruction_set())) + ")";
     }

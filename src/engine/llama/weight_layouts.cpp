@@ -78,9 +78,8 @@ class BufferType : public ggml::cpu::extra_buffer_type {
       }
       file = file.subspan(from);
       place += to;
-      packed[index(format)].bytes += to;
+      packed[index(format)] += to;
     }
-    ++packed[index(format)].weights;
   }
 
   ggml_backend_buffer_type type{};
@@ -88,7 +87,7 @@ class BufferType : public ggml::cpu::extra_buffer_type {
   GgmlCpu cpu;
   std::array<Traits, kernels::formats.size()> traits;
   WeightLayouts::Plan plan;
-  std::array<WeightLayouts::Packed, kernels::formats.size()> packed{};
+  std::array<std::uint64_t, kernels::formats.size()> packed{};  // bytes
   std::string damage;
 };
 
@@ -171,7 +170,7 @@ void WeightLayouts::use_plan(Plan plan) {
   type.damage.clear();
 }
 
-WeightLayouts::Packed WeightLayouts::packed(kernels::Format format) const {
+std::uint64_t WeightLayouts::packed_bytes(kernels::Format format) const {
   return the_type().packed[index(format)];
 }
 

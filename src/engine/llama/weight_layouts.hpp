@@ -33,11 +33,7 @@ class WeightLayouts {
   void use_plan(Plan plan);
 
   // What has been packed since use_plan().
-  struct Packed {
-    std::int32_t weights = 0;
-    std::uint64_t bytes = 0;
-  };
-  Packed packed(kernels::Format format) const;
+  std::uint64_t packed_bytes(kernels::Format format) const;
   // What was wrong with the first weight that could not be packed; empty if nothing was.
   std::string damage() const;
 
