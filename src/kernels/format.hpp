@@ -10,21 +10,32 @@
 
 namespace deepseek::kernels {
 
-enum class Format { q4_1, q8_0 };
-inline constexpr std::array formats = {Format::q4_1, Format::q8_0};
+enum class Format { q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k };
+inline constexpr std::array formats = {Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1,
+                                       Format::q8_0, Format::q4_k, Format::q5_k, Format::q6_k};
 
 inline constexpr std::int64_t group_rows = 16;
 inline constexpr std::int64_t block_columns = 32;
+inline constexpr std::int64_t super_blocks = 8;  // blocks whose scales have a scale of their own
 
-// Sizes of a packed block: sixteen rows, thirty-two columns. See pack.hpp.
-struct Q4_1Block {
-  static constexpr std::size_t quant_bytes = 256;  // low halves: columns 0 to 15; high: 16 to 31
-  static constexpr std::size_t scale_bytes = 64;   // 16 × d, 16 × m
+// Bytes of a packed block's quants by their bits: sixteen rows, thirty-two columns. See pack.hpp.
+inline constexpr std::size_t quants4_bytes = 256;
+inline constexpr std::size_t quants5_bytes = quants4_bytes + 64;
+inline constexpr std::size_t quants6_bytes = quants4_bytes + 128;
+inline constexpr std::size_t quants8_bytes = 512;
+
+// What stands beside the quants of a unit: of one block, or of `super_blocks`.
+struct UnitScales {
+  std::size_t halves;  // of each row
+  std::size_t bytes;   // of each row
+  constexpr std::size_t halves_bytes() const { return halves * 2 * group_rows; }
+  constexpr std::size_t size() const { return halves_bytes() + bytes * group_rows; }
 };
-struct Q8_0Block {
-  static constexpr std::size_t quant_bytes = 512;  // q + 128
-  static constexpr std::size_t scale_bytes = 32;   // 16 × d
-  static constexpr int zero_point = 128;
-};
+inline constexpr UnitScales scale_only{1, 0};
+inline constexpr UnitScales scale_and_minimum{2, 0};
+// d and dmin, then a scale of each block, then a minimum of each.
+inline constexpr UnitScales super_minimums{2, 2 * super_blocks};
+// d, then a signed scale of each half block.
+inline constexpr UnitScales super_halves{1, 2 * super_blocks};
 
 }  // namespace deepseek::kernels

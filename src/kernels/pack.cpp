@@ -1,5 +1,6 @@
 #include "kernels/pack.hpp"
 
+#include "kernels/file_format.hpp"
 #include "kernels/half.hpp"
 
 #include <algorithm>
@@ -11,64 +12,75 @@ namespace deepseek::kernels {
 
 namespace {
 
-constexpr std::size_t column_step = 4;  // quants of one row that stand together
+constexpr std::size_t step_columns = 4;
+constexpr std::size_t steps = block_columns / step_columns;
 constexpr std::size_t half_bytes = sizeof(std::uint16_t);
 
-// What a block of one row looks like in the file: scales first, then quants.
-struct FileBlock {
-  std::size_t scales;  // how many
-  std::size_t quant_bytes;
-  std::size_t bytes() const { return scales * half_bytes + quant_bytes; }
-};
-
-struct Facts {
-  std::string_view name;
-  FileBlock file;
-  std::size_t quant_bytes;  // packed, of a group's block
-  std::size_t scale_bytes;
-  std::uint32_t flip;  // what turns four of the file's quants into unsigned ones
-};
-
-constexpr Facts q4_1{"Q4_1", {2, 16}, Q4_1Block::quant_bytes, Q4_1Block::scale_bytes, 0};
-constexpr Facts q8_0{"Q8_0",
-                     {1, 32},
-                     Q8_0Block::quant_bytes,
-                     Q8_0Block::scale_bytes,
-                     Q8_0Block::zero_point * 0x01010101U};
-
-const Facts& facts(Format format) {
-  switch (format) {
-    case Format::q4_1:
-      return q4_1;
-    case Format::q8_0:
-      return q8_0;
+std::size_t quant_bytes(int bits) {
+  switch (bits) {
+    case 4:
+      return quants4_bytes;
+    case 5:
+      return quants5_bytes;
+    case 6:
+      return quants6_bytes;
+    default:
+      return quants8_bytes;
   }
-  return q4_1;
 }
 
-std::size_t blocks_of(std::int64_t columns) {
-  return static_cast<std::size_t>(columns / block_columns);
+std::size_t units_of(Format format, std::int64_t columns) {
+  return static_cast<std::size_t>(columns / unit_columns(format));
 }
 
 std::size_t groups_of(Shape shape) {
   return static_cast<std::size_t>((shape.rows + group_rows - 1) / group_rows);
 }
 
-// Puts one row's block in its place among the sixteen. False if a scale is not finite.
-bool place(const Facts& facts, const std::byte* block, std::size_t row, std::byte* quants,
-           std::byte* scales) {
-  for (std::size_t scale = 0; scale < facts.file.scales; ++scale) {
-    std::uint16_t half = 0;
-    std::memcpy(&half, block + scale * half_bytes, half_bytes);
-    if (!is_finite_half(half)) return false;
-    std::memcpy(scales + (scale * group_rows + row) * half_bytes, &half, half_bytes);
+using Steps = std::array<std::uint32_t, steps>;  // four quants each
+
+// Puts four bytes where the row has its place in a register of the block.
+void put(std::byte* block, std::size_t place, std::size_t row, std::uint32_t four) {
+  std::memcpy(block + (place * group_rows + row) * step_columns, &four, sizeof four);
+}
+
+// Steps k and k + 4 share bytes; then one register has the fifth bits of all steps, or two have the
+// fifth and sixth ones of four steps each, step by step from the low bits on.
+void place_quants(int bits, const Steps& four, std::size_t row, std::byte* block) {
+  if (bits == 8) {
+    for (std::size_t step = 0; step < steps; ++step) put(block, step, row, four[step]);
+    return;
   }
-  const std::byte* source = block + facts.file.scales * half_bytes;
-  for (std::size_t step = 0; step * column_step < facts.file.quant_bytes; ++step) {
-    std::uint32_t four = 0;
-    std::memcpy(&four, source + step * column_step, column_step);
-    four ^= facts.flip;
-    std::memcpy(quants + (step * group_rows + row) * column_step, &four, column_step);
+  constexpr std::uint32_t low = 0x0F0F0F0F;
+  for (std::size_t step = 0; step < steps / 2; ++step) {
+    put(block, step, row, (four[step] & low) | (four[step + steps / 2] & low) << 4);
+  }
+  if (bits == 4) return;
+  const std::size_t wide = static_cast<std::size_t>(bits) - 4;
+  const std::size_t steps_of_register = bits == 5 ? steps : steps / 2;
+  for (std::size_t first = 0; first < steps; first += steps_of_register) {
+    std::uint32_t above = 0;
+    for (std::size_t step = 0; step < steps_of_register; ++step) {
+      above |= (four[first + step] & ~low) >> 4 << (step * wide);
+    }
+    put(block, steps / 2 + first / steps_of_register, row, above);
+  }
+}
+
+// Puts one row's unit in its place among the sixteen. False if a scale is not finite.
+bool place(const FileFormat& of, const RowUnit& unit, std::size_t row, std::byte* quants,
+           std::byte* scales) {
+  for (std::size_t half = 0; half < of.scales.halves; ++half) {
+    if (!is_finite_half(unit.halves[half])) return false;
+    std::memcpy(scales + (half * group_rows + row) * half_bytes, &unit.halves[half], half_bytes);
+  }
+  for (std::size_t byte = 0; byte < of.scales.bytes; ++byte) {
+    scales[of.scales.halves_bytes() + byte * group_rows + row] = std::byte{unit.bytes[byte]};
+  }
+  for (std::size_t block = 0; block < static_cast<std::size_t>(of.blocks); ++block) {
+    Steps four{};
+    std::memcpy(four.data(), unit.quants.data() + block * block_columns, sizeof four);
+    place_quants(of.bits, four, row, quants + block * quant_bytes(of.bits));
   }
   return true;
 }
@@ -76,21 +88,26 @@ bool place(const Facts& facts, const std::byte* block, std::size_t row, std::byt
 }  // namespace
 
 std::string_view name(Format format) {
-  return facts(format).name;
+  return file_format(format).name;
 }
 
-bool can_pack(Format, Shape shape) {
-  return shape.rows > 0 && shape.columns > 0 && shape.columns % block_columns == 0;
+std::int64_t unit_columns(Format format) {
+  return file_format(format).blocks * block_columns;
+}
+
+bool can_pack(Format format, Shape shape) {
+  return shape.rows > 0 && shape.columns > 0 && shape.columns % unit_columns(format) == 0;
 }
 
 std::size_t file_bytes(Format format, Shape shape) {
-  return static_cast<std::size_t>(shape.rows) * blocks_of(shape.columns) *
-         facts(format).file.bytes();
+  return static_cast<std::size_t>(shape.rows) * units_of(format, shape.columns) *
+         file_format(format).unit_bytes;
 }
 
 std::size_t group_bytes(Format format, std::int64_t columns) {
-  const std::size_t bytes =
-      blocks_of(columns) * (facts(format).quant_bytes + facts(format).scale_bytes);
+  const FileFormat& of = file_format(format);
+  const std::size_t unit = static_cast<std::size_t>(of.blocks) * quant_bytes(of.bits);
+  const std::size_t bytes = units_of(format, columns) * (unit + of.scales.size());
   return (bytes + packed_alignment - 1) / packed_alignment * packed_alignment;
 }
 
@@ -102,28 +119,33 @@ base::Result<void> pack(Format format, Shape shape, std::span<const std::byte> f
                         std::span<std::byte> packed) {
   assert(can_pack(format, shape) && file.size() == file_bytes(format, shape) &&
          packed.size() == packed_bytes(format, shape));
-  const Facts& of = facts(format);
-  const std::size_t blocks = blocks_of(shape.columns);
+  const FileFormat& of = file_format(format);
+  const std::size_t units = units_of(format, shape.columns);
+  const std::size_t unit_quants = static_cast<std::size_t>(of.blocks) * quant_bytes(of.bits);
   const std::size_t group_size = group_bytes(format, shape.columns);
   const auto rows = static_cast<std::size_t>(shape.rows);
   if (rows % group_rows != 0) {
     const auto last = packed.last(group_size);
     std::fill(last.begin(), last.end(), std::byte{});
   }
+  RowUnit unit{};
+  const std::byte* source = file.data();
   for (std::size_t row = 0; row < rows; ++row) {
-    std::byte* group = packed.data() + row / group_rows * group_size;
-    std::byte* scales = group + blocks * of.quant_bytes;
-    const std::byte* source = file.data() + row * blocks * of.file.bytes();
-    for (std::size_t block = 0; block < blocks; ++block) {
-      if (!place(of, source + block * of.file.bytes(), row % group_rows,
-                 group + block * of.quant_bytes, scales + block * of.scale_bytes)) {
+    std::byte* quants = packed.data() + row / group_rows * group_size;
+    std::byte* scales = quants + units * unit_quants;
+    for (std::size_t number = 0; number < units; ++number) {
+      of.read(source, unit);
+      if (!place(of, unit, row % group_rows, quants, scales)) {
+        const auto first = static_cast<std::int64_t>(number) * unit_columns(format);
         return base::make_error(base::ErrorCode::invalid_request,
                                 "row " + std::to_string(row) +
-                                    " has a scale that is not finite in "
-                                    "columns " +
-                                    std::to_string(block * block_columns) + " to " +
-                                    std::to_string((block + 1) * block_columns - 1));
+                                    " has a scale that is not finite in columns " +
+                                    std::to_string(first) + " to " +
+                                    std::to_string(first + unit_columns(format) - 1));
       }
+      source += of.unit_bytes;
+      quants += unit_quants;
+      scales += of.scales.size();
     }
   }
   return {};

@@ -6,7 +6,8 @@ namespace deepseek::kernels {
 
 std::size_t panel_bytes(int width, std::int64_t columns) {
   const auto blocks = static_cast<std::size_t>(columns / block_columns);
-  return blocks * static_cast<std::size_t>(width) * (block_columns + sizeof(float) + sizeof(float));
+  constexpr std::size_t block_bytes = block_columns + sizeof(float) + 2 * sizeof(std::int32_t);
+  return blocks * static_cast<std::size_t>(width) * block_bytes;
 }
 
 Panel panel_at(std::byte* memory, int width, std::int64_t columns) {

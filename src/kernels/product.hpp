@@ -21,9 +21,11 @@ struct Panel {
   int width = 0;                  // columns, 1 to panel_width
   std::int64_t blocks = 0;        // of 32 rows
   std::int8_t* quants = nullptr;  // [blocks][8][width][4]
-  float* scales = nullptr;        // [blocks][width]
-  float* sums = nullptr;  // [blocks][width]: scale · Σ quants; where the format has a minimum
-  std::int32_t* offsets = nullptr;  // the same place: -zero point · Σ quants; where it has none
+  float* scales = nullptr;        // [units][width]; a unit is one block, or super_blocks of them
+  // Of what each format needs one, in the same place:
+  float* sums = nullptr;            // [blocks][width]: scale · Σ quants, for minimums
+  std::int32_t* offsets = nullptr;  // [blocks][width], of Q6_K [blocks][2][width] for each half of
+                                    // a block: -zero point · Σ quants
 };
 
 // Bytes of a panel, and the panel in them; `memory` is aligned to 4 bytes.

@@ -1,6 +1,8 @@
-// Plain C++ for machines without a faster instruction set, and what the others are tested against.
+// Plain C++ for machines without a faster instruction set, and what the others are tested against:
+// one row and one column at a time.
 #include "kernels/half.hpp"
 #include "kernels/instruction_kernels.hpp"
+#include "kernels/multiply.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,133 +12,112 @@ namespace deepseek::kernels {
 
 namespace {
 
-constexpr float quant_max = 127.0F;
-constexpr int steps = block_columns / 4;  // of four columns
-
-std::int8_t* quant(const Panel& panel, std::int64_t block, int column, int at) {
-  return panel.quants + ((block * steps + at / 4) * panel.width + column) * 4 + at % 4;
-}
-
-// One block of one column; returns the sum of its quants.
-std::int32_t quantize_block(const float* values, const Panel& panel, std::int64_t block, int column,
-                            float& scale) {
-  float largest = 0;
-  for (int at = 0; at < block_columns; ++at) largest = std::max(largest, std::fabs(values[at]));
-  scale = largest / quant_max;
-  const float inverse = largest != 0 ? quant_max / largest : 0;
-  std::int32_t sum = 0;
-  for (int at = 0; at < block_columns; ++at) {
-    const float steps_of_scale = std::nearbyint(values[at] * inverse);
-    // What is no number has no place among the quants.
-    const auto rounded =
-        static_cast<std::int8_t>(std::fabs(steps_of_scale) <= quant_max ? steps_of_scale : 0.0F);
-    *quant(panel, block, column, at) = rounded;
-    sum += rounded;
-  }
-  return sum;
-}
-
-float rounded_to_half(float value) {
-  return half_to_float(float_to_half(value));
-}
-
-void keep_sum(Format format, const Panel& panel, std::int64_t cell, float scale, std::int32_t sum) {
-  switch (format) {
-    case Format::q4_1:
-      panel.sums[cell] = rounded_to_half(scale * static_cast<float>(sum));
-      return;
-    case Format::q8_0:
-      panel.offsets[cell] = -Q8_0Block::zero_point * sum;
-      return;
-  }
-}
-
-template <Format format>
-void quantize(const float* const* columns, const Panel& panel) {
-  for (std::int64_t block = 0; block < panel.blocks; ++block) {
-    for (int column = 0; column < panel.width; ++column) {
-      float scale = 0;
-      const std::int32_t sum =
-          quantize_block(columns[column] + block * block_columns, panel, block, column, scale);
-      const std::int64_t cell = block * panel.width + column;
-      panel.scales[cell] = rounded_to_half(scale);
-      keep_sum(format, panel, cell, scale, sum);
-    }
-  }
-}
-
-float half_at(const std::byte* halves, std::int64_t index) {
-  std::uint16_t half = 0;
-  std::memcpy(&half, halves + static_cast<std::size_t>(index) * sizeof half, sizeof half);
-  return half_to_float(half);
-}
-
-int low_or_high(const std::byte* quants, std::int64_t row, int at) {
-  const int step = at / 4;
-  const auto pair = quants[(step % (steps / 2) * group_rows + row) * 4 + at % 4];
+int four_bits(const std::byte* block, int step, int at) {
+  const auto pair = block[step % (steps / 2) * group_rows * 4 + at];
   return std::to_integer<int>(step < steps / 2 ? pair & std::byte{0x0F} : pair >> 4);
 }
 
-void multiply_q4_1(const std::byte* groups, std::size_t group_bytes, std::int64_t rows,
-                   const Panel& panel, float* const* out) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const std::byte* group = groups + static_cast<std::size_t>(row / group_rows) * group_bytes;
-    const std::byte* scales =
-        group + static_cast<std::size_t>(panel.blocks) * Q4_1Block::quant_bytes;
-    for (int column = 0; column < panel.width; ++column) {
-      float total = 0;
-      for (std::int64_t block = 0; block < panel.blocks; ++block) {
-        const auto skip = static_cast<std::size_t>(block);
-        std::int32_t sum = 0;
-        for (int at = 0; at < block_columns; ++at) {
-          sum += low_or_high(group + skip * Q4_1Block::quant_bytes, row % group_rows, at) *
-                 *quant(panel, block, column, at);
-        }
-        const std::byte* pair = scales + skip * Q4_1Block::scale_bytes;
-        const std::int64_t cell = block * panel.width + column;
-        total += half_at(pair, row % group_rows) * panel.scales[cell] * static_cast<float>(sum) +
-                 half_at(pair, group_rows + row % group_rows) * panel.sums[cell];
-      }
-      out[column][row] = total;
-    }
+// Quants of a block by their bits: the one at place `at` of a step. See pack.cpp.
+struct Bits4 {
+  static constexpr std::size_t bytes = quants4_bytes;
+  static constexpr bool zero_point_in_quants = true;
+  static int quant(const std::byte* block, int step, int at) { return four_bits(block, step, at); }
+};
+struct Bits5 {
+  static constexpr std::size_t bytes = quants5_bytes;
+  static constexpr bool zero_point_in_quants = true;
+  static int quant(const std::byte* block, int step, int at) {
+    const int fifths = std::to_integer<int>(block[Bits4::bytes + static_cast<std::size_t>(at)]);
+    return four_bits(block, step, at) | (fifths >> step & 1) << 4;
   }
+};
+struct Bits6 {
+  static constexpr std::size_t bytes = quants6_bytes;
+  static constexpr bool zero_point_in_quants = true;
+  static int quant(const std::byte* block, int step, int at) {
+    const std::byte* pairs = block + Bits4::bytes + step / (steps / 2) * group_rows * 4;
+    const int shift = step % (steps / 2) * 2;
+    return four_bits(block, step, at) | (std::to_integer<int>(pairs[at]) >> shift & 3) << 4;
+  }
+};
+struct Bits8 {
+  static constexpr std::size_t bytes = quants8_bytes;
+  static constexpr bool zero_point_in_quants = true;
+  static int quant(const std::byte* block, int step, int at) {
+    return std::to_integer<int>(block[step * group_rows * 4 + at]);
+  }
+};
+
+float half_at(const std::byte* place) {
+  std::uint16_t half = 0;
+  std::memcpy(&half, place, sizeof half);
+  return half_to_float(half);
 }
 
-void multiply_q8_0(const std::byte* groups, std::size_t group_bytes, std::int64_t rows,
-                   const Panel& panel, float* const* out) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const std::byte* group = groups + static_cast<std::size_t>(row / group_rows) * group_bytes;
-    const std::byte* scales =
-        group + static_cast<std::size_t>(panel.blocks) * Q8_0Block::quant_bytes;
-    for (int column = 0; column < panel.width; ++column) {
-      float total = 0;
-      for (std::int64_t block = 0; block < panel.blocks; ++block) {
-        const auto skip = static_cast<std::size_t>(block);
-        const std::byte* quants = group + skip * Q8_0Block::quant_bytes;
-        std::int32_t sum = panel.offsets[block * panel.width + column];
-        for (int at = 0; at < block_columns; ++at) {
-          sum +=
-              std::to_integer<int>(quants[(at / 4 * group_rows + row % group_rows) * 4 + at % 4]) *
-              *quant(panel, block, column, at);
-        }
-        total += half_at(scales + skip * Q8_0Block::scale_bytes, row % group_rows) *
-                 panel.scales[block * panel.width + column] * static_cast<float>(sum);
-      }
-      out[column][row] = total;
+struct Reference {
+  using Floats = float;
+  using Integers = std::int32_t;
+  using Bits4 = kernels::Bits4;
+  using Bits5 = kernels::Bits5;
+  using Bits6 = kernels::Bits6;
+  using Bits8 = kernels::Bits8;
+  static constexpr int lanes = 1;
+  static constexpr int width_max = 1;
+
+  static Floats zeros() { return 0; }
+  static Floats floats(float one) { return one; }
+  static Integers integers(std::int32_t one) { return one; }
+  static Floats to_floats(Integers value) { return static_cast<float>(value); }
+  static Floats multiply(Floats a, Floats b) { return a * b; }
+  static Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
+  static Floats subtract_product(Floats a, Floats b, Floats c) { return c - a * b; }
+  static Floats halves(const std::byte* place, std::size_t lane) {
+    return half_at(place + lane * sizeof(std::uint16_t));
+  }
+  static Floats unsigned_bytes(const std::byte* place, std::size_t lane) {
+    return std::to_integer<std::uint8_t>(place[lane]);
+  }
+  static Floats signed_bytes(const std::byte* place, std::size_t lane) {
+    return std::to_integer<std::int8_t>(place[lane]);
+  }
+  static void store(float* out, Floats value, std::int64_t) { *out = value; }
+
+  template <class Bits, int begin, int end>
+  static void add(Integers (&sums)[1], const std::byte* block, const std::int32_t* activations,
+                  int stride) {
+    for (int step = begin; step < end; ++step) {
+      std::int8_t four[4];
+      std::memcpy(four, activations + step * stride, sizeof four);
+      for (int at = 0; at < 4; ++at) sums[0] += Bits::quant(block, step, at) * four[at];
     }
   }
-}
+
+  static float rounded_to_half(float value) { return half_to_float(float_to_half(value)); }
+  static float largest(const float* values) {
+    float most = 0;
+    for (int at = 0; at < block_columns; ++at) most = std::max(most, std::fabs(values[at]));
+    return most;
+  }
+  static HalfSums quantize(const float* values, float inverse, std::int32_t* quants, int stride) {
+    std::int32_t sums[2] = {};
+    for (int step = 0; step < steps; ++step) {
+      std::int8_t four[4];
+      for (int at = 0; at < 4; ++at) {
+        const float value = std::nearbyint(values[step * 4 + at] * inverse);
+        // What is no number has no place among the quants.
+        four[at] = static_cast<std::int8_t>(std::fabs(value) <= quant_max ? value : 0.0F);
+        sums[step / (steps / 2)] += four[at];
+      }
+      std::memcpy(quants + step * stride, four, sizeof four);
+    }
+    return {sums[0], sums[1]};
+  }
+};
 
 }  // namespace
 
 Kernels reference_kernels(Format format) {
-  switch (format) {
-    case Format::q4_1:
-      return {quantize<Format::q4_1>, multiply_q4_1};
-    case Format::q8_0:
-      return {quantize<Format::q8_0>, multiply_q8_0};
-  }
-  return {};
+  return kernels_of<Reference>(format);
 }
 
 }  // namespace deepseek::kernels
