@@ -92,9 +92,7 @@ struct Avx2 {
   static Floats to_floats(Integers values) { return _mm256_cvtepi32_ps(values); }
   static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
-  static Floats subtract_product(Floats a, Floats b, Floats c) {
-    return _mm256_fnmadd_ps(a, b, c);
-  }
+  static Floats subtract_product(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
   static Floats halves(const std::byte* place, std::size_t lane) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(place + lane * 2)));
   }

@@ -81,9 +81,7 @@ struct Avx512 {
   static Floats to_floats(Integers values) { return _mm512_cvtepi32_ps(values); }
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
-  static Floats subtract_product(Floats a, Floats b, Floats c) {
-    return _mm512_fnmadd_ps(a, b, c);
-  }
+  static Floats subtract_product(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
   // All sixteen lanes begin at the first.
   static Floats halves(const std::byte* place, std::size_t) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(place)));

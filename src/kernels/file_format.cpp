@@ -112,10 +112,8 @@ constexpr FileFormat q4_1{"Q4_1", 1, 20, 4, scale_and_minimum, read_block<2, fal
 constexpr FileFormat q5_0{"Q5_0", 1, 22, 5, scale_only, read_block<1, true>};
 constexpr FileFormat q5_1{"Q5_1", 1, 24, 5, scale_and_minimum, read_block<2, true>};
 constexpr FileFormat q8_0{"Q8_0", 1, 34, 8, scale_only, read_q8_0};
-constexpr FileFormat q4_k{"Q4_K",         super_blocks,   144, 4,
-                          super_minimums, read_super_minimums<false>};
-constexpr FileFormat q5_k{"Q5_K",         super_blocks,   176, 5,
-                          super_minimums, read_super_minimums<true>};
+constexpr FileFormat q4_k{"Q4_K", super_blocks, 144, 4, super_minimums, read_super_minimums<false>};
+constexpr FileFormat q5_k{"Q5_K", super_blocks, 176, 5, super_minimums, read_super_minimums<true>};
 constexpr FileFormat q6_k{"Q6_K", super_blocks, 210, 6, super_halves, read_q6_k};
 
 }  // namespace

@@ -50,14 +50,13 @@ struct ScaleOnly {
   static void add(typename Set::Floats (&totals)[width], const Place& at, const Panel& panel) {
     typename Set::Integers sums[width];
     for (int column = 0; column < width; ++column) {
-      sums[column] = Set::integers(
-          Bits::zero_point_in_quants ? panel.offsets[at.cell(at.unit, column)] : 0);
+      sums[column] =
+          Set::integers(Bits::zero_point_in_quants ? panel.offsets[at.cell(at.unit, column)] : 0);
     }
     Set::template add<Bits, 0, steps>(sums, at.quants, at.activations, at.stride);
     const auto scale = Set::halves(at.scales, at.lane);
     for (int column = 0; column < width; ++column) {
-      const auto both =
-          Set::multiply(scale, Set::floats(panel.scales[at.cell(at.unit, column)]));
+      const auto both = Set::multiply(scale, Set::floats(panel.scales[at.cell(at.unit, column)]));
       totals[column] = Set::multiply_add(Set::to_floats(sums[column]), both, totals[column]);
     }
   }
@@ -115,9 +114,8 @@ struct SuperMinimums {
       for (auto& sum : sums) sum = Set::integers(0);
       Set::template add<Bits, 0, steps>(sums, here.quants, here.activations, here.stride);
       const auto factor = Set::unsigned_bytes(factors + block * group_rows, at.lane);
-      const auto minimum =
-          Set::multiply(minimums, Set::unsigned_bytes(
-                                      factors + (super_blocks + block) * group_rows, at.lane));
+      const auto minimum = Set::multiply(
+          minimums, Set::unsigned_bytes(factors + (super_blocks + block) * group_rows, at.lane));
       for (int column = 0; column < width; ++column) {
         const std::int64_t cell = at.cell(at.unit * super_blocks + block, column);
         parts[column] = Set::multiply_add(Set::to_floats(sums[column]), factor, parts[column]);
@@ -199,16 +197,20 @@ template <class Set, class Weights>
 void multiply(const std::byte* groups, std::size_t group_bytes, std::int64_t rows,
               const Panel& panel, float* const* out) {
   const auto* activations = reinterpret_cast<const std::int32_t*>(panel.quants);
-  const std::size_t quants_bytes =
-      static_cast<std::size_t>(panel.blocks) * Weights::Quants::bytes;
+  const std::size_t quants_bytes = static_cast<std::size_t>(panel.blocks) * Weights::Quants::bytes;
   for (std::int64_t row = 0; row < rows; row += Set::lanes) {
     const std::byte* group = groups + static_cast<std::size_t>(row / group_rows) * group_bytes;
     const auto lane = static_cast<std::size_t>(row % group_rows);
     for (int column = 0; column < panel.width; column += Set::width_max) {
       const int left = panel.width - column;
       const int width = left < Set::width_max ? left : Set::width_max;
-      const Place at{group + lane * 4, group + quants_bytes, lane,  activations + column,
-                     panel.width,      0,                    column};
+      const Place at{group + lane * 4,
+                     group + quants_bytes,
+                     lane,
+                     activations + column,
+                     panel.width,
+                     0,
+                     column};
       multiply_columns<Set, Weights, Set::width_max>(at, panel, out, row, rows - row, width);
     }
   }

@@ -137,11 +137,10 @@ base::Result<void> pack(Format format, Shape shape, std::span<const std::byte> f
       of.read(source, unit);
       if (!place(of, unit, row % group_rows, quants, scales)) {
         const auto first = static_cast<std::int64_t>(number) * unit_columns(format);
-        return base::make_error(base::ErrorCode::invalid_request,
-                                "row " + std::to_string(row) +
-                                    " has a scale that is not finite in columns " +
-                                    std::to_string(first) + " to " +
-                                    std::to_string(first + unit_columns(format) - 1));
+        return base::make_error(
+            base::ErrorCode::invalid_request,
+            "row " + std::to_string(row) + " has a scale that is not finite in columns " +
+                std::to_string(first) + " to " + std::to_string(first + unit_columns(format) - 1));
       }
       source += of.unit_bytes;
       quants += unit_quants;

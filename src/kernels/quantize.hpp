@@ -74,9 +74,8 @@ void quantize_unit(const float* values, const Panel& panel, std::int64_t unit, i
   auto* quants = reinterpret_cast<std::int32_t*>(panel.quants);
   for (int at = 0; at < Keep::unit_blocks; ++at) {
     const std::int64_t block = unit * Keep::unit_blocks + at;
-    const HalfSums sums =
-        Set::quantize(values + at * block_columns, inverse,
-                      quants + block * steps * panel.width + column, panel.width);
+    const HalfSums sums = Set::quantize(values + at * block_columns, inverse,
+                                        quants + block * steps * panel.width + column, panel.width);
     Keep::template keep<Set>(panel, block * panel.width + column, scale, sums);
   }
 }

@@ -131,12 +131,14 @@ TEST(LayoutLlama, ProductsAreThoseOfGgml) {
   for (const auto set : kernels::instruction_sets_of_this_machine()) {
     const auto layouts = WeightLayouts::install(set);
     ASSERT_TRUE(layouts.has_value());
-    for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q8_0}) {
+    for (const kernels::Format format : kernels::formats) {
+      const auto type = static_cast<ggml_type>(type_of(format));
+      const std::int64_t unit = kernels::unit_columns(format);
       for (const int threads : {1, 2, 3}) {
         for (const std::int64_t tokens : {1, 2, 3, 8, 9, 33, 130}) {
-          expect_same(*layouts, {type, 53, 96, tokens, 0, 1, threads});
+          expect_same(*layouts, {type, 53, 3 * unit, tokens, 0, 1, threads});
           expect_same(*layouts, {type, 16, 2048, tokens, 0, 1, threads});
-          expect_same(*layouts, {type, 40, 64, tokens, 9, 3, threads});
+          expect_same(*layouts, {type, 40, 2 * unit, tokens, 9, 3, threads});
           if (HasFatalFailure()) return;
         }
       }

@@ -45,17 +45,14 @@ ContextPointer make_context(std::size_t tensors) {
   return ContextPointer(ggml_init(params));
 }
 
-ggml_type type_of(kernels::Format format) {
-  return format == kernels::Format::q4_1 ? GGML_TYPE_Q4_1 : GGML_TYPE_Q8_0;
-}
-
 // Weights of zeros in a buffer of one type, and products with them.
 class Bench {
  public:
   Bench(ggml_backend* backend, ggml_backend_buffer_type* type, kernels::Format format,
         kernels::Shape shape)
       : backend_(backend), context_(make_context(1)) {
-    weights_ = ggml_new_tensor_2d(context_.get(), type_of(format), shape.columns, shape.rows);
+    const auto kind = static_cast<ggml_type>(type_of(format));
+    weights_ = ggml_new_tensor_2d(context_.get(), kind, shape.columns, shape.rows);
     buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
     if (buffer_ == nullptr) return;
     ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);

@@ -6,6 +6,7 @@
 #include <ggml-backend-impl.h>
 #include <ggml-cpu-impl.h>
 #include <traits.h>
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -22,6 +23,21 @@ namespace {
 std::size_t index(kernels::Format format) {
   return static_cast<std::size_t>(format);
 }
+
+struct TypeOfFormat {
+  ggml_type type;
+  kernels::Format format;
+};
+// In the order of the formats.
+constexpr std::array known_types = {TypeOfFormat{GGML_TYPE_Q4_0, kernels::Format::q4_0},
+                                    TypeOfFormat{GGML_TYPE_Q4_1, kernels::Format::q4_1},
+                                    TypeOfFormat{GGML_TYPE_Q5_0, kernels::Format::q5_0},
+                                    TypeOfFormat{GGML_TYPE_Q5_1, kernels::Format::q5_1},
+                                    TypeOfFormat{GGML_TYPE_Q8_0, kernels::Format::q8_0},
+                                    TypeOfFormat{GGML_TYPE_Q4_K, kernels::Format::q4_k},
+                                    TypeOfFormat{GGML_TYPE_Q5_K, kernels::Format::q5_k},
+                                    TypeOfFormat{GGML_TYPE_Q6_K, kernels::Format::q6_k}};
+static_assert(std::ranges::equal(known_types, kernels::formats, {}, &TypeOfFormat::format));
 
 // What ggml asks of a weight that is ours.
 class Traits : public ggml::cpu::tensor_traits {
@@ -187,14 +203,14 @@ ggml_backend_buffer_type* WeightLayouts::buffer_type() const {
 }
 
 std::optional<kernels::Format> format_of(std::int32_t type) {
-  switch (type) {
-    case GGML_TYPE_Q4_1:
-      return kernels::Format::q4_1;
-    case GGML_TYPE_Q8_0:
-      return kernels::Format::q8_0;
-    default:
-      return std::nullopt;
+  for (const TypeOfFormat& known : known_types) {
+    if (known.type == type) return known.format;
   }
+  return std::nullopt;
+}
+
+std::int32_t type_of(kernels::Format format) {
+  return known_types[index(format)].type;
 }
 
 }  // namespace deepseek::engine::llama

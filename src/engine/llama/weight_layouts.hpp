@@ -44,7 +44,8 @@ class WeightLayouts {
   WeightLayouts() = default;
 };
 
-// The format for which there are kernels of a ggml_type; nothing for others.
+// The format for which there are kernels of a ggml_type; nothing for others. And back.
 std::optional<kernels::Format> format_of(std::int32_t type);
+std::int32_t type_of(kernels::Format format);
 
 }  // namespace deepseek::engine::llama
