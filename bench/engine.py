@@ -16,7 +16,7 @@ import tempfile
 import bench_support as bench
 
 from engine import workloads
-from engine.compare import CELL_BYTES, Workload, choose, measure, say
+from engine.compare import CELL_BYTES, Workload, choose, measure, rows_of, say
 
 STEP_US_MAX = 200
 WINDOW_TEXTS = ("docs/decisions/018-who-computes-next.md", "src/engine/README.md", "README.md")
@@ -120,7 +120,7 @@ def compare(options, chosen, section):
     rows = []
     for workload in TABLE:
         if workload.name in chosen:
-            rows += measure(options, workload)
+            rows += rows_of(workload, measure(options, workload))
     if "steps" in chosen:
         rows += scheduler_steps(options)
     if "window" in chosen:

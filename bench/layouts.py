@@ -15,8 +15,8 @@ import tempfile
 
 import bench_support as bench
 
-from engine import workloads
-from engine.compare import CELL_BYTES, Workload, choose, measure, say
+from engine import peak, workloads
+from engine.compare import CELL_BYTES, Workload, choose, measure, middle, rows_of, say
 
 AS_IS = {"as_is": {"engine.layout": "as_is"}}
 SMALL = [
@@ -28,14 +28,21 @@ SMALL = [
     Workload("own", workloads.own_prompts, "tokens/s", "more", 1.7,
              "16 at once, own prompts of 100 words"),
 ]
-LARGE = [
-    Workload("prefill-1b", workloads.prefill, "tokens/s", "more", 1.3, "1B Q8_0, prefill 512",
-             context=8192),
-    Workload("decode-1b", workloads.decode, "tokens/s", "more", None, "1B Q8_0, decode",
-             context=8192),
-    Workload("streams-1b", workloads.decode_streams, "tokens/s", "more", None,
-             "1B Q8_0, decode, 16 streams", context=8192),
-]  # fmt: skip
+
+
+def large(name, words):
+    """The rows of a model of about a billion parameters."""
+    rows = [
+        (f"prefill-{name}", workloads.prefill, 1.3, "prefill 512"),
+        (f"decode-{name}", workloads.decode, None, "decode"),
+        (f"streams-{name}", workloads.decode_streams, None, "decode, 16 streams"),
+    ]
+    return [Workload(key, run, "tokens/s", "more", goal, f"{words}, {what}", context=8192)
+            for key, run, goal, what in rows]  # fmt: skip
+
+
+EIGHT = large("1b", "1B Q8_0")
+FOUR = large("1b-q4", "1B Q4_K_M")
 MIXTURE = [
     Workload("prefill-moe", workloads.prefill, "tokens/s", "more", None,
              "small MoE of DeepSeek's shape, Q8_0, prefill 512"),
@@ -51,7 +58,7 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=max(1, os.cpu_count() or 1))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="",
-                        help=", ".join(row.name for row in SMALL + LARGE + MIXTURE))
+                        help=", ".join(row.name for row in SMALL + EIGHT + FOUR + MIXTURE))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="put the table in docs/benchmarks.md")
     return parser.parse_args()
@@ -71,8 +78,29 @@ def llama_bench(options, words):
 
 def compare(options, table, chosen, words):
     wanted = [workload for workload in table if workload.name in chosen]
-    rows = [row for workload in wanted for row in measure(options, workload, AS_IS)]
-    return rows + (llama_bench(options, words) if wanted else [])
+    if not wanted:
+        return []
+    rows, speeds = [], {}
+    for workload in wanted:
+        found = measure(options, workload, AS_IS)
+        speeds[workload.run] = middle(found["ours"], workload.figure)
+        rows += rows_of(workload, found)
+    rows += llama_bench(options, words)
+    top = peak.measure(options.bin.resolve(), options.threads)
+    work = peak.work_of(options.model)
+    return rows + peak.shares(work, top, speeds.get(workloads.prefill),
+                              speeds.get(workloads.decode), words)  # fmt: skip
+
+
+def random_models(maker_llama, maker_mla):
+    """Tables of models with random weights: the words for it, how it is written, its cells."""
+    eight, four = maker_llama.Shape(), maker_llama.Shape(mixed=True)
+    mixture = maker_mla.Shape()
+    return [
+        (EIGHT, "1B Q8_0", maker_llama, eight),
+        (FOUR, "1B Q4_K_M", maker_llama, four),
+        (MIXTURE, "MoE", maker_mla, mixture),
+    ]
 
 
 def main():
@@ -81,7 +109,7 @@ def main():
     from support import llama_model, mla_model  # after DEEPSEEK_BIN is set
     from support.models import default_model
 
-    names = [row.name for row in SMALL + LARGE + MIXTURE]
+    names = [row.name for row in SMALL + EIGHT + FOUR + MIXTURE]
     chosen = choose(options, names)
     if not chosen:
         return 2
@@ -89,13 +117,13 @@ def main():
     options.model, options.cell_bytes = default_model(), CELL_BYTES
     rows = compare(options, SMALL, chosen, "SmolLM2-135M Q4_1")
     with tempfile.TemporaryDirectory() as folder:
-        for table, maker, what in ((LARGE, llama_model, "1B Q8_0"), (MIXTURE, mla_model, "MoE")):
+        for table, what, maker, shape in random_models(llama_model, mla_model):
             if not {workload.name for workload in table} & set(chosen):
                 continue
             say(f"writing the random weights: {what}")
             path = pathlib.Path(folder) / "random.gguf"
-            options.model = maker.write(path, default_model())
-            options.cell_bytes = maker.Shape().cell_bytes
+            options.model = maker.write(path, default_model(), shape)
+            options.cell_bytes = shape.cell_bytes
             rows += compare(options, table, chosen, what)
     print()
     bench.print_table(rows)

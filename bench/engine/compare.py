@@ -70,7 +70,7 @@ class Peer(bench.LlamaServer):
 
 
 def measure(options, workload, variants=None):
-    """Rows of the table for one workload; `variants` of ours by their settings are shown too."""
+    """The figures of each server in each round; `variants` of ours by their settings too."""
     servers = {
         "ours": Ours(options, workload),
         **{name: Ours(options, workload, more) for name, more in (variants or {}).items()},
@@ -96,7 +96,7 @@ def measure(options, workload, variants=None):
     finally:
         for server in servers.values():
             server.stop()
-    return rows_of(workload, found)
+    return found
 
 
 def middle(rounds, figure):
@@ -105,6 +105,7 @@ def middle(rounds, figure):
 
 
 def rows_of(workload, found):
+    """Rows of the table for one workload, from what measure() found."""
     figure = workload.figure
     middles = {name: middle(rounds, figure) for name, rounds in found.items()}
     shown = "; ".join(

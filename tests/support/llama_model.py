@@ -1,10 +1,10 @@
 """A model of Llama's shape with random weights, for measuring speed alone: about a billion
-parameters in Q8_0."""
+parameters in Q8_0, or in Q4_K and Q6_K as in files called Q4_K_M."""
 
 import dataclasses
 
 from support import random_model
-from support.random_model import FLOAT32, Q8_0
+from support.random_model import FLOAT32, Q4_K, Q6_K, Q8_0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Shape:
     heads_kv: int = 8
     feed_forward: int = 8192
     context: int = 8192
+    mixed: bool = False  # Q4_K_M
 
     @property
     def head(self):
@@ -40,14 +41,23 @@ def _facts(shape):
     }
     yield "general.architecture", "llama"
     yield "general.name", "Random weights of Llama's shape"
-    yield "general.file_type", 7  # mostly Q8_0
+    yield "general.file_type", 15 if shape.mixed else 7  # mostly Q4_K, medium, or Q8_0
     for key, value in own.items():
         yield f"llama.{key}", value
 
 
+def _type_of(shape, name, layer):
+    """Q4_K_M has six bits where four lose most: in some layers, and what is an output."""
+    if not shape.mixed:
+        return Q8_0
+    eighth = shape.layers // 8
+    more = layer < eighth or layer >= shape.layers - eighth or (layer - eighth) % 3 == 2
+    return Q6_K if name in ("attn_v", "ffn_down") and more else Q4_K
+
+
 def _tensors(shape, vocabulary):
     width, kv = shape.width, shape.heads_kv * shape.head
-    yield "token_embd", Q8_0, (width, vocabulary)
+    yield "token_embd", Q6_K if shape.mixed else Q8_0, (width, vocabulary)
     yield "output_norm", FLOAT32, (width,)
     for layer in range(shape.layers):
         sizes = {
@@ -62,7 +72,8 @@ def _tensors(shape, vocabulary):
             "ffn_down": (shape.feed_forward, width),
         }
         for name, size in sizes.items():
-            yield f"blk.{layer}.{name}", FLOAT32 if len(size) == 1 else Q8_0, size
+            kind = FLOAT32 if len(size) == 1 else _type_of(shape, name, layer)
+            yield f"blk.{layer}.{name}", kind, size
 
 
 def write(path, tokenizer, shape=None, seed=1):

@@ -4,61 +4,38 @@ Their tokenizer and chat template are those of another GGUF file. Written withou
 bench needs no further package.
 """
 
+import dataclasses
 import math
 import random
 import struct
 
-from support.gguf import ALIGNMENT, ARRAY, STRING, text, value_bytes
+from support.gguf import ALIGNMENT, text, value_bytes
+from support.gguf_read import Header
 
-FLOAT32, Q8_0 = 0, 8  # types of tensors
-_BLOCK, _BLOCK_BYTES = 32, 34  # of Q8_0: a half float, then 32 signed bytes
-_BYTE_SIGMA = 73.9  # of bytes that are all equally likely
-_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+FLOAT32, Q8_0, Q4_K, Q6_K = 0, 8, 12, 14  # types of tensors
 
 
-class _Reader:
-    """Metadata of a GGUF file, each value as the bytes that stand there."""
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """How a type keeps its weights, where all but the scales in half precision is random bytes."""
 
-    def __init__(self, data):
-        magic, version, _, self.count = struct.unpack_from("<4sIQQ", data, 0)
-        if magic != b"GGUF" or version < 2:
-            raise ValueError("not a GGUF file of version 2 or 3")
-        self._data, self._at = data, 24
+    weights: int
+    bytes: int
+    sigma: float  # of the weights where the first scale is 1
+    halves: dict  # the place of each scale, and how large it is beside the first
 
-    def pairs(self):
-        for _ in range(self.count):
-            key = self._text()
-            begin = self._at
-            self._skip(self._number("<I"))
-            yield key, self._data[begin : self._at]
 
-    def _number(self, form):
-        (value,) = struct.unpack_from(form, self._data, self._at)
-        self._at += struct.calcsize(form)
-        return value
-
-    def _text(self):
-        size = self._number("<Q")
-        self._at += size
-        return bytes(self._data[self._at - size : self._at]).decode("utf-8", "replace")
-
-    def _skip(self, kind):
-        if kind == STRING:
-            self._text()
-        elif kind == ARRAY:
-            inner, count = self._number("<I"), self._number("<Q")
-            if inner in _SIZES:
-                self._at += count * _SIZES[inner]
-            else:
-                for _ in range(count):
-                    self._skip(inner)
-        else:
-            self._at += _SIZES[kind]
+_BLOCKS = {
+    Q8_0: _Block(32, 34, 73.9, {0: 1}),
+    # Minimums of six bits, taken off 7.5 times, put the mean of four bits times six at zero.
+    Q4_K: _Block(256, 144, 257, {0: 1, 2: 7.5}),
+    Q6_K: _Block(256, 210, 1367, {208: 1}),
+}
 
 
 def _bytes_of(kind, size):
     count = math.prod(size)
-    return count * 4 if kind == FLOAT32 else count // _BLOCK * _BLOCK_BYTES
+    return count * 4 if kind == FLOAT32 else count // _BLOCKS[kind].weights * _BLOCKS[kind].bytes
 
 
 def _data(dice, kind, size):
@@ -69,13 +46,13 @@ def _data(dice, kind, size):
     sigma = 1 / math.sqrt(size[0])
     if kind == FLOAT32:
         return struct.pack(f"<{count}f", *(dice.gauss(0, sigma) for _ in range(count)))
-    blocks = count // _BLOCK
-    data = bytearray(blocks * _BLOCK_BYTES)
-    scale = struct.pack("<e", sigma / _BYTE_SIGMA)
-    data[0::_BLOCK_BYTES] = scale[:1] * blocks
-    data[1::_BLOCK_BYTES] = scale[1:] * blocks
-    for column in range(2, _BLOCK_BYTES):
-        data[column::_BLOCK_BYTES] = dice.randbytes(blocks)
+    block = _BLOCKS[kind]
+    blocks = count // block.weights
+    data = bytearray(dice.randbytes(blocks * block.bytes))
+    for place, times in block.halves.items():
+        half = struct.pack("<e", sigma / block.sigma * times)
+        data[place :: block.bytes] = half[:1] * blocks
+        data[place + 1 :: block.bytes] = half[1:] * blocks
     return bytes(data)
 
 
@@ -85,10 +62,9 @@ def write(path, tokenizer, facts, tensors, seed=1):
     `facts` are pairs of metadata; `tensors`, asked with the size of the vocabulary, gives the name,
     type and sizes of each, the fastest first.
     """
-    pairs = dict(_Reader(tokenizer.read_bytes()).pairs())
-    kept = {key: value for key, value in pairs.items() if key.startswith("tokenizer.")}
-    # Of an array: its type, the type of its values, how many.
-    _, _, vocabulary = struct.unpack_from("<IIQ", kept["tokenizer.ggml.tokens"], 0)
+    header = Header(tokenizer)
+    kept = {key: value for key, value in header.raw.items() if key.startswith("tokenizer.")}
+    vocabulary = header.facts["tokenizer.ggml.tokens"]
     facts = {key: value_bytes(value) for key, value in facts} | kept
     tensors = list(tensors(vocabulary))
     head = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts)))
