@@ -16,6 +16,7 @@ import llama
 from steps import ROOT, Failure, lock
 
 _REQUIREMENTS = ROOT / "tests/requirements.txt"
+_RACES_OF_OTHERS = ROOT / "cmake/thread_sanitizer.supp"
 FUZZ_SECONDS = 60
 
 
@@ -85,7 +86,7 @@ def _ctest(preset, options, results):
     if options.filter:
         command += ["-R", options.filter]
     environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1",
-                   "TSAN_OPTIONS": "halt_on_error=1"}
+                   "TSAN_OPTIONS": f"halt_on_error=1:suppressions={_RACES_OF_OTHERS}"}
     with lock(ROOT / "build" / f"{preset}.lock", f"build/{preset}"):
         subprocess.run(command, cwd=ROOT, env=environment, check=False)
 
