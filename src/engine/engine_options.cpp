@@ -171,6 +171,12 @@ constexpr std::
                      [](EngineOptions& o, std::string_view v) {
                        return take_choice("--layout", v, {"auto", "as_is"}, o.layout);
                      }},
+                Flag{"--layout-loss", "N",
+                     "converted weights may raise the perplexity by so many millionths; 0: "
+                     "convert none",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--layout-loss", v, 0, 1'000'000, o.layout_loss);
+                     }},
                 Flag{"--layout-file", "FILE", "keeps what was measured of layouts",
                      [](EngineOptions& o, std::string_view v) -> Result<void> {
                        o.layout_file = v;

@@ -39,6 +39,7 @@ struct EngineOptions {
   std::int32_t micro_batch = 128;
   std::string flash_attention = "auto";
   std::string layout = "auto";        // auto, as_is
+  std::int32_t layout_loss = 5000;    // millionths of perplexity for converted weights; 0: none
   std::string layout_file;            // of measurements; empty: they are made at each start
   std::int32_t attention_window = 0;  // last tokens that are kept; 0: all
   std::int32_t attention_sinks = 4;   // first tokens that are kept then

@@ -18,14 +18,8 @@ namespace json = boost::json;
 // Two measurements of the same work differ by so much.
 constexpr double noise = 1.03;
 constexpr std::size_t measured_max = 512;
+constexpr std::size_t losses_max = 128;
 constexpr std::size_t file_bytes_max = 1 << 20;
-
-std::optional<kernels::Format> format_named(std::string_view name) {
-  for (const kernels::Format format : kernels::formats) {
-    if (kernels::name(format) == name) return format;
-  }
-  return std::nullopt;
-}
 
 json::array to_json(const LayoutMemory& memory) {
   json::array all;
@@ -34,7 +28,7 @@ json::array to_json(const LayoutMemory& memory) {
     for (const LayoutTiming& timing : measured.timings) {
       timings.push_back(json::array{timing.columns, timing.own_ns, timing.as_is_ns});
     }
-    all.push_back(json::object{{"format", std::string(kernels::name(measured.format))},
+    all.push_back(json::object{{"type", measured.type},
                                {"rows", measured.shape.rows},
                                {"columns", measured.shape.columns},
                                {"timings", std::move(timings)}});
@@ -42,14 +36,24 @@ json::array to_json(const LayoutMemory& memory) {
   return all;
 }
 
-std::string checksum(std::string_view machine, const json::array& measured) {
-  return base::to_hex(base::sha256(std::string(machine) + json::serialize(measured)));
+json::array to_json(const std::vector<MeasuredLoss>& losses) {
+  json::array all;
+  for (const MeasuredLoss& loss : losses) {
+    all.push_back(json::object{{"model", loss.model}, {"per_million", loss.per_million}});
+  }
+  return all;
+}
+
+std::string checksum(std::string_view machine, const json::array& measured,
+                     const json::array& losses) {
+  return base::to_hex(
+      base::sha256(std::string(machine) + json::serialize(measured) + json::serialize(losses)));
 }
 
 // Throws what Boost.JSON throws where something is missing or of another kind.
 MeasuredLayout read_measured(const json::value& value) {
   MeasuredLayout measured;
-  measured.format = format_named(value.at("format").as_string()).value();
+  measured.type = value.at("type").as_string();
   measured.shape = {value.at("rows").to_number<std::int64_t>(),
                     value.at("columns").to_number<std::int64_t>()};
   for (const json::value& timing : value.at("timings").as_array()) {
@@ -58,6 +62,13 @@ MeasuredLayout read_measured(const json::value& value) {
                                 timing.at(2).to_number<std::int64_t>()});
   }
   return measured;
+}
+
+// They stand last.
+template <class Entry>
+void keep_newest(std::vector<Entry>& entries, std::size_t count) {
+  if (entries.size() <= count) return;
+  entries.erase(entries.begin(), entries.end() - static_cast<std::ptrdiff_t>(count));
 }
 
 }  // namespace
@@ -73,17 +84,24 @@ bool pays(const MeasuredLayout& measured) {
   return faster;
 }
 
-const MeasuredLayout* LayoutMemory::find(kernels::Format format, kernels::Shape shape) const {
-  const auto found = std::ranges::find_if(measured, [&](const MeasuredLayout& one) {
-    return one.format == format && one.shape == shape;
-  });
+const MeasuredLayout* LayoutMemory::find(std::string_view type, kernels::Shape shape) const {
+  const auto found = std::ranges::find_if(
+      measured, [&](const MeasuredLayout& one) { return one.type == type && one.shape == shape; });
   return found == measured.end() ? nullptr : &*found;
+}
+
+const MeasuredLoss* LayoutMemory::find_loss(std::string_view model) const {
+  const auto found = std::ranges::find(losses, model, &MeasuredLoss::model);
+  return found == losses.end() ? nullptr : &*found;
 }
 
 std::string to_text(const LayoutMemory& memory) {
   json::array measured = to_json(memory);
-  json::object out{{"machine", memory.machine}, {"checksum", checksum(memory.machine, measured)}};
+  json::array losses = to_json(memory.losses);
+  json::object out{{"machine", memory.machine},
+                   {"checksum", checksum(memory.machine, measured, losses)}};
   out["measured"] = std::move(measured);
+  out["losses"] = std::move(losses);
   return json::serialize(out) + "\n";
 }
 
@@ -91,11 +109,17 @@ std::optional<LayoutMemory> parse_layout_memory(std::string_view text, std::stri
   try {
     const json::value value = json::parse(text);
     const json::array& measured = value.at("measured").as_array();
+    const json::array& losses = value.at("losses").as_array();
     if (value.at("machine").as_string() != machine || measured.size() > measured_max ||
-        value.at("checksum").as_string() != checksum(machine, measured)) {
+        losses.size() > losses_max ||
+        value.at("checksum").as_string() != checksum(machine, measured, losses)) {
       return std::nullopt;
     }
-    LayoutMemory memory{std::string(machine), {}};
+    LayoutMemory memory{std::string(machine), {}, {}};
+    for (const json::value& one : losses) {
+      memory.losses.push_back({std::string(one.at("model").as_string()),
+                               one.at("per_million").to_number<std::int64_t>()});
+    }
     for (const json::value& one : measured) memory.measured.push_back(read_measured(one));
     return memory;
   } catch (const std::exception&) {
@@ -105,7 +129,7 @@ std::optional<LayoutMemory> parse_layout_memory(std::string_view text, std::stri
 
 LayoutMemory read_layout_memory(const std::string& file, const std::string& machine) {
   std::error_code error;
-  const LayoutMemory nothing{machine, {}};
+  const LayoutMemory nothing{machine, {}, {}};
   if (file.empty() || std::filesystem::file_size(file, error) > file_bytes_max || error) {
     return nothing;
   }
@@ -116,11 +140,8 @@ LayoutMemory read_layout_memory(const std::string& file, const std::string& mach
 
 base::Result<void> write_layout_memory(const std::string& file, const LayoutMemory& memory) {
   LayoutMemory kept = memory;
-  if (kept.measured.size() > measured_max) {
-    // The newest stand last.
-    kept.measured.erase(kept.measured.begin(),
-                        kept.measured.end() - static_cast<std::ptrdiff_t>(measured_max));
-  }
+  keep_newest(kept.measured, measured_max);
+  keep_newest(kept.losses, losses_max);
   const std::string beside = file + "." + std::to_string(::getpid());
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(file).parent_path(), error);

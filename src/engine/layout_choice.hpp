@@ -24,7 +24,7 @@ struct LayoutTiming {
 };
 
 struct MeasuredLayout {
-  kernels::Format format{};
+  std::string type;  // of the weights in the file, as ggml names it: "q4_1"
   kernels::Shape shape;
   std::vector<LayoutTiming> timings;
   bool operator==(const MeasuredLayout&) const = default;
@@ -33,12 +33,21 @@ struct MeasuredLayout {
 // Never slower, within what measuring varies, and faster somewhere.
 bool pays(const MeasuredLayout& measured);
 
+// What a model file lost where weights without kernels were converted to a format that has some.
+struct MeasuredLoss {
+  std::string model;             // names the file and its state
+  std::int64_t per_million = 0;  // by which the perplexity of a fixed text is larger
+  bool operator==(const MeasuredLoss&) const = default;
+};
+
 // What was measured on one machine: `machine` names its processor, threads and versions.
 struct LayoutMemory {
   std::string machine;
   std::vector<MeasuredLayout> measured;
+  std::vector<MeasuredLoss> losses;
 
-  const MeasuredLayout* find(kernels::Format format, kernels::Shape shape) const;
+  const MeasuredLayout* find(std::string_view type, kernels::Shape shape) const;
+  const MeasuredLoss* find_loss(std::string_view model) const;
 };
 
 // As JSON with a checksum. Nothing if the text is damaged or was measured on another machine.
@@ -52,8 +61,8 @@ base::Result<void> write_layout_memory(const std::string& file, const LayoutMemo
 
 // What the weights of one format came to, over all shapes of a model.
 struct LayoutReport {
-  std::string format;  // as "Q4_1"
-  std::string layout;  // as "own (avx512_vnni)", "as_is"
+  std::string format;  // as ggml names it: "q4_1"
+  std::string layout;  // as "own (avx512_vnni)", "own (avx512_vnni) as Q8_0", "as_is"
   std::int32_t weights = 0;
   std::uint64_t bytes = 0;  // that were packed
   double speed_one = 0;     // as_is / own, one column; 0: not measured

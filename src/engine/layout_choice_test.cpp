@@ -10,15 +10,14 @@
 namespace deepseek::engine {
 namespace {
 
-using kernels::Format;
-
 MeasuredLayout measured(std::vector<LayoutTiming> timings) {
-  return {Format::q4_1, {1536, 576}, std::move(timings)};
+  return {"q4_1", {1536, 576}, std::move(timings)};
 }
 
 LayoutMemory memory() {
   return {"one processor, 2 threads",
-          {measured({{1, 10500, 30250}, {8, 40, 200}}), {Format::q8_0, {64, 32}, {}}}};
+          {measured({{1, 10500, 30250}, {8, 40, 200}}), {"q8_0", {64, 32}, {}}},
+          {{"small.gguf, 1000 bytes", 420}}};
 }
 
 TEST(LayoutChoice, PaysWhereItIsFasterAndNowhereSlower) {
@@ -33,8 +32,11 @@ TEST(LayoutMemory, IsReadAsItWasWritten) {
   const auto read = parse_layout_memory(to_text(memory()), memory().machine);
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(read->measured, memory().measured);
-  ASSERT_NE(read->find(Format::q4_1, {1536, 576}), nullptr);
-  EXPECT_EQ(read->find(Format::q8_0, {1536, 576}), nullptr);
+  ASSERT_NE(read->find("q4_1", {1536, 576}), nullptr);
+  EXPECT_EQ(read->find("q8_0", {1536, 576}), nullptr);
+  ASSERT_NE(read->find_loss("small.gguf, 1000 bytes"), nullptr);
+  EXPECT_EQ(read->find_loss("small.gguf, 1000 bytes")->per_million, 420);
+  EXPECT_EQ(read->find_loss("other.gguf"), nullptr);
 }
 
 TEST(LayoutMemory, OfAnotherMachineOrDamagedIsNotUsed) {
@@ -71,13 +73,18 @@ TEST(LayoutMemory, IsKeptInAFileThatIsReplacedAsAWhole) {
 TEST(LayoutMemory, IsBounded) {
   LayoutMemory many = memory();
   for (std::int64_t rows = 1; rows < 2000; ++rows) {
-    many.measured.push_back({Format::q8_0, {rows, 32}, {}});
+    many.measured.push_back({"q8_0", {rows, 32}, {}});
+  }
+  for (std::int64_t model = 0; model < 500; ++model) {
+    many.losses.push_back({"model " + std::to_string(model), model});
   }
   const std::string file = testing::TempDir() + "bounded-" + std::to_string(::getpid());
   ASSERT_TRUE(write_layout_memory(file, many).has_value());
   const LayoutMemory read = read_layout_memory(file, many.machine);
   EXPECT_EQ(read.measured.size(), 512U);
-  EXPECT_NE(read.find(Format::q8_0, {1999, 32}), nullptr) << "the newest stay";
+  EXPECT_NE(read.find("q8_0", {1999, 32}), nullptr) << "the newest stay";
+  EXPECT_EQ(read.losses.size(), 128U);
+  EXPECT_NE(read.find_loss("model 499"), nullptr);
   std::filesystem::remove(file);
 }
 

@@ -192,8 +192,8 @@ std::optional<kernels::InstructionSet> forced_kernels(const char* wanted) {
 void make_layouts(const EngineOptions& options, Machinery& machinery, const base::Logger& log) {
   if (options.layout == "as_is") return;
   const std::int32_t threads = options.threads > 0 ? options.threads : physical_cores();
-  auto layouts = llama::LayoutPlanner::make(
-      {threads, options.layout_file, forced_kernels(std::getenv("DEEPSEEK_KERNELS"))});
+  auto layouts = llama::LayoutPlanner::make({threads, options.layout_file, options.layout_loss,
+                                             forced_kernels(std::getenv("DEEPSEEK_KERNELS"))});
   if (layouts.has_error()) {
     return log.warning("weights stay as they are", {{"why", layouts.error().message}});
   }

@@ -3,6 +3,7 @@
 #include "base/digest.hpp"
 #include "base/version.hpp"
 #include "engine/engine_options.hpp"
+#include "engine/file_version.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -72,13 +73,6 @@ std::string file_name(const std::string& model, const std::string& key,
   digest.add({reinterpret_cast<const char*>(tokens.data()), tokens.size_bytes()});
   const base::Sha256Digest sum = digest.finish();
   return base::to_hex(std::span(sum).first(16)) + kExtension;
-}
-
-std::string version_of(const fs::path& file) {
-  std::error_code ignored;
-  const auto changed = fs::last_write_time(file, ignored).time_since_epoch().count();
-  return "size " + std::to_string(fs::file_size(file, ignored)) + ", changed " +
-         std::to_string(changed);
 }
 
 }  // namespace

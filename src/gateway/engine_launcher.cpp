@@ -99,6 +99,7 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
   if (!command.draft_model.empty()) add("--draft-model", command.draft_model);
   add("--flash-attention", command.flash_attention);
   add("--layout", command.layout);
+  add("--layout-loss", std::to_string(command.layout_loss));
   if (!command.layout_file.empty()) add("--layout-file", command.layout_file);
   add("--attention-window", std::to_string(command.attention_window));
   add("--attention-sinks", std::to_string(command.attention_sinks));

@@ -40,6 +40,7 @@ struct EngineCommand {
   std::uint32_t draft_max = 0;           // guessed tokens of one sequence in a step
   std::string flash_attention = "auto";  // auto, on, off
   std::string layout = "auto";           // auto, as_is
+  std::uint32_t layout_loss = 0;         // millionths of perplexity for converted weights
   std::string layout_file;               // of measurements; empty: they are made each time
   std::uint32_t attention_window = 0;    // last tokens that are kept; 0: all
   std::uint32_t attention_sinks = 4;     // first tokens that are kept then

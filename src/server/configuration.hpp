@@ -156,6 +156,7 @@ struct Configuration {
     std::uint32_t draft_max = 8;  // tokens
     FlashAttention flash_attention = FlashAttention::automatic;
     Layout layout = Layout::automatic;
+    double layout_loss_max = 0.5;  // percent of perplexity
     KvType kv_type = KvType::f16;
     std::uint32_t attention_window = 0;  // tokens; 0: all are kept
     std::uint32_t attention_sinks = 4;   // tokens

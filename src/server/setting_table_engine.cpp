@@ -187,10 +187,17 @@ const std::array table{
             .field = at<engine, &C::Engine::flash_attention>},
     Setting{.name = "engine.layout",
             .help = "Layout of the weights in memory. auto packs each for this processor's fast "
-                    "kernels where they were measured to be faster; nothing is lost by it. as_is "
-                    "leaves them as llama.cpp has them.",
+                    "kernels where they were measured to be faster; nothing is lost by it, but for "
+                    "layout_loss_max. as_is leaves them as llama.cpp has them.",
             .example = "as_is",
             .field = at<engine, &C::Engine::layout>},
+    Setting{.name = "engine.layout_loss_max",
+            .help = "Weights in formats without fast kernels (F16, BF16, Q2_K, Q3_K, IQ…) are "
+                    "converted to Q8_0 where that is faster and raises the perplexity of a fixed "
+                    "text by no more percent than this; measured at the first load. 0: never.",
+            .example = "0",
+            .maximum = 100,
+            .field = at<engine, &C::Engine::layout_loss_max>},
     Setting{.name = "engine.kv_type",
             .help = "Number format of the KV cache. q8_0 halves its memory, q4_0 quarters it; both "
                     "need flash attention.",

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
+#include <cmath>
 #include <thread>
 
 namespace deepseek::server {
@@ -38,6 +39,7 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   command.draft_max = guesses ? engine.draft_max : 0;
   command.flash_attention = to_string(engine.flash_attention);
   command.layout = to_string(engine.layout);
+  command.layout_loss = static_cast<std::uint32_t>(std::lround(engine.layout_loss_max * 10'000));
   command.layout_file = data_directory(configuration) + "/layouts.json";
   command.attention_window = engine.attention_window;
   command.attention_sinks = engine.attention_sinks;

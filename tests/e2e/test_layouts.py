@@ -38,7 +38,7 @@ def test_what_was_measured_is_told_and_kept(start_server, tmp_path):
     server.stop()
     file = tmp_path / "layouts.json"
     kept = json.loads(file.read_text("utf-8"))
-    assert {entry["format"] for entry in kept["measured"]} == {"Q4_1", "Q8_0"}
+    assert {entry["type"] for entry in kept["measured"]} == {"q4_1", "q8_0"}
     written = file.stat().st_mtime_ns
     again = start_measuring(start_server, tmp_path)
     assert file.stat().st_mtime_ns == written, "it measured again"

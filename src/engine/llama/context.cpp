@@ -243,7 +243,7 @@ std::span<const float> Context::logits(std::size_t slice_index, std::size_t gues
   if (!copied.empty()) return std::span(copied).subspan(guess * size, size);
   const float* row = llama_get_logits_ith(
       handles_->context, handles_->output_rows[slice_index] + static_cast<std::int32_t>(guess));
-  return {row, size};
+  return {row, row == nullptr ? 0 : size};
 }
 
 std::int32_t Context::cells(std::int32_t slot) {

@@ -1,7 +1,7 @@
 // Layouts of our own beside llama.cpp's, in ggml itself and with the real model.
 #include "engine/llama/layout_planner.hpp"
+#include "engine/llama/perplexity.hpp"
 #include "engine/llama/test_support.hpp"
-#include "engine/logprobs.hpp"
 #include "engine/machine.hpp"
 
 #include <gmock/gmock.h>
@@ -12,6 +12,7 @@
 #include <ggml-cpu.h>
 #include <ggml.h>
 #include <gguf.h>
+#include <llama.h>
 #include <cmath>
 #include <fstream>
 #include <random>
@@ -147,35 +148,29 @@ TEST(LayoutLlama, ProductsAreThoseOfGgml) {
   WeightLayouts::install(kernels::instruction_sets_of_this_machine().back()).value();
 }
 
-constexpr std::int32_t piece_tokens = 64;
-constexpr std::int32_t text_tokens = 960;
-constexpr std::int32_t context_tokens = 480;
-
-// The negative log-probabilities of a text's tokens.
-std::vector<double> surprises(const Model& model, std::span<const Token> tokens) {
-  ContextOptions options;
-  options.cells = context_tokens + 32;
-  options.threads = options.threads_prefill = 1;
-  const auto context = std::move(Context::make(model, options).value());
-  std::vector<double> all;
-  const auto size = static_cast<std::int32_t>(tokens.size());
-  for (std::int32_t index = 0; index + 1 < size;) {
-    const std::int32_t position = index % context_tokens;
-    if (position == 0) context->clear(0);
-    const std::int32_t count =
-        std::min({piece_tokens, size - 1 - index, context_tokens - position});
-    const auto part =
-        tokens.subspan(static_cast<std::size_t>(index), static_cast<std::size_t>(count));
-    const BatchSlice slice{0, position, part.first(1), true, part.subspan(1)};
-    EXPECT_EQ(context->decode({&slice, 1}), Decoder::Outcome::done);
-    for (std::int32_t row = 0; row < count; ++row) {
-      const Token next = tokens[static_cast<std::size_t>(index + row + 1)];
-      all.push_back(-logprobs(context->logits(0, static_cast<std::size_t>(row)), next, 0).chosen);
+TEST(LayoutLlama, ConvertedWeightsGiveNearlyTheSameProducts) {
+  loaded();
+  const auto layouts =
+      WeightLayouts::install(kernels::instruction_sets_of_this_machine().back()).value();
+  for (const ggml_type type :
+       {GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q2_K, GGML_TYPE_Q3_K, GGML_TYPE_IQ4_NL}) {
+    ASSERT_TRUE(target_of(type).value().converted) << ggml_type_name(type);
+    const Case wanted{type, 40, 512, 9, 0, 1, 1};
+    const std::vector<float> expected = product(wanted, ggml_backend_cpu_buffer_type());
+    const std::vector<float> got = product(wanted, layouts.buffer_type());
+    double difference = 0;
+    double size = 0;
+    for (std::size_t index = 0; index < got.size(); ++index) {
+      difference += std::pow(got[index] - expected[index], 2);
+      size += std::pow(expected[index], 2);
     }
-    index += count;
+    EXPECT_LT(std::sqrt(difference / size), 0.015) << ggml_type_name(type);
   }
-  return all;
+  EXPECT_FALSE(target_of(GGML_TYPE_F32).has_value()) << "what is exact stays so";
 }
+
+constexpr std::int32_t text_tokens = 960;
+constexpr std::int32_t stretch_tokens = 480;
 
 // Every change of the last bit, even another size of the pieces, moves activations across the
 // steps of their quantization: each token's surprise varies by some hundredths, and the perplexity
@@ -189,8 +184,8 @@ TEST(LayoutLlama, PerplexityIsThatOfTheFileWithinAThousandth) {
   std::vector<Token> tokens = loaded().text->tokenize(words.str(), true).value();
   ASSERT_GT(tokens.size(), static_cast<std::size_t>(text_tokens));
   tokens.resize(text_tokens);
-  const std::vector<double> plain = surprises(*as_is, tokens);
-  const std::vector<double> own = surprises(*loaded().model, tokens);
+  const std::vector<double> plain = surprises(*as_is, tokens, stretch_tokens, 1).value();
+  const std::vector<double> own = surprises(*loaded().model, tokens, stretch_tokens, 1).value();
   ASSERT_NE(plain, own) << "both have the same layout";
   const auto count = static_cast<double>(plain.size());
   double sum = 0;
@@ -239,6 +234,53 @@ TEST(LayoutLlama, WhatWasMeasuredIsKeptInAFile) {
     first = text.str();
   }
   std::filesystem::remove(file);
+}
+
+// The default model in half precision: a file without kernels.
+std::string write_half_precision() {
+  const std::string file = testing::TempDir() + "half-" + std::to_string(::getpid()) + ".gguf";
+  llama_model_quantize_params params = llama_model_quantize_default_params();
+  params.ftype = LLAMA_FTYPE_MOSTLY_F16;
+  params.allow_requantize = true;
+  params.nthread = 2;
+  EXPECT_EQ(llama_model_quantize(model_path().c_str(), file.c_str(), &params), 0U);
+  return file;
+}
+
+std::string layout_of(const Model& model, std::string_view type) {
+  for (const LayoutReport& report : model.facts().layouts) {
+    if (report.format == type) return report.layout;
+  }
+  return "no such weights";
+}
+
+TEST(LayoutLlama, WeightsWithoutKernelsAreConvertedWhereLittleIsLost) {
+  loaded();
+  const auto set = kernels::instruction_sets_of_this_machine().back();
+  const std::string file = write_half_precision();
+  const std::string memory_file = file + ".json";
+  const auto load = [&](std::int64_t loss_max) {
+    const auto planner = std::move(LayoutPlanner::make({1, memory_file, loss_max, set}).value());
+    return layout_of(*Model::load({file, 0, planner.get()}, {}).value(), "f16");
+  };
+  const auto memory = [&] {
+    std::stringstream text;
+    text << std::ifstream(memory_file).rdbuf();
+    return text.str();
+  };
+  // So small a model varies by half a percent with every rounding of its activations.
+  constexpr std::int64_t allowed = 20'000;
+  EXPECT_EQ(load(0), "as_is");
+  EXPECT_EQ(memory(), "") << "then nothing is measured";
+  const std::string converted = "own (" + std::string(kernels::name(set)) + ") as Q8_0";
+  EXPECT_EQ(load(allowed), converted);
+  const std::string measured = memory();
+  EXPECT_THAT(measured, testing::HasSubstr("per_million"));
+  EXPECT_EQ(load(allowed), converted);
+  EXPECT_EQ(memory(), measured) << "measured once for a file";
+  EXPECT_EQ(load(-1'000'000), "as_is") << "what loses more than is allowed";
+  std::filesystem::remove(file);
+  std::filesystem::remove(memory_file);
 }
 
 // Where the weight's first block begins in the file.

@@ -1,6 +1,7 @@
 #include "engine/llama/layout_planner.hpp"
 
 #include "base/version.hpp"
+#include "engine/file_version.hpp"
 #include "engine/llama/layout_probe.hpp"
 #include "engine/machine.hpp"
 
@@ -55,6 +56,7 @@ LayoutPlanner::LayoutPlanner(WeightLayouts layouts, Options options)
 
 void LayoutPlanner::prepare(const std::string& model_file) {
   weights_.clear();
+  model_ = model_file + ", " + version_of(model_file);
   ggml_context* tensors = nullptr;
   const gguf_init_params params{.no_alloc = true, .ctx = &tensors};
   const std::unique_ptr<gguf_context, FileEnd> file(
@@ -64,52 +66,96 @@ void LayoutPlanner::prepare(const std::string& model_file) {
        tensor = ggml_get_next_tensor(tensors, tensor)) {
     if (!is_matrix(tensor)) continue;
     const kernels::Shape shape{tensor->ne[1], tensor->ne[0]};
-    const std::string type = ggml_type_name(tensor->type);
-    auto found = std::ranges::find_if(
-        weights_, [&](const Weights& kind) { return kind.type == type && kind.shape == shape; });
+    auto found = std::ranges::find_if(weights_, [&](const Weights& kind) {
+      return kind.type == tensor->type && kind.shape == shape;
+    });
     if (found == weights_.end()) {
-      auto format = format_of(tensor->type);
-      if (format && !kernels::can_pack(*format, shape)) format.reset();
-      found = weights_.insert(found, {type, format, shape, 0});
+      auto target = target_of(tensor->type);
+      if (target && !kernels::can_pack(target->format, shape)) target.reset();
+      if (target && target->converted && options_.loss_max == 0) target.reset();
+      found =
+          weights_.insert(found, {tensor->type, ggml_type_name(tensor->type), target, shape, 0});
     }
     ++found->count;
   }
-  if (options_.forced) return layouts_.use_plan([](auto, auto) { return true; });
-  measure_missing();
-  layouts_.use_plan([this](kernels::Format format, kernels::Shape shape) {
-    const MeasuredLayout* measured = memory_.find(format, shape);
-    return measured != nullptr && pays(*measured);
+  if (!options_.forced) measure_missing();
+  use_plan(loses_little());
+}
+
+void LayoutPlanner::use_plan(bool with_conversions) {
+  layouts_.use_plan([this, with_conversions](std::int32_t type, kernels::Shape shape) {
+    return std::ranges::any_of(weights_, [&](const Weights& kind) {
+      return kind.type == type && kind.shape == shape && faster(kind) &&
+             (with_conversions || !kind.target->converted);
+    });
   });
+}
+
+bool LayoutPlanner::faster(const Weights& kind) const {
+  if (!kind.target || options_.forced) return kind.target.has_value();
+  const MeasuredLayout* measured = memory_.find(kind.name, kind.shape);
+  return measured != nullptr && pays(*measured);
+}
+
+bool LayoutPlanner::loses_little() const {
+  const MeasuredLoss* loss = memory_.find_loss(model_);
+  return loss != nullptr && loss->per_million <= options_.loss_max;
+}
+
+bool LayoutPlanner::loss_is_missing() const {
+  return memory_.find_loss(model_) == nullptr &&
+         std::ranges::any_of(weights_, [this](const Weights& kind) {
+           return kind.target && kind.target->converted && faster(kind);
+         });
+}
+
+void LayoutPlanner::try_conversions(bool with) {
+  use_plan(with);
+}
+
+void LayoutPlanner::keep_loss(std::optional<std::int64_t> loss) {
+  if (loss) {
+    memory_.losses.push_back({model_, *loss});
+    write_memory();
+  }
+  use_plan(loses_little());
 }
 
 void LayoutPlanner::measure_missing() {
   const std::size_t before = memory_.measured.size();
   const LayoutProbe probe(layouts_, options_.threads);
   for (const Weights& kind : weights_) {
-    if (!kind.format || memory_.find(*kind.format, kind.shape) != nullptr) continue;
-    memory_.measured.push_back(probe.measure(*kind.format, kind.shape));
+    if (!kind.target || memory_.find(kind.name, kind.shape) != nullptr) continue;
+    memory_.measured.push_back(probe.measure(kind.type, kind.shape));
   }
-  if (memory_.measured.size() == before || options_.memory_file.empty()) return;
-  // Without the file the next start measures again.
-  static_cast<void>(write_layout_memory(options_.memory_file, memory_));
+  if (memory_.measured.size() != before) write_memory();
+}
+
+// Without the file the next start measures again.
+void LayoutPlanner::write_memory() const {
+  if (!options_.memory_file.empty()) {
+    static_cast<void>(write_layout_memory(options_.memory_file, memory_));
+  }
 }
 
 base::Result<std::vector<LayoutReport>> LayoutPlanner::finish() {
   const std::string damage = layouts_.damage();
   std::map<std::string, LayoutReport> by_type;
   for (const Weights& kind : weights_) {
-    LayoutReport& report = by_type[kind.type];
-    report.format = kind.type;
+    LayoutReport& report = by_type[kind.name];
+    report.format = kind.name;
     report.weights += kind.count;
     if (report.layout.empty()) report.layout = "as_is";
-    if (!kind.format) continue;
-    if (const MeasuredLayout* measured = memory_.find(*kind.format, kind.shape)) {
+    if (!kind.target) continue;
+    if (const MeasuredLayout* measured = memory_.find(kind.name, kind.shape)) {
       report.speed_one = std::max(report.speed_one, speed(*measured, true));
       report.speed_many = std::max(report.speed_many, speed(*measured, false));
     }
-    report.bytes = layouts_.packed_bytes(*kind.format);
-    if (report.bytes > 0) {
-      report.layout = "own (" + std::string(kernels::name(layouts_.instruction_set())) + ")";
+    report.bytes = layouts_.packed_bytes(kind.type);
+    if (report.bytes == 0) continue;
+    report.layout = "own (" + std::string(kernels::name(layouts_.instruction_set())) + ")";
+    if (kind.target->converted) {
+      report.layout += " as " + std::string(kernels::name(kind.target->format));
     }
   }
   layouts_.use_plan({});

@@ -48,10 +48,8 @@ ContextPointer make_context(std::size_t tensors) {
 // Weights of zeros in a buffer of one type, and products with them.
 class Bench {
  public:
-  Bench(ggml_backend* backend, ggml_backend_buffer_type* type, kernels::Format format,
-        kernels::Shape shape)
+  Bench(ggml_backend* backend, ggml_backend_buffer_type* type, ggml_type kind, kernels::Shape shape)
       : backend_(backend), context_(make_context(1)) {
-    const auto kind = static_cast<ggml_type>(type_of(format));
     weights_ = ggml_new_tensor_2d(context_.get(), kind, shape.columns, shape.rows);
     buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
     if (buffer_ == nullptr) return;
@@ -112,7 +110,7 @@ class Bench {
 
 // As llama.cpp places weights: its first own type that takes them, else plain memory.
 std::unique_ptr<Bench> bench_as_is(ggml_backend* backend, const ggml_backend_buffer_type* ours,
-                                   kernels::Format format, kernels::Shape shape) {
+                                   ggml_type kind, kernels::Shape shape) {
   ggml_backend_dev_t device = ggml_backend_get_device(backend);
   auto* listed =
       reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
@@ -120,10 +118,10 @@ std::unique_ptr<Bench> bench_as_is(ggml_backend* backend, const ggml_backend_buf
   ggml_backend_buffer_type_t* types = listed == nullptr ? nullptr : listed(device);
   for (; types != nullptr && *types != nullptr; ++types) {
     if (*types == ours) continue;
-    auto bench = std::make_unique<Bench>(backend, *types, format, shape);
+    auto bench = std::make_unique<Bench>(backend, *types, kind, shape);
     if (bench->ready()) return bench;
   }
-  return std::make_unique<Bench>(backend, ggml_backend_dev_buffer_type(device), format, shape);
+  return std::make_unique<Bench>(backend, ggml_backend_dev_buffer_type(device), kind, shape);
 }
 
 }  // namespace
@@ -142,12 +140,13 @@ LayoutProbe::~LayoutProbe() {
   ggml_backend_free(backend_);
 }
 
-MeasuredLayout LayoutProbe::measure(kernels::Format format, kernels::Shape shape) const {
-  MeasuredLayout measured{format, shape, {}};
+MeasuredLayout LayoutProbe::measure(std::int32_t type, kernels::Shape shape) const {
+  const auto kind = static_cast<ggml_type>(type);
+  MeasuredLayout measured{ggml_type_name(kind), shape, {}};
   if (backend_ == nullptr) return measured;
   const kernels::Shape part{std::min(shape.rows, rows_max), shape.columns};
-  const Bench own(backend_, layouts_.buffer_type(), format, part);
-  const auto as_is = bench_as_is(backend_, layouts_.buffer_type(), format, part);
+  const Bench own(backend_, layouts_.buffer_type(), kind, part);
+  const auto as_is = bench_as_is(backend_, layouts_.buffer_type(), kind, part);
   if (!own.ready() || !as_is->ready()) return measured;
   for (const std::int32_t columns : columns_measured) {
     measured.timings.push_back({columns, own.nanoseconds(columns), as_is->nanoseconds(columns)});

@@ -21,8 +21,9 @@ class LayoutProbe {
   LayoutProbe(const LayoutProbe&) = delete;
   LayoutProbe& operator=(const LayoutProbe&) = delete;
 
-  // Nothing is told of shapes so large that this machine has no memory for a part of them.
-  MeasuredLayout measure(kernels::Format format, kernels::Shape shape) const;
+  // Weights of this ggml_type. Nothing is told of shapes so large that this machine has no memory
+  // for a part of them.
+  MeasuredLayout measure(std::int32_t type, kernels::Shape shape) const;
 
  private:
   const WeightLayouts& layouts_;

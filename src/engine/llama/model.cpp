@@ -1,5 +1,6 @@
 #include "engine/llama/model.hpp"
 
+#include "engine/llama/layout_loss.hpp"
 #include "engine/llama/layout_planner.hpp"
 #include "engine/llama/log_bridge.hpp"
 #include "engine/machine.hpp"
@@ -99,7 +100,12 @@ base::Result<std::unique_ptr<Model>> Model::load(const Options& options,
     return !callback || callback(fraction);
   };
   const auto start = std::chrono::steady_clock::now();
-  if (options.layouts != nullptr) options.layouts->prepare(options.path);
+  if (options.layouts != nullptr) {
+    options.layouts->prepare(options.path);
+    if (options.layouts->loss_is_missing()) {
+      options.layouts->keep_loss(measure_loss(options, *options.layouts, progress));
+    }
+  }
   std::string reason;
   llama_model* file = load_file(options.path, params, reason);
   if (file == nullptr) return load_error(options.path, reason);

@@ -46,7 +46,8 @@ inline const Loaded& loaded() {
     load_backends();
     Loaded made;
     // Forced: sanitizers slow our kernels down, so they might be measured not to pay.
-    auto layouts = LayoutPlanner::make({1, {}, kernels::instruction_sets_of_this_machine().back()});
+    auto layouts =
+        LayoutPlanner::make({1, {}, 0, kernels::instruction_sets_of_this_machine().back()});
     if (layouts.has_value()) made.layouts = std::move(*layouts);
     made.model = Model::load({model_path(), -1, made.layouts.get()}, {}).value();
     made.text = std::move(Text::make(*made.model).value());

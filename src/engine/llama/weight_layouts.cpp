@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 // ggml's own definitions cannot be linked where its CPU backend is loaded at run time; there is
 // nothing in them.
@@ -39,6 +40,22 @@ constexpr std::array known_types = {TypeOfFormat{GGML_TYPE_Q4_0, kernels::Format
                                     TypeOfFormat{GGML_TYPE_Q6_K, kernels::Format::q6_k}};
 static_assert(std::ranges::equal(known_types, kernels::formats, {}, &TypeOfFormat::format));
 
+// Row by row by way of floats. What is no number there makes a scale that is none.
+void convert(ggml_type type, kernels::Format format, kernels::Shape shape,
+             std::span<const std::byte> from, std::vector<std::byte>& to) {
+  to.resize(kernels::file_bytes(format, shape));
+  const auto wanted = static_cast<ggml_type>(type_of(format));
+  const std::size_t from_row = ggml_row_size(type, shape.columns);
+  const std::size_t to_row = ggml_row_size(wanted, shape.columns);
+  std::vector<float> values(static_cast<std::size_t>(shape.columns));
+  for (std::size_t row = 0; row < static_cast<std::size_t>(shape.rows); ++row) {
+    ggml_get_type_traits(type)->to_float(from.data() + row * from_row, values.data(),
+                                         shape.columns);
+    ggml_get_type_traits(wanted)->from_float_ref(values.data(), to.data() + row * to_row,
+                                                 shape.columns);
+  }
+}
+
 // What ggml asks of a weight that is ours.
 class Traits : public ggml::cpu::tensor_traits {
  public:
@@ -62,14 +79,14 @@ class BufferType : public ggml::cpu::extra_buffer_type {
   // have one are ours.
   bool supports_op(ggml_backend_dev_t, const ggml_tensor* operation) override {
     const ggml_tensor* weights = operation->src[0];
-    const std::optional<kernels::Format> format = format_of(weights->type);
-    if (!format || weights->buffer == nullptr || weights->buffer->buft != &type ||
-        !can_multiply(*format, operation)) {
+    const std::optional<LayoutTarget> target = target_of(weights->type);
+    if (!target || weights->buffer == nullptr || weights->buffer->buft != &type ||
+        !can_multiply(target->format, operation)) {
       return false;
     }
     const ggml_tensor* values = operation->src[1];
     if (values->buffer != nullptr && !ggml_backend_buft_is_host(values->buffer->buft)) return false;
-    return weights->extra != nullptr || (plan && plan(*format, shape_of(weights)));
+    return weights->extra != nullptr || (plan && plan(weights->type, shape_of(weights)));
   }
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* operation) override {
@@ -81,20 +98,27 @@ class BufferType : public ggml::cpu::extra_buffer_type {
 
   Traits& traits_of(kernels::Format format) { return traits[index(format)]; }
 
+  // `file`: the bytes of all experts.
   void pack(const ggml_tensor* weights, std::span<const std::byte> file) {
-    const kernels::Format format = *format_of(weights->type);
+    const LayoutTarget target = *target_of(weights->type);
     const kernels::Shape shape = shape_of(weights);
-    const std::size_t from = kernels::file_bytes(format, shape);
-    const std::size_t to = kernels::packed_bytes(format, shape);
+    const std::size_t from = file.size() / static_cast<std::size_t>(weights->ne[2]);
+    const std::size_t to = kernels::packed_bytes(target.format, shape);
     auto* place = static_cast<std::byte*>(weights->data);
+    std::vector<std::byte> converted;
     for (std::int64_t expert = 0; expert < weights->ne[2]; ++expert) {
-      const auto packed_now = kernels::pack(format, shape, file.first(from), std::span(place, to));
-      if (packed_now.has_error() && damage.empty()) {
-        damage = "weight " + std::string(weights->name) + ": " + packed_now.error().message;
+      std::span<const std::byte> matrix = file.first(from);
+      if (target.converted) {
+        convert(weights->type, target.format, shape, matrix, converted);
+        matrix = converted;
+      }
+      const auto done = kernels::pack(target.format, shape, matrix, std::span(place, to));
+      if (done.has_error() && damage.empty()) {
+        damage = "weight " + std::string(weights->name) + ": " + done.error().message;
       }
       file = file.subspan(from);
       place += to;
-      packed[index(format)] += to;
+      packed[static_cast<std::size_t>(weights->type)] += to;
     }
   }
 
@@ -103,7 +127,7 @@ class BufferType : public ggml::cpu::extra_buffer_type {
   GgmlCpu cpu;
   std::array<Traits, kernels::formats.size()> traits;
   WeightLayouts::Plan plan;
-  std::array<std::uint64_t, kernels::formats.size()> packed{};  // bytes
+  std::array<std::uint64_t, GGML_TYPE_COUNT> packed{};  // bytes
   std::string damage;
 };
 
@@ -114,8 +138,8 @@ BufferType& the_type() {
 }
 
 ggml_status init_tensor(ggml_backend_buffer_t, ggml_tensor* tensor) {
-  const std::optional<kernels::Format> format = format_of(tensor->type);
-  tensor->extra = format ? &the_type().traits_of(*format) : nullptr;
+  const std::optional<LayoutTarget> target = target_of(tensor->type);
+  tensor->extra = target ? &the_type().traits_of(target->format) : nullptr;
   return GGML_STATUS_SUCCESS;
 }
 
@@ -134,9 +158,10 @@ std::size_t get_alignment(ggml_backend_buffer_type_t) {
 }
 
 std::size_t get_alloc_size(ggml_backend_buffer_type_t, const ggml_tensor* tensor) {
-  const std::optional<kernels::Format> format = format_of(tensor->type);
-  if (!format) return ggml_nbytes(tensor);
-  return kernels::packed_bytes(*format, shape_of(tensor)) * static_cast<std::size_t>(tensor->ne[2]);
+  const std::optional<LayoutTarget> target = target_of(tensor->type);
+  if (!target) return ggml_nbytes(tensor);
+  return kernels::packed_bytes(target->format, shape_of(tensor)) *
+         static_cast<std::size_t>(tensor->ne[2]);
 }
 
 // Memory of ggml's own kind, with our ways of filling it; it cannot be read back.
@@ -186,8 +211,8 @@ void WeightLayouts::use_plan(Plan plan) {
   type.damage.clear();
 }
 
-std::uint64_t WeightLayouts::packed_bytes(kernels::Format format) const {
-  return the_type().packed[index(format)];
+std::uint64_t WeightLayouts::packed_bytes(std::int32_t type) const {
+  return the_type().packed[static_cast<std::size_t>(type)];
 }
 
 std::string WeightLayouts::damage() const {
@@ -202,9 +227,16 @@ ggml_backend_buffer_type* WeightLayouts::buffer_type() const {
   return &the_type().type;
 }
 
-std::optional<kernels::Format> format_of(std::int32_t type) {
+std::optional<LayoutTarget> target_of(std::int32_t type) {
   for (const TypeOfFormat& known : known_types) {
-    if (known.type == type) return known.format;
+    if (known.type == type) return LayoutTarget{known.format, false};
+  }
+  // Eight bits for each weight are near to all that has fewer, and to half precision. What a file
+  // keeps in single precision is meant to be exact.
+  const ggml_type_traits* traits = ggml_get_type_traits(static_cast<ggml_type>(type));
+  const bool half = type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
+  if (traits->to_float != nullptr && (half || traits->is_quantized)) {
+    return LayoutTarget{kernels::Format::q8_0, true};
   }
   return std::nullopt;
 }

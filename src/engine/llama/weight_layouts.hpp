@@ -20,10 +20,19 @@ struct ggml_backend_buffer_type;
 
 namespace deepseek::engine::llama {
 
+// What becomes of a ggml_type in our hands.
+struct LayoutTarget {
+  kernels::Format format{};
+  bool converted = false;  // to another format, with some loss: there are no kernels for its own
+};
+// Nothing where as they are is all that we can do.
+std::optional<LayoutTarget> target_of(std::int32_t type);
+
 class WeightLayouts {
  public:
-  // Which weights are to be ours; asked once for each weight of a model while it is loaded.
-  using Plan = std::function<bool(kernels::Format, kernels::Shape)>;
+  // Which weights, by ggml_type and shape, are to be ours; asked for each weight of a model while
+  // it is loaded.
+  using Plan = std::function<bool(std::int32_t, kernels::Shape)>;
 
   // Registers the buffer type; after load_backends() and before the first model. Fails with
   // `unavailable` if this ggml has no place for it.
@@ -32,8 +41,8 @@ class WeightLayouts {
   // For the models loaded from now on; an empty plan takes nothing.
   void use_plan(Plan plan);
 
-  // What has been packed since use_plan().
-  std::uint64_t packed_bytes(kernels::Format format) const;
+  // What has been packed since use_plan(), of weights that have this ggml_type in the file.
+  std::uint64_t packed_bytes(std::int32_t type) const;
   // What was wrong with the first weight that could not be packed; empty if nothing was.
   std::string damage() const;
 
@@ -44,8 +53,7 @@ class WeightLayouts {
   WeightLayouts() = default;
 };
 
-// The format for which there are kernels of a ggml_type; nothing for others. And back.
-std::optional<kernels::Format> format_of(std::int32_t type);
+// The ggml_type of a format.
 std::int32_t type_of(kernels::Format format);
 
 }  // namespace deepseek::engine::llama
