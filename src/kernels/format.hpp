@@ -1,7 +1,7 @@
 // The formats of a model file's weights for which there are kernels.
 //
 // Constants alone: the kernels' files are compiled for other instruction sets than the rest, so no
-// function may come to them from here.
+// function of which there is code may come to them from here.
 #pragma once
 
 #include <array>
@@ -24,18 +24,22 @@ inline constexpr std::size_t quants5_bytes = quants4_bytes + 64;
 inline constexpr std::size_t quants6_bytes = quants4_bytes + 128;
 inline constexpr std::size_t quants8_bytes = 512;
 
-// What stands beside the quants of a unit: of one block, or of `super_blocks`.
+// What stands beside the quants of a unit: of one block, or of `super_blocks`. Packed: first the
+// halves of all rows, then the bytes.
 struct UnitScales {
-  std::size_t halves;  // of each row
-  std::size_t bytes;   // of each row
-  constexpr std::size_t halves_bytes() const { return halves * 2 * group_rows; }
-  constexpr std::size_t size() const { return halves_bytes() + bytes * group_rows; }
+  std::size_t halves;        // of each row
+  std::size_t bytes;         // of each row
+  std::size_t halves_bytes;  // of sixteen rows
+  std::size_t size;          // of sixteen rows, in bytes
 };
-inline constexpr UnitScales scale_only{1, 0};
-inline constexpr UnitScales scale_and_minimum{2, 0};
+consteval UnitScales unit_scales(std::size_t halves, std::size_t bytes) {
+  return {halves, bytes, halves * 2 * group_rows, (halves * 2 + bytes) * group_rows};
+}
+inline constexpr UnitScales scale_only = unit_scales(1, 0);
+inline constexpr UnitScales scale_and_minimum = unit_scales(2, 0);
 // d and dmin, then a scale of each block, then a minimum of each.
-inline constexpr UnitScales super_minimums{2, 2 * super_blocks};
+inline constexpr UnitScales super_minimums = unit_scales(2, 2 * super_blocks);
 // d, then a signed scale of each half block.
-inline constexpr UnitScales super_halves{1, 2 * super_blocks};
+inline constexpr UnitScales super_halves = unit_scales(1, 2 * super_blocks);
 
 }  // namespace deepseek::kernels

@@ -15,7 +15,6 @@
 //   store(place, floats, rows)
 #pragma once
 
-#include "kernels/pack.hpp"
 #include "kernels/quantize.hpp"
 
 namespace deepseek::kernels {
@@ -29,11 +28,15 @@ struct Place {
   int stride;                       // between steps: the panel's width
   std::int64_t unit;
   int column;  // the first
-
-  std::int64_t cell(std::int64_t row, int of) const { return row * stride + column + of; }
 };
 
-template <class Bits>
+// In a panel's table: of a unit, block or half block, and of a column from the place's first on.
+template <class Set>
+std::int64_t cell_of(const Place& at, std::int64_t row, int column) {
+  return row * at.stride + at.column + column;
+}
+
+template <class Bits>  // the set's own
 Place at_block(Place place, int block) {
   place.quants += static_cast<std::size_t>(block) * Bits::bytes;
   place.activations += block * steps * place.stride;
@@ -50,13 +53,14 @@ struct ScaleOnly {
   static void add(typename Set::Floats (&totals)[width], const Place& at, const Panel& panel) {
     typename Set::Integers sums[width];
     for (int column = 0; column < width; ++column) {
-      sums[column] =
-          Set::integers(Bits::zero_point_in_quants ? panel.offsets[at.cell(at.unit, column)] : 0);
+      sums[column] = Set::integers(
+          Bits::zero_point_in_quants ? panel.offsets[cell_of<Set>(at, at.unit, column)] : 0);
     }
     Set::template add<Bits, 0, steps>(sums, at.quants, at.activations, at.stride);
     const auto scale = Set::halves(at.scales, at.lane);
     for (int column = 0; column < width; ++column) {
-      const auto both = Set::multiply(scale, Set::floats(panel.scales[at.cell(at.unit, column)]));
+      const auto both =
+          Set::multiply(scale, Set::floats(panel.scales[cell_of<Set>(at, at.unit, column)]));
       totals[column] = Set::multiply_add(Set::to_floats(sums[column]), both, totals[column]);
     }
   }
@@ -76,7 +80,7 @@ struct ScaleAndMinimum {
     const auto scale = Set::halves(at.scales, at.lane);
     const auto minimum = Set::halves(at.scales + group_rows * 2, at.lane);
     for (int column = 0; column < width; ++column) {
-      const std::int64_t cell = at.cell(at.unit, column);
+      const std::int64_t cell = cell_of<Set>(at, at.unit, column);
       const auto both = Set::multiply(scale, Set::floats(panel.scales[cell]));
       totals[column] = Set::multiply_add(Set::to_floats(sums[column]), both, totals[column]);
       totals[column] = Set::multiply_add(minimum, Set::floats(panel.sums[cell]), totals[column]);
@@ -90,7 +94,8 @@ void add_unit(typename Set::Floats (&totals)[width], const typename Set::Floats 
               const Place& at, const Panel& panel) {
   const auto scale = Set::halves(at.scales, at.lane);
   for (int column = 0; column < width; ++column) {
-    const auto both = Set::multiply(scale, Set::floats(panel.scales[at.cell(at.unit, column)]));
+    const auto both =
+        Set::multiply(scale, Set::floats(panel.scales[cell_of<Set>(at, at.unit, column)]));
     totals[column] = Set::multiply_add(parts[column], both, totals[column]);
   }
 }
@@ -106,7 +111,7 @@ struct SuperMinimums {
     typename Set::Floats parts[width];
     for (auto& part : parts) part = Set::zeros();
     const auto minimums = Set::halves(at.scales + group_rows * 2, at.lane);
-    const std::byte* factors = at.scales + scales.halves_bytes();
+    const std::byte* factors = at.scales + scales.halves_bytes;
 #pragma GCC unroll 1
     for (int block = 0; block < super_blocks; ++block) {
       const Place here = at_block<Bits>(at, block);
@@ -117,7 +122,7 @@ struct SuperMinimums {
       const auto minimum = Set::multiply(
           minimums, Set::unsigned_bytes(factors + (super_blocks + block) * group_rows, at.lane));
       for (int column = 0; column < width; ++column) {
-        const std::int64_t cell = at.cell(at.unit * super_blocks + block, column);
+        const std::int64_t cell = cell_of<Set>(at, at.unit * super_blocks + block, column);
         parts[column] = Set::multiply_add(Set::to_floats(sums[column]), factor, parts[column]);
         totals[column] =
             Set::subtract_product(minimum, Set::floats(panel.sums[cell]), totals[column]);
@@ -138,7 +143,7 @@ struct SuperHalves {
                        const std::byte* factors, const Panel& panel) {
     typename Set::Integers sums[width];
     for (int column = 0; column < width; ++column) {
-      sums[column] = Set::integers(panel.offsets[here.cell(half, column)]);
+      sums[column] = Set::integers(panel.offsets[cell_of<Set>(here, half, column)]);
     }
     Set::template add<Bits, begin, end>(sums, here.quants, here.activations, here.stride);
     const auto factor = Set::signed_bytes(factors, here.lane);
@@ -150,7 +155,7 @@ struct SuperHalves {
   static void add(typename Set::Floats (&totals)[width], const Place& at, const Panel& panel) {
     typename Set::Floats parts[width];
     for (auto& part : parts) part = Set::zeros();
-    const std::byte* factors = at.scales + scales.halves_bytes();
+    const std::byte* factors = at.scales + scales.halves_bytes;
 #pragma GCC unroll 1
     for (int block = 0; block < super_blocks; ++block) {
       const Place here = at_block<Bits>(at, block);
@@ -174,7 +179,7 @@ void multiply_part(Place at, const Panel& panel, float* const* out, std::int64_t
   for (; at.unit < units; ++at.unit) {
     Weights::template add<width>(totals, at, panel);
     at.quants += unit_blocks * Weights::Quants::bytes;
-    at.scales += Weights::scales.size();
+    at.scales += Weights::scales.size;
     at.activations += unit_blocks * steps * at.stride;
   }
   for (int column = 0; column < width; ++column) {

@@ -75,7 +75,7 @@ bool place(const FileFormat& of, const RowUnit& unit, std::size_t row, std::byte
     std::memcpy(scales + (half * group_rows + row) * half_bytes, &unit.halves[half], half_bytes);
   }
   for (std::size_t byte = 0; byte < of.scales.bytes; ++byte) {
-    scales[of.scales.halves_bytes() + byte * group_rows + row] = std::byte{unit.bytes[byte]};
+    scales[of.scales.halves_bytes + byte * group_rows + row] = std::byte{unit.bytes[byte]};
   }
   for (std::size_t block = 0; block < static_cast<std::size_t>(of.blocks); ++block) {
     Steps four{};
@@ -107,7 +107,7 @@ std::size_t file_bytes(Format format, Shape shape) {
 std::size_t group_bytes(Format format, std::int64_t columns) {
   const FileFormat& of = file_format(format);
   const std::size_t unit = static_cast<std::size_t>(of.blocks) * quant_bytes(of.bits);
-  const std::size_t bytes = units_of(format, columns) * (unit + of.scales.size());
+  const std::size_t bytes = units_of(format, columns) * (unit + of.scales.size);
   return (bytes + packed_alignment - 1) / packed_alignment * packed_alignment;
 }
 
@@ -144,7 +144,7 @@ base::Result<void> pack(Format format, Shape shape, std::span<const std::byte> f
       }
       source += of.unit_bytes;
       quants += unit_quants;
-      scales += of.scales.size();
+      scales += of.scales.size;
     }
   }
   return {};

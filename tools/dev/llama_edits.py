@@ -10,6 +10,17 @@ import shutil
 
 from steps import Failure
 
+_CPU = "ggml/src/ggml-cpu/ggml-cpu.c"
+_BARRIER = "void ggml_barrier(struct ggml_threadpool * tp) {\n"
+_BARRIER_PASSED = """\
+        atomic_fetch_add_explicit(&tp->n_barrier_passed, 1, memory_order_seq_cst);
+        return;
+"""
+_BARRIER_WAIT = """\
+    while (atomic_load_explicit(&tp->n_barrier_passed, memory_order_relaxed) == n_passed) {
+        ggml_thread_cpu_relax();
+    }
+"""
 _OPS = "ggml/src/ggml-cpu/ops.cpp"
 _ONE_CHUNK = "static void ggml_compute_forward_flash_attn_ext_f16_one_chunk(\n"
 _ROW_LOOP = """\
@@ -55,6 +66,15 @@ def _code(name):
 
 
 EDITS = [
+    (_CPU, _BARRIER, _code("llama_barrier.h") + _BARRIER),
+    (_CPU, _BARRIER_PASSED, """\
+        atomic_fetch_add_explicit(&tp->n_barrier_passed, 1, memory_order_seq_cst);
+        deepseek_wake(&tp->n_barrier_passed);
+        return;
+"""),
+    (_CPU, _BARRIER_WAIT, """\
+    deepseek_wait(&tp->n_barrier_passed, n_passed);
+"""),
     (_OPS, _ONE_CHUNK, _code("llama_attention_cells.hpp") + _ONE_CHUNK),
     (_OPS, _ROW_LOOP, """\
         for (int64_t ic = ic_start; ic < ic_end; ++ic) {

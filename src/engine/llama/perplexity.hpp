@@ -8,7 +8,7 @@
 #include "engine/llama/model.hpp"
 
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 namespace deepseek::engine::llama {
@@ -21,6 +21,6 @@ base::Result<std::vector<double>> surprises(const Model& model, std::span<const 
 
 // Some two thousand tokens of prose and code: so many that what chance does to the perplexity of a
 // small model is less than half a percent.
-const std::string& sample_text();
+std::string_view sample_text();
 
 }  // namespace deepseek::engine::llama

@@ -1,12 +1,12 @@
 #include "engine/llama/perplexity.hpp"
 
 namespace deepseek::engine::llama {
+namespace {
 
 // Prose, letters, lists and code, so that many kinds of what a model knows are asked for. What is
 // measured with one text is not comparable with what was measured with another.
-const std::string& sample_text() {
-  static const std::string text =
-      R"(The harbour master kept two books. In the first he wrote what came in: timber from the north,
+constexpr std::string_view text = R"(
+The harbour master kept two books. In the first he wrote what came in: timber from the north,
 salt, oranges in thin paper, and once a piano that nobody had ordered. In the second he wrote
 the weather, because he believed that the one explained the other. When the wind stood in the
 east for more than three days, ships waited outside the bar and the price of bread rose by a
@@ -131,7 +131,11 @@ counted in sixties because sixty can be shared among two, three, four, five or s
 rest. Ten can be shared only among two and five. Had they had six fingers on each hand, we might
 count in dozens, and nobody would find it strange that a foot has twelve inches.
 )";
-  return text;
+
+}  // namespace
+
+std::string_view sample_text() {
+  return text.substr(1);
 }
 
 }  // namespace deepseek::engine::llama
