@@ -13,8 +13,9 @@
 namespace deepseek::engine::llama {
 
 // Millionths by which the perplexity of the sample text is larger with the planner's conversions
-// than without; less than 0 where it is smaller. Nothing if the model foresees no text, cannot be
-// loaded, or `progress`, which hears the fraction of each load, returned false.
+// than without; less than 0 where it is smaller; more than any setting allows where it cannot be
+// measured, as with a model that foresees no text. Nothing if the model cannot be loaded or
+// `progress`, which hears the fraction of each load, returned false.
 std::optional<std::int64_t> measure_loss(const Model::Options& options, LayoutPlanner& planner,
                                          const std::function<bool(float)>& progress);
 
