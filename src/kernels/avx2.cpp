@@ -1,6 +1,7 @@
 // AVX2: eight rows of a group are the eight lanes of a register, so a group takes two passes, and a
 // panel of more than four columns two more.
 #ifdef __x86_64__
+#include "kernels/attend.hpp"
 #include "kernels/instruction_kernels.hpp"
 #include "kernels/multiply.hpp"
 
@@ -180,12 +181,79 @@ struct Avx2 {
     quants += steps / 2 * stride;
     return {first, quantize_half(values + block_columns / 2, inverse, quants, stride)};
   }
+
+  static constexpr int tile_vectors = 2;
+  static constexpr int tile_sums = 8;
+  static constexpr int value_vectors = 2;
+  static constexpr int few_rows = 6;
+  static Floats load(const float* place) { return _mm256_loadu_ps(place); }
+  static void keep(float* place, Floats values) { _mm256_storeu_ps(place, values); }
+  static float half(const std::byte* place) {
+    return _cvtsh_ss(*reinterpret_cast<const std::uint16_t*>(place));
+  }
+  static Floats plus(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+  static Floats minus(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
+  static Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }
+  static Floats larger(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+  static Floats rounded_floats(Floats x) {
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static Floats times_power_of_two(Floats x, Floats whole) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+  }
+  static Floats zero_below(Floats x, Floats limit, Floats values) {
+    return _mm256_and_ps(_mm256_cmp_ps(x, limit, _CMP_NLT_UQ), values);
+  }
+  static Floats closed_unless(std::uint64_t bits, Floats values) {
+    const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i here = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits & 0xFF)), lane);
+    const __m256i open = _mm256_cmpeq_epi32(here, lane);
+    return _mm256_blendv_ps(_mm256_set1_ps(minus_infinity), values, _mm256_castsi256_ps(open));
+  }
+  static float sum_of(Floats values) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
+    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+  }
+  static float largest_of(Floats values) {
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+  }
+  static void sums_of_four(Floats a, Floats b, Floats c, Floats d, float* place) {
+    const __m256 all = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    _mm_storeu_ps(place, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  }
+  static std::uint64_t open_bits(const std::uint16_t* mask, bool& known) {
+    const __m256i closed = _mm256_set1_epi16(closed_cell);
+    std::uint64_t open = 0;
+    for (int part = 0; part < 2; ++part) {
+      const auto* words = reinterpret_cast<const __m256i*>(mask + part * 32);
+      const __m256i low = _mm256_loadu_si256(words);
+      const __m256i high = _mm256_loadu_si256(words + 1);
+      const __m256i low_closed = _mm256_cmpeq_epi16(low, closed);
+      const __m256i high_closed = _mm256_cmpeq_epi16(high, closed);
+      const __m256i rest = _mm256_or_si256(_mm256_andnot_si256(low_closed, low),
+                                           _mm256_andnot_si256(high_closed, high));
+      known &= _mm256_testz_si256(rest, _mm256_set1_epi16(0x7FFF)) != 0;
+      const __m256i bytes =
+          _mm256_permute4x64_epi64(_mm256_packs_epi16(low_closed, high_closed), 0b11011000);
+      open |= static_cast<std::uint64_t>(~static_cast<std::uint32_t>(_mm256_movemask_epi8(bytes)))
+              << part * 32;
+    }
+    return open;
+  }
 };
 
 }  // namespace
 
 Kernels avx2_kernels(Format format) {
   return kernels_of<Avx2>(format);
+}
+
+AttentionKernels avx2_attention() {
+  return attention_kernels_of<Avx2>();
 }
 
 }  // namespace deepseek::kernels

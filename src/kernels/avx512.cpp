@@ -4,6 +4,7 @@
 // activation's four quants come from memory as one broadcast operand. Weights are unpacked once for
 // all columns of the panel.
 #ifdef __x86_64__
+#include "kernels/attend.hpp"
 #include "kernels/instruction_kernels.hpp"
 #include "kernels/multiply.hpp"
 
@@ -137,12 +138,60 @@ struct Avx512 {
     for (int step = 0; step < steps; ++step) quants[step * stride] = packed[step];
     return {_mm512_reduce_add_epi32(first), _mm512_reduce_add_epi32(second)};
   }
+
+  static constexpr int tile_vectors = 4;
+  static constexpr int tile_sums = 24;
+  static constexpr int value_vectors = 4;
+  static constexpr int few_rows = 12;
+  static Floats load(const float* place) { return _mm512_loadu_ps(place); }
+  static void keep(float* place, Floats values) { _mm512_storeu_ps(place, values); }
+  static float half(const std::byte* place) {
+    return _cvtsh_ss(*reinterpret_cast<const std::uint16_t*>(place));
+  }
+  static Floats plus(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+  static Floats minus(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+  static Floats divide(Floats a, Floats b) { return _mm512_div_ps(a, b); }
+  static Floats larger(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+  static Floats rounded_floats(Floats x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static Floats times_power_of_two(Floats x, Floats whole) { return _mm512_scalef_ps(x, whole); }
+  static Floats zero_below(Floats x, Floats limit, Floats values) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_NLT_UQ), values);
+  }
+  static Floats closed_unless(std::uint64_t bits, Floats values) {
+    return _mm512_mask_mov_ps(_mm512_set1_ps(minus_infinity), static_cast<__mmask16>(bits), values);
+  }
+  static float sum_of(Floats values) { return _mm512_reduce_add_ps(values); }
+  static float largest_of(Floats values) { return _mm512_reduce_max_ps(values); }
+  static void sums_of_four(Floats a, Floats b, Floats c, Floats d, float* place) {
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const __m512 all =
+        _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    _mm_storeu_ps(place, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+  }
+  static std::uint64_t open_bits(const std::uint16_t* mask, bool& known) {
+    std::uint64_t open = 0;
+    for (int part = 0; part < 2; ++part) {
+      const __m512i words = _mm512_loadu_si512(mask + part * 32);
+      const __mmask32 here = _mm512_cmpneq_epi16_mask(words, _mm512_set1_epi16(closed_cell));
+      known &= _mm512_mask_test_epi16_mask(here, words, _mm512_set1_epi16(0x7FFF)) == 0;
+      open |= static_cast<std::uint64_t>(here) << part * 32;
+    }
+    return open;
+  }
 };
 
 }  // namespace
 
 Kernels avx512_kernels(Format format) {
   return kernels_of<Avx512>(format);
+}
+
+AttentionKernels avx512_attention() {
+  return attention_kernels_of<Avx512>();
 }
 
 }  // namespace deepseek::kernels

@@ -1,5 +1,6 @@
 // Plain C++ for machines without a faster instruction set, and what the others are tested against:
 // one row and one column at a time.
+#include "kernels/attend.hpp"
 #include "kernels/half.hpp"
 #include "kernels/instruction_kernels.hpp"
 #include "kernels/multiply.hpp"
@@ -112,12 +113,53 @@ struct Reference {
     }
     return {sums[0], sums[1]};
   }
+
+  static constexpr int tile_vectors = 1;
+  static constexpr int tile_sums = 4;
+  static constexpr int value_vectors = 1;
+  static constexpr int few_rows = 6;
+  static Floats load(const float* place) { return *place; }
+  static void keep(float* place, Floats value) { *place = value; }
+  static float half(const std::byte* place) { return half_at(place); }
+  static Floats plus(Floats a, Floats b) { return a + b; }
+  static Floats minus(Floats a, Floats b) { return a - b; }
+  static Floats divide(Floats a, Floats b) { return a / b; }
+  static Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+  static Floats rounded_floats(Floats x) { return std::nearbyint(x); }
+  static Floats times_power_of_two(Floats x, Floats whole) {
+    return std::isfinite(whole) ? std::ldexp(x, static_cast<int>(whole)) : whole;
+  }
+  static Floats zero_below(Floats x, Floats limit, Floats value) { return x < limit ? 0 : value; }
+  static Floats closed_unless(std::uint64_t bits, Floats value) {
+    return (bits & 1) != 0 ? value : minus_infinity;
+  }
+  static float sum_of(Floats value) { return value; }
+  static float largest_of(Floats value) { return value; }
+  static void sums_of_four(Floats a, Floats b, Floats c, Floats d, float* place) {
+    place[0] = a;
+    place[1] = b;
+    place[2] = c;
+    place[3] = d;
+  }
+  static std::uint64_t open_bits(const std::uint16_t* mask, bool& known) {
+    std::uint64_t open = 0;
+    for (int cell = 0; cell < 64; ++cell) {
+      if (mask[cell] == static_cast<std::uint16_t>(closed_cell)) continue;
+      known &= (mask[cell] & 0x7FFF) == 0;
+      open |= std::uint64_t{1} << cell;
+    }
+    return open;
+  }
 };
 
 }  // namespace
 
 Kernels reference_kernels(Format format) {
   return kernels_of<Reference>(format);
+}
+
+AttentionKernels reference_attention() {
+  return attention_kernels_of<Reference>();
 }
 
 }  // namespace deepseek::kernels

@@ -1,6 +1,7 @@
 #include "engine/llama/weight_layouts.hpp"
 
 #include "engine/llama/ggml_cpu.hpp"
+#include "engine/llama/pool_attention.hpp"
 #include "engine/llama/weight_product.hpp"
 
 #include <ggml-backend-impl.h>
@@ -73,6 +74,21 @@ class Traits : public ggml::cpu::tensor_traits {
   const GgmlCpu* cpu = nullptr;
 };
 
+// What ggml asks of every attention, whatever the weights are.
+class AttentionTraits : public ggml::cpu::tensor_traits {
+ public:
+  bool work_size(int threads, const ggml_tensor* operation, std::size_t& size) override {
+    size = attention_work_bytes(operation, threads);
+    return true;
+  }
+  bool compute_forward(ggml_compute_params* params, ggml_tensor* operation) override {
+    return attend(kernels, *cpu, *params, operation);
+  }
+
+  kernels::AttentionKernels kernels;
+  const GgmlCpu* cpu = nullptr;
+};
+
 class BufferType : public ggml::cpu::extra_buffer_type {
  public:
   // While a model is loaded its weights have no place yet and the plan decides; later those that
@@ -90,6 +106,9 @@ class BufferType : public ggml::cpu::extra_buffer_type {
   }
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* operation) override {
+    if (operation->op == GGML_OP_FLASH_ATTN_EXT) {
+      return can_attend(operation) ? &attention : nullptr;
+    }
     const ggml_tensor* weights = operation->src[0];
     const bool product = operation->op == GGML_OP_MUL_MAT || operation->op == GGML_OP_MUL_MAT_ID;
     if (!product || weights->buffer == nullptr || weights->buffer->buft != &type) return nullptr;
@@ -126,6 +145,7 @@ class BufferType : public ggml::cpu::extra_buffer_type {
   kernels::InstructionSet set{};
   GgmlCpu cpu;
   std::array<Traits, kernels::formats.size()> traits;
+  AttentionTraits attention;
   WeightLayouts::Plan plan;
   std::array<std::uint64_t, GGML_TYPE_COUNT> packed{};  // bytes
   std::string damage;
@@ -192,6 +212,8 @@ base::Result<WeightLayouts> WeightLayouts::install(kernels::InstructionSet set) 
     traits.kernels = kernels::kernels(set, format);
     traits.cpu = &type.cpu;
   }
+  type.attention.kernels = kernels::attention_kernels(set);
+  type.attention.cpu = &type.cpu;
   if (!known) {
     type.type.iface.get_name = get_name;
     type.type.iface.alloc_buffer = alloc_buffer;

@@ -1,0 +1,93 @@
+#include "kernels/attention_plan.hpp"
+
+#include <bit>
+#include <cstddef>
+
+namespace deepseek::kernels {
+
+namespace {
+
+using Words = const std::uint64_t*;
+
+struct Common {
+  std::int64_t before = 0;  // cells of the token before
+  std::int64_t here = 0;
+  std::int64_t both = 0;
+};
+
+Common compare(Words before, Words here, std::size_t words) {
+  Common count;
+  for (std::size_t word = 0; word < words; ++word) {
+    if ((before[word] | here[word]) == 0) continue;
+    count.before += std::popcount(before[word]);
+    count.here += std::popcount(here[word]);
+    count.both += std::popcount(before[word] & here[word]);
+  }
+  return count;
+}
+
+// A run reads for all of its tokens what any of them looks at.
+bool share_most(const Common& count) {
+  return 2 * count.both >= count.before && 2 * count.both >= count.here;
+}
+
+void add_run(Words open, std::size_t words, std::int64_t token, int tokens, AttentionPlan& plan) {
+  AttentionRun run{token, tokens, static_cast<std::int64_t>(plan.cells.size()), 0, false};
+  const std::uint64_t all = tokens == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << tokens) - 1;
+  for (std::size_t word = 0; word < words; ++word) {
+    std::uint64_t any = 0;
+    std::uint64_t each = ~std::uint64_t{0};
+    for (int at = 0; at < tokens; ++at) {
+      const std::uint64_t bits = open[static_cast<std::size_t>(at) * words + word];
+      any |= bits;
+      each &= bits;
+    }
+    for (; any != 0; any &= any - 1) {
+      const int bit = std::countr_zero(any);
+      std::uint64_t lookers = all;
+      if ((each >> bit & 1) == 0) {
+        lookers = 0;
+        for (int at = 0; at < tokens; ++at) {
+          lookers |= (open[static_cast<std::size_t>(at) * words + word] >> bit & 1) << at;
+        }
+        run.mixed = true;
+      }
+      plan.cells.push_back(static_cast<std::int32_t>(word * 64) + bit);
+      plan.lookers.push_back(lookers);
+    }
+  }
+  run.cells_end = static_cast<std::int64_t>(plan.cells.size());
+  plan.runs.push_back(run);
+}
+
+}  // namespace
+
+void plan_attention(const std::vector<std::uint64_t>& open, std::int64_t tokens, int run_tokens,
+                    AttentionPlan& plan) {
+  plan.runs.clear();
+  plan.cells.clear();
+  plan.lookers.clear();
+  const std::size_t words = open.size() / static_cast<std::size_t>(tokens);
+  std::int64_t first = 0;
+  for (std::int64_t token = 1; token <= tokens; ++token) {
+    const Words here = open.data() + static_cast<std::size_t>(token) * words;
+    if (token < tokens && token - first < run_tokens &&
+        share_most(compare(here - words, here, words))) {
+      continue;
+    }
+    add_run(open.data() + static_cast<std::size_t>(first) * words, words, first,
+            static_cast<int>(token - first), plan);
+    first = token;
+  }
+}
+
+void cells_of_token(const AttentionPlan& plan, const AttentionRun& run, int token,
+                    std::vector<std::int32_t>& cells) {
+  cells.clear();
+  for (auto at = static_cast<std::size_t>(run.cells_begin);
+       at < static_cast<std::size_t>(run.cells_end); ++at) {
+    if ((plan.lookers[at] >> token & 1) != 0) cells.push_back(plan.cells[at]);
+  }
+}
+
+}  // namespace deepseek::kernels
