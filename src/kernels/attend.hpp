@@ -25,6 +25,7 @@
 namespace deepseek::kernels {
 
 inline constexpr int tile_cells = 64;
+inline constexpr int fetch_distance = 16;  // cells
 inline constexpr float minus_infinity = -__builtin_inff();
 inline constexpr std::int16_t closed_cell = -0x0400;  // minus infinity, a half
 inline constexpr float lowest_base = -3e38F;          // what is subtracted where no cell was seen
@@ -73,8 +74,7 @@ void widen(const CellRows& rows, std::int32_t cell, float* out) {
     } else {
       const std::byte* block = from + static_cast<std::size_t>(at / block_columns * block_bytes);
       const auto scale = Set::floats(Set::half(block));
-      const auto quants =
-          Set::signed_bytes(block + 2, static_cast<std::size_t>(at % block_columns));
+      const auto quants = Set::signed_bytes(block + 2 + at % block_columns, 0);
       Set::keep(out + at, Set::multiply(scale, quants));
     }
   }
@@ -85,13 +85,26 @@ struct Tile {
   const std::int32_t* cells;
   const std::uint64_t* lookers;  // null: all of them look
   int count;
-  int padded;  // a multiple of 16
+  int padded;         // a multiple of 16
+  std::int64_t left;  // with the cells of later tiles
 };
+
+// A head's cells lie so far apart that the processor does not see where the next one is.
+template <class Set>
+void fetch(const CellRows& rows, const Tile& tile, std::int64_t at) {
+  if (at >= tile.left) return;
+  const std::byte* cell = rows.data + static_cast<std::size_t>(tile.cells[at]) * rows.stride;
+  const int bytes = rows.width * (rows.type == CellType::single ? 4 : 2);
+  for (int line = 0; line < bytes; line += 64) __builtin_prefetch(cell + line);
+}
 
 // A tile's keys or values as floats, with zeros behind them.
 template <class Set>
 void widen_tile(const CellRows& rows, const Tile& tile, float* out) {
-  for (int at = 0; at < tile.count; ++at) widen<Set>(rows, tile.cells[at], out + at * rows.width);
+  for (int at = 0; at < tile.count; ++at) {
+    fetch<Set>(rows, tile, at + fetch_distance);
+    widen<Set>(rows, tile.cells[at], out + at * rows.width);
+  }
   for (int at = tile.count * rows.width; at < tile.padded * rows.width; at += Set::lanes) {
     Set::keep(out + at, Set::zeros());
   }
@@ -149,8 +162,8 @@ void add_all_products(Spread spread, int outputs, const float* right, int length
   }
   if constexpr (vectors > 1) {
     if (row < rows) {
-      add_all_products<Set, vectors - 1>(spread, outputs, right + row, length, out + row, rows - row,
-                                         stride);
+      add_all_products<Set, vectors - 1>(spread, outputs, right + row, length, out + row,
+                                         rows - row, stride);
     }
   }
 }
@@ -400,7 +413,12 @@ class FewRows {
   void add(const Tile& tile) {
     const bool halves = block_.keys.type == CellType::half && block_.values.type == CellType::half;
     float* wide_values = wide_ + tile_cells * block_.keys.width;
-    if (!halves) {
+    if (halves) {
+      for (int at = 0; at < tile.count; ++at) {
+        fetch<Set>(block_.keys, tile, at + tile_cells);
+        fetch<Set>(block_.values, tile, at + tile_cells);
+      }
+    } else {
       widen_tile<Set>(block_.keys, tile, wide_);
       widen_tile<Set>(block_.values, tile, wide_values);
     }
@@ -492,7 +510,7 @@ void for_each_tile(const AttentionBlock& block, Visit& visit) {
     const std::int64_t left = block.cell_count - at;
     const int count = left < tile_cells ? static_cast<int>(left) : tile_cells;
     visit.add({block.cells + at, block.lookers == nullptr ? nullptr : block.lookers + at, count,
-               (count + 15) / 16 * 16});
+               (count + 15) / 16 * 16, left});
   }
 }
 

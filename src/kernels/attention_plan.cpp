@@ -1,5 +1,8 @@
 #include "kernels/attention_plan.hpp"
 
+#include "kernels/attention.hpp"
+
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 
@@ -26,9 +29,13 @@ Common compare(Words before, Words here, std::size_t words) {
   return count;
 }
 
-// A run reads for all of its tokens what any of them looks at.
 bool share_most(const Common& count) {
   return 2 * count.both >= count.before && 2 * count.both >= count.here;
+}
+
+// Of a cell with so many rows, in quarters of a nanosecond of a Zen 4 core; see attend.hpp.
+std::int64_t cost(std::int64_t rows) {
+  return rows <= 12 ? 8 + 16 * rows : 40 + 12 * ((rows + 15) / 16 * 16);
 }
 
 void add_run(Words open, std::size_t words, std::int64_t token, int tokens, AttentionPlan& plan) {
@@ -60,14 +67,37 @@ void add_run(Words open, std::size_t words, std::int64_t token, int tokens, Atte
   plan.runs.push_back(run);
 }
 
+// Tokens are computed together where that costs less than each of them alone.
+void add_runs(Words open, std::size_t words, std::int64_t token, int tokens, std::int64_t heads,
+              AttentionPlan& plan) {
+  std::int64_t all = 0;
+  std::int64_t each = 0;
+  for (std::size_t word = 0; word < words; ++word) {
+    std::uint64_t any = 0;
+    for (int at = 0; at < tokens; ++at) {
+      const std::uint64_t bits = open[static_cast<std::size_t>(at) * words + word];
+      any |= bits;
+      if (bits != 0) each += std::popcount(bits);
+    }
+    if (any != 0) all += std::popcount(any);
+  }
+  if (all * cost(tokens * heads) <= each * cost(heads)) {
+    return add_run(open, words, token, tokens, plan);
+  }
+  for (int at = 0; at < tokens; ++at) {
+    add_run(open + static_cast<std::size_t>(at) * words, words, token + at, 1, plan);
+  }
+}
+
 }  // namespace
 
-void plan_attention(const std::vector<std::uint64_t>& open, std::int64_t tokens, int run_tokens,
+void plan_attention(const std::vector<std::uint64_t>& open, std::int64_t tokens, std::int64_t heads,
                     AttentionPlan& plan) {
   plan.runs.clear();
   plan.cells.clear();
   plan.lookers.clear();
   const std::size_t words = open.size() / static_cast<std::size_t>(tokens);
+  const std::int64_t run_tokens = std::max<std::int64_t>(1, attention_rows_max / heads);
   std::int64_t first = 0;
   for (std::int64_t token = 1; token <= tokens; ++token) {
     const Words here = open.data() + static_cast<std::size_t>(token) * words;
@@ -75,8 +105,8 @@ void plan_attention(const std::vector<std::uint64_t>& open, std::int64_t tokens,
         share_most(compare(here - words, here, words))) {
       continue;
     }
-    add_run(open.data() + static_cast<std::size_t>(first) * words, words, first,
-            static_cast<int>(token - first), plan);
+    add_runs(open.data() + static_cast<std::size_t>(first) * words, words, first,
+             static_cast<int>(token - first), heads, plan);
     first = token;
   }
 }

@@ -1,8 +1,9 @@
 // Which cells of the KV pool the tokens of a batch look at: from the mask to runs of tokens.
 //
-// Tokens that follow each other and look at about the same cells, mostly a sequence's, make a run:
-// attention reads those cells once for all of them, wherever they lie. A mask has a bit for each
-// cell of each token. Pure.
+// Tokens that follow each other and look at about the same cells make a run, where that pays:
+// attention reads those cells once for all of them, wherever they lie. Mostly they are a prompt's
+// tokens, or the next ones of sequences that begin alike. A mask has a bit for each cell of each
+// token. Pure.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +25,9 @@ struct AttentionPlan {
   std::vector<std::uint64_t> lookers;  // beside `cells`: bit t is set if the run's token t looks
 };
 
-// `open`: [tokens][words] of 64 cells each. `run_tokens`: of a run at most, up to 64. The plan's
-// memory is used again.
-void plan_attention(const std::vector<std::uint64_t>& open, std::int64_t tokens, int run_tokens,
+// `open`: [tokens][words] of 64 cells each. `heads`: rows of each token, as many as share keys. The
+// plan's memory is used again.
+void plan_attention(const std::vector<std::uint64_t>& open, std::int64_t tokens, std::int64_t heads,
                     AttentionPlan& plan);
 
 // The token of a run alone: the cells it looks at.

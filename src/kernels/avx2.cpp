@@ -185,7 +185,7 @@ struct Avx2 {
   static constexpr int tile_vectors = 2;
   static constexpr int tile_sums = 8;
   static constexpr int value_vectors = 2;
-  static constexpr int few_rows = 6;
+  static constexpr int few_rows = 12;
   static Floats load(const float* place) { return _mm256_loadu_ps(place); }
   static void keep(float* place, Floats values) { _mm256_storeu_ps(place, values); }
   static float half(const std::byte* place) {

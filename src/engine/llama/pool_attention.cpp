@@ -63,9 +63,6 @@ struct Shape {
         cells(operation->src[1]->ne[1]),
         words((cells + word_cells - 1) / word_cells) {}
 
-  int run_tokens() const {
-    return static_cast<int>(std::max<std::int64_t>(1, attention_rows_max / shared_by));
-  }
   std::size_t sums_floats(std::int64_t rows) const {
     return static_cast<std::size_t>(rows) * (2 + static_cast<std::size_t>(value_width));
   }
@@ -124,23 +121,23 @@ class Plans {
   const kernels::AttentionPlan& find(const Shape& shape, const std::uint64_t* open) {
     const auto words = static_cast<std::size_t>(shape.tokens * shape.words);
     const auto same = [&](const Entry& entry) {
-      return entry.tokens == shape.tokens && entry.run_tokens == shape.run_tokens() &&
+      return entry.tokens == shape.tokens && entry.heads == shape.shared_by &&
              std::ranges::equal(entry.open, std::span(open, words));
     };
     const auto found = std::ranges::find_if(entries_, same);
     if (found != entries_.end()) return found->plan;
     Entry& entry = entries_[next_++ % entries_.size()];
     entry.tokens = shape.tokens;
-    entry.run_tokens = shape.run_tokens();
+    entry.heads = shape.shared_by;
     entry.open.assign(open, open + words);
-    kernels::plan_attention(entry.open, entry.tokens, entry.run_tokens, entry.plan);
+    kernels::plan_attention(entry.open, entry.tokens, entry.heads, entry.plan);
     return entry.plan;
   }
 
  private:
   struct Entry {
     std::int64_t tokens = 0;
-    int run_tokens = 0;
+    std::int64_t heads = 0;
     std::vector<std::uint64_t> open;
     kernels::AttentionPlan plan;
   };
