@@ -188,7 +188,7 @@ const std::array table{
     Setting{.name = "engine.layout",
             .help = "Layout of the weights in memory. auto packs each for this processor's fast "
                     "kernels where they were measured to be faster; nothing is lost by it, but for "
-                    "layout_loss_max. as_is leaves them as llama.cpp has them.",
+                    "layout_loss_max. as_is leaves them, and attention, as llama.cpp has them.",
             .example = "as_is",
             .field = at<engine, &C::Engine::layout>},
     Setting{.name = "engine.layout_loss_max",

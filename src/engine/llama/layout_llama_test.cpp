@@ -1,4 +1,5 @@
 // Layouts of our own beside llama.cpp's, in ggml itself and with the real model.
+#include "engine/llama/ggml_owners.hpp"
 #include "engine/llama/layout_planner.hpp"
 #include "engine/llama/perplexity.hpp"
 #include "engine/llama/test_support.hpp"
@@ -7,10 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <ggml-alloc.h>
-#include <ggml-backend.h>
 #include <ggml-cpu.h>
-#include <ggml.h>
 #include <gguf.h>
 #include <llama.h>
 #include <cmath>
@@ -20,19 +18,6 @@
 
 namespace deepseek::engine::llama {
 namespace {
-
-struct ContextEnd {
-  void operator()(ggml_context* context) const { ggml_free(context); }
-};
-struct BufferEnd {
-  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
-};
-struct BackendEnd {
-  void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
-};
-struct AllocatorEnd {
-  void operator()(ggml_gallocr* allocator) const { ggml_gallocr_free(allocator); }
-};
 
 struct Case {
   ggml_type type = GGML_TYPE_Q4_1;
@@ -44,15 +29,14 @@ struct Case {
   int threads = 1;
 };
 
-std::unique_ptr<ggml_context, ContextEnd> make_context() {
-  return std::unique_ptr<ggml_context, ContextEnd>(
+ContextPointer make_context() {
+  return ContextPointer(
       ggml_init({ggml_tensor_overhead() * 16 + ggml_graph_overhead(), nullptr, true}));
 }
 
 // The product of the same random numbers with weights in a buffer of this type.
 std::vector<float> product(const Case& wanted, ggml_backend_buffer_type_t type) {
-  const std::unique_ptr<ggml_backend, BackendEnd> backend(
-      ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+  const BackendPointer backend(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
   auto* set_threads =
       reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
           ggml_backend_dev_backend_reg(ggml_backend_get_device(backend.get())),
@@ -62,8 +46,7 @@ std::vector<float> product(const Case& wanted, ggml_backend_buffer_type_t type) 
   const std::int64_t matrices = std::max<std::int64_t>(wanted.experts, 1);
   ggml_tensor* weights =
       ggml_new_tensor_3d(held.get(), wanted.type, wanted.columns, wanted.rows, matrices);
-  const std::unique_ptr<ggml_backend_buffer, BufferEnd> buffer(
-      ggml_backend_alloc_ctx_tensors_from_buft(held.get(), type));
+  const BufferPointer buffer(ggml_backend_alloc_ctx_tensors_from_buft(held.get(), type));
   std::mt19937 random(7);
   std::normal_distribution<float> normal;
   std::vector<float> numbers(static_cast<std::size_t>(ggml_nelements(weights)));
@@ -90,7 +73,7 @@ std::vector<float> product(const Case& wanted, ggml_backend_buffer_type_t type) 
   EXPECT_TRUE(ggml_backend_supports_op(backend.get(), result));
   ggml_cgraph* graph = ggml_new_graph(context.get());
   ggml_build_forward_expand(graph, result);
-  const std::unique_ptr<ggml_gallocr, AllocatorEnd> allocator(
+  const AllocatorPointer allocator(
       ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend.get())));
   EXPECT_TRUE(ggml_gallocr_alloc_graph(allocator.get(), graph));
   std::vector<float> activations(static_cast<std::size_t>(ggml_nelements(values)));

@@ -2,10 +2,10 @@
 
 #include "base/version.hpp"
 #include "engine/file_version.hpp"
+#include "engine/llama/ggml_owners.hpp"
 #include "engine/llama/layout_probe.hpp"
 #include "engine/machine.hpp"
 
-#include <ggml.h>
 #include <gguf.h>
 #include <algorithm>
 #include <map>
@@ -16,9 +16,6 @@ namespace {
 
 struct FileEnd {
   void operator()(gguf_context* file) const { gguf_free(file); }
-};
-struct ContextEnd {
-  void operator()(ggml_context* context) const { ggml_free(context); }
 };
 
 // Only matrices are multiplied; the rest stays as it is whatever the plan says.
@@ -61,7 +58,7 @@ void LayoutPlanner::prepare(const std::string& model_file) {
   const gguf_init_params params{.no_alloc = true, .ctx = &tensors};
   const std::unique_ptr<gguf_context, FileEnd> file(
       gguf_init_from_file(model_file.c_str(), params));
-  const std::unique_ptr<ggml_context, ContextEnd> context(tensors);
+  const ContextPointer context(tensors);
   for (ggml_tensor* tensor = context ? ggml_get_first_tensor(tensors) : nullptr; tensor != nullptr;
        tensor = ggml_get_next_tensor(tensors, tensor)) {
     if (!is_matrix(tensor)) continue;

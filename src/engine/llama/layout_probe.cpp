@@ -1,9 +1,8 @@
 #include "engine/llama/layout_probe.hpp"
 
-#include <ggml-alloc.h>
-#include <ggml-backend.h>
+#include "engine/llama/ggml_owners.hpp"
+
 #include <ggml-cpu.h>
-#include <ggml.h>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -24,19 +23,6 @@ constexpr std::int64_t failed_ns = std::numeric_limits<std::int32_t>::max();
 // The same product so often in a step, so that starting the threads counts little.
 constexpr int products_max = 16;
 constexpr std::int64_t work_per_step = std::int64_t{1} << 25;  // multiplications
-
-struct ContextEnd {
-  void operator()(ggml_context* context) const { ggml_free(context); }
-};
-struct BufferEnd {
-  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
-};
-struct AllocatorEnd {
-  void operator()(ggml_gallocr* allocator) const { ggml_gallocr_free(allocator); }
-};
-using ContextPointer = std::unique_ptr<ggml_context, ContextEnd>;
-using BufferPointer = std::unique_ptr<ggml_backend_buffer, BufferEnd>;
-using AllocatorPointer = std::unique_ptr<ggml_gallocr, AllocatorEnd>;
 
 ContextPointer make_context(std::size_t tensors) {
   ggml_init_params params{};
