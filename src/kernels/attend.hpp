@@ -516,7 +516,8 @@ void for_each_tile(const AttentionBlock& block, Visit& visit) {
 
 template <class Set>
 void attend(const AttentionBlock& block, std::byte* scratch, const AttentionSums& out) {
-  if (block.tokens * block.heads <= Set::few_rows) {
+  const int rows_together = block.together ? block.tokens * block.heads : block.heads;
+  if (rows_together <= Set::few_rows) {
     FewRows<Set> rows(block, scratch, out);
     rows.begin();
     for_each_tile<Set>(block, rows);

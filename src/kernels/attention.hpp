@@ -43,6 +43,9 @@ struct AttentionBlock {
   const std::uint64_t* lookers = nullptr;
   int tokens = 1;
   int heads = 1;
+  // Whether the order of additions may depend on how many tokens there are, which is faster. Else
+  // each token's results are the same bit by bit, however many there are beside it.
+  bool together = false;
   // [heads][tokens], at most attention_rows_max; of each row `keys.width` numbers.
   const float* const* queries = nullptr;
 };

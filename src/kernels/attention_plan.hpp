@@ -16,7 +16,8 @@ struct AttentionRun {
   int tokens = 0;
   std::int64_t cells_begin = 0;  // in AttentionPlan::cells, and in lookers where `mixed`
   std::int64_t cells_end = 0;
-  bool mixed = false;  // not every token looks at every cell
+  bool mixed = false;     // not every token looks at every cell
+  bool together = false;  // see AttentionBlock
 };
 
 struct AttentionPlan {

@@ -218,11 +218,47 @@ TEST(Attention, EqualsSumsInDoublePrecision) {
   for (const InstructionSet set : instruction_sets_of_this_machine()) {
     for (const CellType type : {CellType::half, CellType::single, CellType::q8_0}) {
       for (const Rows rows : all_rows) {
-        for (const int cells : {1, 63, 64, 65, 200}) {
+        for (const int cells : {1, 64, 130}) {
           Case one(type, 64, 64, rows.tokens, rows.heads, cells, random);
+          one.block.together = true;
           if (rows.tokens > 1 && rows.tokens < 64) one.mix(random);
           one.check(set, 1);
           if (cells > 64) one.check(set, 3);
+        }
+      }
+    }
+  }
+}
+
+// A prompt's tokens in one block, and each alone with the cells that it looks at.
+TEST(Attention, TokensAreTheSameInAnyCompany) {
+  std::mt19937 random(9);
+  for (const InstructionSet set : instruction_sets_of_this_machine()) {
+    for (const Rows rows : {Rows{2, 1}, Rows{7, 3}, Rows{21, 3}, Rows{4, 16}}) {
+      Case one(CellType::half, 64, 64, rows.tokens, rows.heads, 200, random);
+      for (int cell = 0; cell < 200; ++cell) {  // the last ones are the tokens' own
+        const int own = cell - (200 - rows.tokens);
+        one.lookers.push_back((~std::uint64_t{0} << std::max(own, 0)) &
+                              ((std::uint64_t{1} << rows.tokens) - 1));
+      }
+      std::vector<std::vector<float>> together;
+      EXPECT_TRUE(one.attend(set, 1, together));
+      for (int token = 0; token < rows.tokens; ++token) {
+        Case alone = one;
+        alone.block.tokens = 1;
+        alone.lookers.clear();
+        alone.cells.resize(static_cast<std::size_t>(200 - rows.tokens + token + 1));
+        alone.queries.clear();
+        for (int head = 0; head < rows.heads; ++head) {
+          alone.queries.push_back(
+              one.queries[static_cast<std::size_t>(head * rows.tokens + token)]);
+        }
+        std::vector<std::vector<float>> out;
+        EXPECT_TRUE(alone.attend(set, 1, out));
+        for (int head = 0; head < rows.heads; ++head) {
+          EXPECT_EQ(out[static_cast<std::size_t>(head)],
+                    together[static_cast<std::size_t>(head * rows.tokens + token)])
+              << name(set) << ", token " << token << " of " << rows.tokens << ", head " << head;
         }
       }
     }
@@ -382,13 +418,31 @@ void expect_covers(const AttentionPlan& plan, const Open& open) {
 
 TEST(AttentionPlan, APromptIsRunsOfAsManyRowsAsABlockTakes) {
   Open open;
-  for (int token = 0; token < 50; ++token) open.push_back(range(100, 300 + token));
+  for (int token = 0; token < 70; ++token) open.push_back(range(100, 300 + token));
   const AttentionPlan plan = planned(open, 3);
   expect_covers(plan, open);
-  ASSERT_EQ(plan.runs.size(), 3U);
+  ASSERT_EQ(plan.runs.size(), 4U);
   EXPECT_EQ(plan.runs[0].tokens, 21);
-  EXPECT_EQ(plan.runs[2].tokens, 8);
+  EXPECT_EQ(plan.runs[3].tokens, 7);
   EXPECT_TRUE(plan.runs[0].mixed);
+  EXPECT_TRUE(plan.runs[0].together);
+}
+
+TEST(AttentionPlan, ShortPromptsAndGuessesAreAsEachTokenAlone) {
+  for (const auto& [depth, tokens, together] : {std::tuple{0, 63, false},
+                                                {0, 64, true},
+                                                {250, 30, false},
+                                                {256, 16, true},
+                                                {256, 15, false}}) {
+    Open open;
+    for (int token = 0; token < tokens; ++token) open.push_back(range(0, depth + token + 1));
+    const AttentionPlan plan = planned(open, 3);
+    expect_covers(plan, open);
+    EXPECT_EQ(plan.runs.size(), static_cast<std::size_t>((tokens + 20) / 21));
+    // The first tokens of all look at too little.
+    const std::size_t run = plan.runs.size() > 1 ? 1 : 0;
+    EXPECT_EQ(plan.runs[run].together, together) << depth << " " << tokens;
+  }
 }
 
 TEST(AttentionPlan, SequencesWithNothingInCommonAreApart) {

@@ -309,6 +309,7 @@ class Attention {
     block.scale = scale_of(operation_);
     block.softcap = softcap_of(operation_);
     block.heads = piece.heads;
+    block.together = piece.run->together;
     block.queries = queries;
     return block;
   }
