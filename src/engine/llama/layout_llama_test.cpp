@@ -3,6 +3,7 @@
 #include "engine/llama/layout_planner.hpp"
 #include "engine/llama/perplexity.hpp"
 #include "engine/llama/test_support.hpp"
+#include "engine/llama/weight_packing.hpp"
 #include "engine/machine.hpp"
 
 #include <gmock/gmock.h>
@@ -150,6 +151,63 @@ TEST(LayoutLlama, ConvertedWeightsGiveNearlyTheSameProducts) {
     EXPECT_LT(std::sqrt(difference / size), 0.015) << ggml_type_name(type);
   }
   EXPECT_FALSE(target_of(GGML_TYPE_F32).has_value()) << "what is exact stays so";
+}
+
+// Weights of two matrices, of several megabytes.
+struct LargeWeights {
+  explicit LargeWeights(ggml_type of) : type(of) {
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal;
+    std::vector<float> numbers(static_cast<std::size_t>(shape.rows * shape.columns * 2));
+    for (float& number : numbers) number = normal(random);
+    file.resize(ggml_row_size(type, shape.columns) * static_cast<std::size_t>(shape.rows * 2));
+    ggml_quantize_chunk(type, numbers.data(), file.data(), 0, shape.rows * 2, shape.columns,
+                        nullptr);
+  }
+
+  base::Result<void> pack(int threads, std::vector<std::byte>& out) {
+    const LayoutTarget target = *target_of(type);
+    const std::size_t bytes = 2 * kernels::packed_bytes(target.format, shape);
+    out.resize(bytes + kernels::packed_alignment);
+    void* place = out.data();
+    std::size_t space = out.size();
+    std::align(kernels::packed_alignment, bytes, place, space);
+    const std::span packed(static_cast<std::byte*>(place), bytes);
+    const auto done = pack_weights({type, target, shape, 2, file, packed}, threads);
+    out = std::vector<std::byte>(packed.begin(), packed.end());
+    return done;
+  }
+
+  ggml_type type;
+  kernels::Shape shape{1001, 2048};
+  std::vector<std::byte> file;
+};
+
+TEST(LayoutLlama, AnyNumberOfThreadsPacksTheSame) {
+  loaded();
+  for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q6_K, GGML_TYPE_F16}) {
+    LargeWeights weights(type);
+    std::vector<std::byte> alone;
+    ASSERT_TRUE(weights.pack(1, alone).has_value());
+    for (const int threads : {2, 3, 7}) {
+      std::vector<std::byte> together;
+      ASSERT_TRUE(weights.pack(threads, together).has_value());
+      EXPECT_EQ(together, alone) << ggml_type_name(type) << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST(LayoutLlama, ADamagedWeightIsNamedHoweverManyThreadsPack) {
+  loaded();
+  for (const int threads : {1, 4}) {
+    LargeWeights weights(GGML_TYPE_Q8_0);
+    const std::size_t row = weights.file.size() / 2002;
+    weights.file[(1001 + 800) * row] = weights.file[(1001 + 800) * row + 1] = std::byte{0x7F};
+    std::vector<std::byte> out;
+    const auto done = weights.pack(threads, out);
+    ASSERT_TRUE(done.has_error());
+    EXPECT_THAT(done.error().message, testing::HasSubstr("row 800 "));
+  }
 }
 
 constexpr std::int32_t text_tokens = 960;

@@ -80,12 +80,13 @@ void LayoutPlanner::prepare(const std::string& model_file) {
 }
 
 void LayoutPlanner::use_plan(bool with_conversions) {
-  layouts_.use_plan([this, with_conversions](std::int32_t type, kernels::Shape shape) {
+  const auto plan = [this, with_conversions](std::int32_t type, kernels::Shape shape) {
     return std::ranges::any_of(weights_, [&](const Weights& kind) {
       return kind.type == type && kind.shape == shape && faster(kind) &&
              (with_conversions || !kind.target->converted);
     });
-  });
+  };
+  layouts_.use_plan(plan, options_.threads);
 }
 
 bool LayoutPlanner::faster(const Weights& kind) const {

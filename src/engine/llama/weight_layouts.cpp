@@ -2,6 +2,7 @@
 
 #include "engine/llama/ggml_cpu.hpp"
 #include "engine/llama/pool_attention.hpp"
+#include "engine/llama/weight_packing.hpp"
 #include "engine/llama/weight_product.hpp"
 
 #include <ggml-backend-impl.h>
@@ -40,22 +41,6 @@ constexpr std::array known_types = {TypeOfFormat{GGML_TYPE_Q4_0, kernels::Format
                                     TypeOfFormat{GGML_TYPE_Q5_K, kernels::Format::q5_k},
                                     TypeOfFormat{GGML_TYPE_Q6_K, kernels::Format::q6_k}};
 static_assert(std::ranges::equal(known_types, kernels::formats, {}, &TypeOfFormat::format));
-
-// Row by row by way of floats. What is no number there makes a scale that is none.
-void convert(ggml_type type, kernels::Format format, kernels::Shape shape,
-             std::span<const std::byte> from, std::vector<std::byte>& to) {
-  to.resize(kernels::file_bytes(format, shape));
-  const auto wanted = static_cast<ggml_type>(type_of(format));
-  const std::size_t from_row = ggml_row_size(type, shape.columns);
-  const std::size_t to_row = ggml_row_size(wanted, shape.columns);
-  std::vector<float> values(static_cast<std::size_t>(shape.columns));
-  for (std::size_t row = 0; row < static_cast<std::size_t>(shape.rows); ++row) {
-    ggml_get_type_traits(type)->to_float(from.data() + row * from_row, values.data(),
-                                         shape.columns);
-    ggml_get_type_traits(wanted)->from_float_ref(values.data(), to.data() + row * to_row,
-                                                 shape.columns);
-  }
-}
 
 // What ggml asks of a weight that is ours.
 class Traits : public ggml::cpu::tensor_traits {
@@ -121,24 +106,15 @@ class BufferType : public ggml::cpu::extra_buffer_type {
   void pack(const ggml_tensor* weights, std::span<const std::byte> file) {
     const LayoutTarget target = *target_of(weights->type);
     const kernels::Shape shape = shape_of(weights);
-    const std::size_t from = file.size() / static_cast<std::size_t>(weights->ne[2]);
-    const std::size_t to = kernels::packed_bytes(target.format, shape);
-    auto* place = static_cast<std::byte*>(weights->data);
-    std::vector<std::byte> converted;
-    for (std::int64_t expert = 0; expert < weights->ne[2]; ++expert) {
-      std::span<const std::byte> matrix = file.first(from);
-      if (target.converted) {
-        convert(weights->type, target.format, shape, matrix, converted);
-        matrix = converted;
-      }
-      const auto done = kernels::pack(target.format, shape, matrix, std::span(place, to));
-      if (done.has_error() && damage.empty()) {
-        damage = "weight " + std::string(weights->name) + ": " + done.error().message;
-      }
-      file = file.subspan(from);
-      place += to;
-      packed[static_cast<std::size_t>(weights->type)] += to;
+    const std::size_t bytes =
+        kernels::packed_bytes(target.format, shape) * static_cast<std::size_t>(weights->ne[2]);
+    const std::span place(static_cast<std::byte*>(weights->data), bytes);
+    const auto done =
+        pack_weights({weights->type, target, shape, weights->ne[2], file, place}, threads);
+    if (done.has_error() && damage.empty()) {
+      damage = "weight " + std::string(weights->name) + ": " + done.error().message;
     }
+    packed[static_cast<std::size_t>(weights->type)] += bytes;
   }
 
   ggml_backend_buffer_type type{};
@@ -147,6 +123,7 @@ class BufferType : public ggml::cpu::extra_buffer_type {
   std::array<Traits, kernels::formats.size()> traits;
   AttentionTraits attention;
   WeightLayouts::Plan plan;
+  int threads = 1;
   std::array<std::uint64_t, GGML_TYPE_COUNT> packed{};  // bytes
   std::string damage;
 };
@@ -226,8 +203,9 @@ base::Result<WeightLayouts> WeightLayouts::install(kernels::InstructionSet set) 
   return WeightLayouts();
 }
 
-void WeightLayouts::use_plan(Plan plan) {
+void WeightLayouts::use_plan(Plan plan, int threads) {
   BufferType& type = the_type();
+  type.threads = threads;
   type.plan = std::move(plan);
   type.packed = {};
   type.damage.clear();

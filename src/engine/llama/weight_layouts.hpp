@@ -38,8 +38,8 @@ class WeightLayouts {
   // `unavailable` if this ggml has no place for it.
   static base::Result<WeightLayouts> install(kernels::InstructionSet set);
 
-  // For the models loaded from now on; an empty plan takes nothing.
-  void use_plan(Plan plan);
+  // For the models loaded from now on; an empty plan takes nothing. `threads` pack the weights.
+  void use_plan(Plan plan, int threads = 1);
 
   // What has been packed since use_plan(), of weights that have this ggml_type in the file.
   std::uint64_t packed_bytes(std::int32_t type) const;
