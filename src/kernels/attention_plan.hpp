@@ -14,7 +14,7 @@ namespace deepseek::kernels {
 struct AttentionRun {
   std::int64_t token = 0;  // the first
   int tokens = 0;
-  std::int64_t cells_begin = 0;  // in AttentionPlan::cells, and in lookers where `mixed`
+  std::int64_t cells_begin = 0;  // in AttentionPlan::cells and lookers
   std::int64_t cells_end = 0;
   bool mixed = false;     // not every token looks at every cell
   bool together = false;  // see AttentionBlock

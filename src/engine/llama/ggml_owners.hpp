@@ -19,4 +19,7 @@ using BufferPointer = std::unique_ptr<ggml_backend_buffer, GgmlEnd>;
 using BackendPointer = std::unique_ptr<ggml_backend, GgmlEnd>;
 using AllocatorPointer = std::unique_ptr<ggml_gallocr, GgmlEnd>;
 
+// Computes on the processor, with so many threads; null where no CPU backend is loaded.
+BackendPointer make_cpu_backend(int threads);
+
 }  // namespace deepseek::engine::llama

@@ -37,12 +37,7 @@ ContextPointer make_context() {
 
 // The product of the same random numbers with weights in a buffer of this type.
 std::vector<float> product(const Case& wanted, ggml_backend_buffer_type_t type) {
-  const BackendPointer backend(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
-  auto* set_threads =
-      reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
-          ggml_backend_dev_backend_reg(ggml_backend_get_device(backend.get())),
-          "ggml_backend_set_n_threads"));
-  set_threads(backend.get(), wanted.threads);
+  const BackendPointer backend = make_cpu_backend(wanted.threads);
   const auto held = make_context();
   const std::int64_t matrices = std::max<std::int64_t>(wanted.experts, 1);
   ggml_tensor* weights =

@@ -113,26 +113,17 @@ std::unique_ptr<Bench> bench_as_is(ggml_backend* backend, const ggml_backend_buf
 }  // namespace
 
 LayoutProbe::LayoutProbe(const WeightLayouts& layouts, std::int32_t threads)
-    : layouts_(layouts),
-      backend_(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr)) {
-  if (backend_ == nullptr) return;
-  ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend_));
-  auto* set_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(
-      ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"));
-  if (set_threads != nullptr) set_threads(backend_, threads);
-}
+    : layouts_(layouts), backend_(make_cpu_backend(threads)) {}
 
-LayoutProbe::~LayoutProbe() {
-  ggml_backend_free(backend_);
-}
+LayoutProbe::~LayoutProbe() = default;
 
 MeasuredLayout LayoutProbe::measure(std::int32_t type, kernels::Shape shape) const {
   const auto kind = static_cast<ggml_type>(type);
   MeasuredLayout measured{ggml_type_name(kind), shape, {}};
   if (backend_ == nullptr) return measured;
   const kernels::Shape part{std::min(shape.rows, rows_max), shape.columns};
-  const Bench own(backend_, layouts_.buffer_type(), kind, part);
-  const auto as_is = bench_as_is(backend_, layouts_.buffer_type(), kind, part);
+  const Bench own(backend_.get(), layouts_.buffer_type(), kind, part);
+  const auto as_is = bench_as_is(backend_.get(), layouts_.buffer_type(), kind, part);
   if (!own.ready() || !as_is->ready()) return measured;
   for (const std::int32_t columns : columns_measured) {
     measured.timings.push_back({columns, own.nanoseconds(columns), as_is->nanoseconds(columns)});

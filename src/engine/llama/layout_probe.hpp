@@ -4,12 +4,10 @@
 #pragma once
 
 #include "engine/layout_choice.hpp"
+#include "engine/llama/ggml_owners.hpp"
 #include "engine/llama/weight_layouts.hpp"
 
 #include <cstdint>
-#include <memory>
-
-struct ggml_backend;
 
 namespace deepseek::engine::llama {
 
@@ -27,7 +25,7 @@ class LayoutProbe {
 
  private:
   const WeightLayouts& layouts_;
-  ggml_backend* backend_;
+  BackendPointer backend_;
 };
 
 }  // namespace deepseek::engine::llama

@@ -81,12 +81,7 @@ class Attention {
 
   // [token][head][number]
   std::vector<float> computed() {
-    const BackendPointer backend(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
-    auto* set_threads =
-        reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
-            ggml_backend_dev_backend_reg(ggml_backend_get_device(backend.get())),
-            "ggml_backend_set_n_threads"));
-    set_threads(backend.get(), wanted_.threads);
+    const BackendPointer backend = make_cpu_backend(wanted_.threads);
     const ContextPointer context(
         ggml_init({ggml_tensor_overhead() * 16 + ggml_graph_overhead(), nullptr, true}));
     const auto input = [&](ggml_type type, std::int64_t n0, std::int64_t n1, std::int64_t n2) {
