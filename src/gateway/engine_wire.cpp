@@ -1,5 +1,7 @@
 #include "gateway/engine_wire.hpp"
 
+#include "gateway/engine_chat.hpp"
+
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <functional>
@@ -21,21 +23,6 @@ std::uint64_t hash_message(const Message& message) {
     message.SerializeToCodedStream(&coded);
   }
   return std::hash<std::string>()(bytes);
-}
-
-void add_chat(const protocol::Request& request, wire::Chat& chat) {
-  for (const protocol::Message& message : request.messages) {
-    wire::ChatMessage& added = *chat.add_messages();
-    added.set_role(std::string(protocol::to_string(message.role)));
-    added.set_content(message.text());
-    added.set_name(message.name);
-    added.set_reasoning_content(message.reasoning_content);
-    added.set_tool_call_id(message.tool_call_id);
-  }
-  chat.set_continue_final_message(!request.messages.empty() &&
-                                  request.messages.back().role == protocol::Role::assistant &&
-                                  request.messages.back().prefix);
-  chat.set_enable_thinking(request.thinking.value_or(true));
 }
 
 template <class Input>
@@ -76,6 +63,9 @@ wire::Submit make_submit(const protocol::Request& request, std::int32_t choice,
   if (options.command.adapters.contains(request.model)) submit.set_adapter(request.model);
   submit.set_count_prompt(choice == 0);
   submit.set_prompt_field(request.prompt_field);
+  if (request.constraint.kind != protocol::Constraint::Kind::none) {
+    set_constraint(request.constraint, *submit.mutable_constraint());
+  }
   return submit;
 }
 
@@ -125,6 +115,11 @@ protocol::Finished to_finished(const wire::Finished& told, std::int32_t sequence
   return finished;
 }
 
+protocol::ToolCallDelta to_tool_call(wire::ToolCallDelta&& told, std::int32_t sequence) {
+  return {sequence, told.index(), std::move(*told.mutable_id()), std::move(*told.mutable_name()),
+          std::move(*told.mutable_arguments())};
+}
+
 ErrorCode to_code(wire::Failed::Code code) {
   switch (code) {
     case wire::Failed::INVALID_REQUEST:
@@ -158,7 +153,7 @@ std::vector<wire::Submit> make_submits(const protocol::Request& request,
     for (std::int32_t choice = 0; choice < request.choices; ++choice) {
       wire::Submit& submit = submits.emplace_back(make_submit(request, choice, options));
       if (chat) {
-        add_chat(request, *submit.mutable_chat());
+        set_chat(request, *submit.mutable_chat());
       } else {
         set_prompt(request.prompts[input], submit);
       }
@@ -198,6 +193,7 @@ protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence) {
                              event.started().cached_tokens()};
   }
   if (event.has_finished()) return to_finished(event.finished(), sequence);
+  if (event.has_tool_call()) return to_tool_call(std::move(*event.mutable_tool_call()), sequence);
   protocol::Delta delta;
   delta.sequence = sequence;
   wire::Delta& told = *event.mutable_delta();

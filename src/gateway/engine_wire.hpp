@@ -33,7 +33,7 @@ wire::Embed make_embed(const protocol::EmbeddingRequest& request);
 std::uint64_t fingerprint(const wire::Submit& submit);
 std::uint64_t fingerprint(const wire::Embed& embed);
 
-// Started, Delta or Finished as an event of `sequence`; never called with Failed.
+// Started, Delta, ToolCallDelta or Finished as an event of `sequence`; never called with Failed.
 protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence);
 base::Error to_error(const wire::Failed& failed, std::string_view model);
 EngineDescription to_description(const wire::Description& told);

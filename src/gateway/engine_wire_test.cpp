@@ -121,6 +121,28 @@ TEST(EngineWire, AResumedRequestHasTheFingerprintOfTheWhole) {
   EXPECT_EQ(fingerprint(make_submits(request, {}, &more)[0]), whole);
 }
 
+TEST(EngineWire, ToolsAndConstraintsReachTheEngine) {
+  protocol::Request request;
+  protocol::Message& said = request.messages.emplace_back();
+  said.role = protocol::Role::assistant;
+  said.tool_calls.push_back({"call_1", "f", "{}"});
+  request.tools.push_back({"f", "adds", R"({"type":"object"})", true});
+  request.tool_choice = {protocol::ToolChoice::Kind::named, "f"};
+  request.parallel_tool_calls = false;
+  request.reasoning_effort = "xhigh";
+  request.constraint = {protocol::Constraint::Kind::choice, {}, {"a", "b"}, "choice"};
+  const wire::Submit submit = make_submits(request, {}, nullptr).at(0);
+  EXPECT_EQ(submit.chat().messages(0).tool_calls(0).id(), "call_1");
+  EXPECT_EQ(submit.chat().tools(0).parameters(), R"({"type":"object"})");
+  EXPECT_TRUE(submit.chat().tools(0).strict());
+  EXPECT_EQ(submit.chat().tool_choice(), wire::NAMED);
+  EXPECT_EQ(submit.chat().tool_name(), "f");
+  EXPECT_FALSE(submit.chat().parallel_tool_calls());
+  EXPECT_EQ(submit.chat().reasoning_effort(), "high");
+  EXPECT_EQ(submit.constraint().choice().texts_size(), 2);
+  EXPECT_EQ(submit.constraint().param(), "choice");
+}
+
 TEST(EngineWire, FailuresKeepCodeParamAndTime) {
   wire::Failed failed;
   failed.set_code(wire::Failed::CONTEXT_LENGTH);
@@ -155,6 +177,15 @@ TEST(EngineWire, EventsCarryEverything) {
   EXPECT_EQ(told.token_ids, (std::vector<std::int32_t>{7}));
   EXPECT_EQ(told.logprobs.at(0).bytes, "\xC3");
   EXPECT_EQ(told.logprobs.at(0).alternatives.at(0).token_id, 8);
+  wire::SequenceEvent call;
+  call.mutable_tool_call()->set_index(1);
+  call.mutable_tool_call()->set_name("f");
+  call.mutable_tool_call()->set_arguments("{");
+  const auto called = std::get<protocol::ToolCallDelta>(to_event(std::move(call), 2));
+  EXPECT_EQ(called.sequence, 2);
+  EXPECT_EQ(called.index, 1);
+  EXPECT_EQ(called.name, "f");
+  EXPECT_EQ(called.arguments, "{");
   wire::SequenceEvent last;
   last.mutable_finished()->set_reason(wire::Finished::LENGTH);
   last.mutable_finished()->set_completion_tokens(4);

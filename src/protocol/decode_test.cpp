@@ -225,7 +225,9 @@ TEST(DecodeChat, notes_what_local_models_cannot_do) {
       {R"("tools":[{"type":"function","function":{"name":"f","parameters":{}}}])", "tools", ""},
       {R"("functions":[{}])", "functions", "function calls"},
       {R"("response_format":{"type":"json_object"})", "response_format", "response_format"},
-      {R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format", ""},
+      {R"("response_format":{"type":"json_schema","json_schema":{"schema":{}}})",
+       "response_format.json_schema.schema", ""},
+      {R"("regex":"a+")", "regex", "response_format"},
       {R"("audio":{"voice":"x"})", "audio", "audio"},
       {R"("modalities":["text","audio"])", "modalities", "audio"},
       {R"("web_search_options":{})", "web_search_options", "web search"},
@@ -256,6 +258,13 @@ TEST(DecodeChat, checks_the_shape_of_what_it_passes_on) {
       {R"("response_format":{"type":"xml"})", "response_format.type", "found \"xml\""},
       {R"("response_format":{"type":"json_schema","json_schema":1})", "response_format.json_schema",
        "an object"},
+      {R"("response_format":{"type":"json_schema","json_schema":{}})",
+       "response_format.json_schema.schema", "is missing"},
+      {R"("response_format":{"type":"json_object"},"guided_regex":"a")", "guided_regex",
+       "give one of them"},
+      {R"("tools":[{"function":{"name":"f","parameters":1}}])", "tools[0].function.parameters",
+       "a JSON Schema object"},
+      {R"("choice":["a",1])", "choice[1]", "a string"},
       {R"("audio":1)", "audio", "an object"},
       {R"("modalities":[1])", "modalities[0]", "a string"},
       {R"("web_search_options":1)", "web_search_options", "an object"},
@@ -285,6 +294,43 @@ TEST(Decode, other_forms_have_no_tools) {
   expect_refused(decode_generate(R"({"prompt":"a",)" + std::string(tools), {}, {limits}), refusal);
   const std::string messages = R"({"messages":[{"role":"user","content":"hi"}],)";
   expect_refused(decode_completions(messages + std::string(tools), {limits}), refusal);
+}
+
+TEST(DecodeChat, reads_tools_and_the_choice_among_them) {
+  const auto request = chat(R"("tools":[{"type":"function","function":{"name":"f","strict":true,
+      "description":"adds","parameters":{"type":"object"}}}, {"function":{"name":"g"}}],
+      "tool_choice":{"type":"function","function":{"name":"g"}},"parallel_tool_calls":false)");
+  ASSERT_TRUE(request) << request.error().message;
+  ASSERT_EQ(request->tools.size(), 2U);
+  EXPECT_EQ(request->tools[0].name, "f");
+  EXPECT_EQ(request->tools[0].description, "adds");
+  EXPECT_EQ(request->tools[0].parameters, R"({"type":"object"})");
+  EXPECT_TRUE(request->tools[0].strict);
+  EXPECT_EQ(request->tools[1].parameters, "");
+  EXPECT_EQ(request->tool_choice.kind, ToolChoice::Kind::named);
+  EXPECT_EQ(request->tool_choice.name, "g");
+  EXPECT_FALSE(request->parallel_tool_calls);
+  EXPECT_EQ(chat(R"("tool_choice":"none")")->tool_choice.kind, ToolChoice::Kind::none);
+  EXPECT_EQ(chat(R"("tool_choice":"required")")->tool_choice.kind, ToolChoice::Kind::required);
+  EXPECT_TRUE(chat(R"("tools":[{"type":"web_search"}])")->uses(Feature::hosted_tools));
+}
+
+TEST(DecodeChat, reads_what_the_answer_must_be) {
+  using enum Constraint::Kind;
+  const auto constraint = [](std::string_view fields) { return chat(fields)->constraint; };
+  EXPECT_EQ(constraint("").kind, none);
+  EXPECT_EQ(constraint(R"("response_format":{"type":"json_object"})").kind, json_object);
+  const Constraint schema = constraint(
+      R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"null"}}})");
+  EXPECT_EQ(schema.kind, json_schema);
+  EXPECT_EQ(schema.text, R"({"type":"null"})");
+  EXPECT_EQ(schema.param, "response_format.json_schema.schema");
+  EXPECT_EQ(constraint(R"("guided_json":{"a":1})").text, R"({"a":1})");
+  EXPECT_EQ(constraint(R"("guided_json":"{}")").text, "{}");
+  EXPECT_EQ(constraint(R"("structured_outputs":{"regex":"a+"})").text, "a+");
+  EXPECT_EQ(constraint(R"("regex":"a+")").kind, regex);
+  EXPECT_EQ(constraint(R"("grammar":"root ::= \"a\"")").kind, grammar);
+  EXPECT_EQ(constraint(R"("choice":["a","b"])").choices, (std::vector<std::string>{"a", "b"}));
 }
 
 TEST(DecodeChat, hostile_json_never_gets_through) {
@@ -318,7 +364,7 @@ TEST(DecodeChat, bounds_fields_that_only_pass) {
                  {"", "guided_regex", "100000 bytes; at most 65536"});
   EXPECT_TRUE(chat(R"("best_of":2,"stop_token_ids":[],"store":null,"length_penalty":1.5)"));
   expect_not_local(chat(R"("guided_regex":"a*")"), {"", "guided_regex", "cannot be served"});
-  EXPECT_TRUE(chat(R"("guided_json":{},"structured_outputs":{})")->uses(Feature::response_format));
+  EXPECT_TRUE(chat(R"("guided_json":{})")->uses(Feature::response_format));
 }
 
 TEST(DecodeChat, tells_unread_fields_beyond_the_first_64) {

@@ -20,7 +20,6 @@ struct RelayedField {
   Kind kind = Kind::any;
   std::int32_t min = 0;
   std::int32_t max = 0;
-  bool structured = false;  // forces the answer into a form, as response_format does
 };
 
 // Nothing for a field that does not pass. A few comparisons.

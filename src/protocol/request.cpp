@@ -24,6 +24,8 @@ std::string_view to_string(Feature feature) {
   switch (feature) {
     case Feature::tools:
       return "tool calls";
+    case Feature::hosted_tools:
+      return "tools other than functions";
     case Feature::functions:
       return "function calls (the old form of tools)";
     case Feature::response_format:

@@ -48,6 +48,29 @@ struct Message {
   std::string text() const;
 };
 
+// A function that the model may ask the client to call.
+struct Tool {
+  std::string name;
+  std::string description;
+  std::string parameters;  // JSON Schema as text; empty: it takes no arguments
+  bool strict = false;     // arguments are always valid against the schema
+};
+
+struct ToolChoice {
+  enum class Kind { automatic, none, required, named };
+  Kind kind = Kind::automatic;
+  std::string name;  // of the one that must be called
+};
+
+// What the text of an answer must be, whatever the model would rather say.
+struct Constraint {
+  enum class Kind { none, json_object, json_schema, grammar, regex, choice };
+  Kind kind = Kind::none;
+  std::string text;                  // the schema as JSON, the grammar as EBNF, the expression
+  std::vector<std::string> choices;  // Kind::choice: one of these
+  std::string param;                 // the client's field, for refusals
+};
+
 using TokenIds = std::vector<std::int32_t>;
 using Prompt = std::variant<std::string, TokenIds>;
 
@@ -75,6 +98,7 @@ enum class ClientForm { chat, completions, other };
 // of this machine lack.
 enum class Feature {
   tools,
+  hosted_tools,  // tools that are no functions: they run at the provider
   functions,
   response_format,
   audio,
@@ -116,6 +140,10 @@ struct Request {
   std::string user;     // opaque, from the client
   std::string user_id;  // DeepSeek's: isolates cache and fairness per end user; ≤ 512 bytes
   std::string id;       // our request id, set by the frontend
+  std::vector<Tool> tools;
+  ToolChoice tool_choice;
+  bool parallel_tool_calls = true;
+  Constraint constraint;
   std::optional<bool> thinking;      // DeepSeek's thinking.type; unset: the model's default
   std::string reasoning_effort;      // as the client wrote it: low, high, max …; or empty
   std::vector<FeatureUse> features;  // in the order of the body, each feature once

@@ -15,9 +15,6 @@ namespace {
 
 namespace json = boost::json;
 
-// Far beyond what any upstream takes; a bound against floods.
-constexpr Bound tools_bound{1024};
-
 // OpenAI's seed is any int64; ours is 64 bits, so a negative one keeps its bits.
 void read_seed(JsonReader& reader, Request& request) {
   const json::value* value = reader.find("seed");
@@ -118,48 +115,6 @@ void read_thinking(JsonReader& reader, Request& request) {
   request.reasoning_effort = *effort;
 }
 
-// "none" and "auto" change nothing when there is nothing to choose from.
-bool is_harmless_choice(const json::value& choice) {
-  return choice.is_string() && (choice.get_string() == "none" || choice.get_string() == "auto");
-}
-
-// `tools` or `functions`; true when there are any.
-bool read_tool_list(JsonReader& reader, std::string_view name, const RequestLimits& limits) {
-  const json::value* value = reader.find(name);
-  if (value == nullptr || (value->is_array() && value->get_array().empty())) return false;
-  const json::array* list = reader.optional_list(name, tools_bound);
-  const Bound name_bytes{limits.name_bytes_max, "limits.name_bytes_max"};
-  for (std::size_t i = 0; list != nullptr && i < list->size() && !reader.failed(); ++i) {
-    auto tool = reader.object((*list)[i], entry_path(name, i));
-    if (!tool) break;
-    if (name == "functions") {
-      tool->optional_string("name", name_bytes);
-    } else if (auto function = tool->optional_object("function")) {
-      function->required_string("name", name_bytes);
-    }
-  }
-  return true;
-}
-
-void read_tools(JsonReader& reader, const RequestLimits& limits, Request& request) {
-  if (read_tool_list(reader, "tools", limits)) note_feature(request, Feature::tools, "tools");
-  const json::value* choice = reader.find("tool_choice");
-  if (choice != nullptr && !choice->is_string() && !choice->is_object()) {
-    reader.refuse_value("tool_choice", "a string or an object", *choice);
-  } else if (choice != nullptr && !is_harmless_choice(*choice)) {
-    note_feature(request, Feature::tools, "tool_choice");
-  }
-  if (read_tool_list(reader, "functions", limits)) {
-    note_feature(request, Feature::functions, "functions");
-  }
-  const json::value* call = reader.find("function_call");
-  if (call != nullptr && !call->is_string() && !call->is_object()) {
-    reader.refuse_value("function_call", "a string or an object", *call);
-  } else if (call != nullptr && !is_harmless_choice(*call)) {
-    note_feature(request, Feature::functions, "function_call");
-  }
-}
-
 void read_modalities(JsonReader& reader, Request& request) {
   const json::array* modalities = reader.optional_list("modalities", {16});
   if (modalities == nullptr) return;
@@ -170,24 +125,9 @@ void read_modalities(JsonReader& reader, Request& request) {
   if (!text_only) note_feature(request, Feature::audio, "modalities");
 }
 
-void read_response_format(JsonReader& reader, Request& request) {
-  auto format = reader.optional_object("response_format");
-  if (!format) return;
-  const std::string type = format->required_string("type", {64});
-  if (type == "json_object" || type == "json_schema" || type == "grammar") {
-    format->optional_object("json_schema");
-    note_feature(request, Feature::response_format, "response_format");
-  } else if (type != "text") {
-    format->refuse("response_format.type",
-                   "response_format.type must be \"text\", \"json_object\" or \"json_schema\", "
-                   "found " +
-                       quote_value(type));
-  }
-}
-
 // A field that no decoder reads, but that passes to upstreams: bounded, so that a number or
 // pattern of a client cannot make one of them work without end.
-void check_relayed_field(JsonReader& reader, const RelayedField& field, Request& request) {
+void check_relayed_field(JsonReader& reader, const RelayedField& field) {
   const json::value* value = reader.find(field.name);
   if (value == nullptr) return;
   switch (field.kind) {
@@ -214,9 +154,6 @@ void check_relayed_field(JsonReader& reader, const RelayedField& field, Request&
       break;
     case RelayedField::Kind::any:
       break;
-  }
-  if (field.structured) {
-    note_feature(request, Feature::response_format, std::string(field.name));
   }
 }
 
@@ -303,7 +240,7 @@ void assume_tokens_max(Request& request, std::int32_t tokens_max) {
 
 void read_features(JsonReader& reader, const RequestLimits& limits, Request& request) {
   read_tools(reader, limits, request);
-  read_response_format(reader, request);
+  read_constraint(reader, request);
   if (reader.optional_object("audio")) note_feature(request, Feature::audio, "audio");
   read_modalities(reader, request);
   if (reader.optional_object("web_search_options")) {
@@ -352,7 +289,7 @@ base::Result<Request> finish_decode(JsonReader& reader, const DecodeContext& con
     const RelayedField* field =
         request.form == ClientForm::other ? nullptr : find_relayed_field(name);
     if (field != nullptr) {
-      check_relayed_field(reader, *field, request);
+      check_relayed_field(reader, *field);
     } else if (request.unknown_fields.size() < unknown_fields_max) {
       request.unknown_fields.emplace_back(utf8_prefix(name, unknown_name_bytes_max));
     }

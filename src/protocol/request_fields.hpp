@@ -30,8 +30,11 @@ bool read_messages(JsonReader& reader, const RequestLimits& limits, Request& req
 // Unset becomes the form's own default.
 void assume_tokens_max(Request& request, std::int32_t tokens_max);
 
-// tools, functions, response_format, audio …: checked in shape, noted in Request::features.
+// tools, functions, response_format, audio …: read, and noted in Request::features.
 void read_features(JsonReader& reader, const RequestLimits& limits, Request& request);
+// The halves of it with files of their own.
+void read_tools(JsonReader& reader, const RequestLimits& limits, Request& request);
+void read_constraint(JsonReader& reader, Request& request);
 // For forms that have no way to say them to a backend or to answer them; images are no such thing.
 void refuse_chat_features(JsonReader& reader, const Request& request);
 // Each feature once, with its first use.

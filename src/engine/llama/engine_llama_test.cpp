@@ -79,8 +79,8 @@ TEST(EngineLlama, CancelEndsALongPrefillSoon) {
   }());
   ASSERT_TRUE(engine.submit(submit).has_value());
   std::thread canceller([&] {
-    while (!engine.loop().pulse(base::now()).step) std::this_thread::yield();
-    engine.loop().cancel(1);
+    while (!engine.running_loop().pulse(base::now()).step) std::this_thread::yield();
+    engine.running_loop().cancel(1);
   });
   const base::TimePoint begun = base::now();
   const Engine::Answer answer = engine.wait(1);

@@ -35,11 +35,11 @@ std::optional<std::int64_t> measure_loss(const Model::Options& options, LayoutPl
                                          const std::function<bool(float)>& progress) {
   Model::Options alone = options;
   alone.layouts = nullptr;  // the planner's plan of the moment holds
-  planner.try_conversions(false);
+  planner.use_plan(false);
   const auto without = mean_surprise(alone, planner.threads(), progress);
   if (!without) return std::nullopt;
   if (*without == not_measurable) return too_much;
-  planner.try_conversions(true);
+  planner.use_plan(true);
   const auto with = mean_surprise(alone, planner.threads(), progress);
   if (!with) return std::nullopt;
   const double ratio = std::exp(*with - *without);

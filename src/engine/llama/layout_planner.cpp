@@ -107,10 +107,6 @@ bool LayoutPlanner::loss_is_missing() const {
          });
 }
 
-void LayoutPlanner::try_conversions(bool with) {
-  use_plan(with);
-}
-
 void LayoutPlanner::keep_loss(std::optional<std::int64_t> loss) {
   if (loss) {
     memory_.losses.push_back({model_, *loss});

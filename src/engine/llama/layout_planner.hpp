@@ -36,7 +36,7 @@ class LayoutPlanner {
 
   bool loss_is_missing() const;
   // For the next load alone: with the conversions of which the loss is to be known, or without.
-  void try_conversions(bool with);
+  void use_plan(bool with_conversions);
   // In millionths of the perplexity; none: it could not be measured, and nothing is converted.
   void keep_loss(std::optional<std::int64_t> loss);
   std::int32_t threads() const { return options_.threads; }
@@ -59,7 +59,6 @@ class LayoutPlanner {
   void write_memory() const;
   bool faster(const Weights& kind) const;
   bool loses_little() const;
-  void use_plan(bool with_conversions);
 
   WeightLayouts layouts_;
   Options options_;

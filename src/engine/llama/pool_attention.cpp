@@ -288,6 +288,10 @@ class Attention {
     return {memory, memory + rows, memory + std::ptrdiff_t{2} * rows};
   }
 
+  kernels::AttentionSums next_row(const kernels::AttentionSums& sums) const {
+    return {sums.largest + 1, sums.sums + 1, sums.values + shape_.value_width};
+  }
+
   void attend_cells(const kernels::AttentionPlan& plan, const Piece& piece, std::int64_t begin,
                     std::int64_t end, const kernels::AttentionSums& sums) {
     std::array<const float*, attention_rows_max> queries{};
@@ -358,9 +362,7 @@ class Attention {
     bool finite = true;
     for (int row = 0; row < piece.rows(); ++row) {
       finite &= keep_row(piece, row, sums, parts, stride);
-      ++sums.largest;
-      ++sums.sums;
-      sums.values += shape_.value_width;
+      sums = next_row(sums);
     }
     if (!finite && piece.run->mixed) compute_apart(plan, piece);
   }
@@ -382,9 +384,7 @@ class Attention {
       kernels_.attend(block, scratch(), sums);
       for (int head = 0; head < piece.heads; ++head) {
         keep_row(piece, head * piece.run->tokens + token, sums, 1, 0);
-        ++sums.largest;
-        ++sums.sums;
-        sums.values += shape_.value_width;
+        sums = next_row(sums);
       }
     }
   }

@@ -56,7 +56,8 @@ inline const Loaded& loaded() {
   return instance;
 }
 
-// An engine's loop on its own thread, with what it told so far.
+// An engine's loop on its own thread, with what it told so far. The loop starts when something is
+// waited for: what was submitted before is in its first step each time.
 class Engine {
  public:
   // With `store`, prefixes are kept there; up to `draft_max` tokens of a sequence are guessed, by
@@ -84,9 +85,9 @@ class Engine {
       store_ = std::move(PrefixStore::open(*store, base::Logger()).value());
       loop_->use_store(*store_);
     }
-    thread_ = std::thread([this] { loop_->run(); });
   }
   ~Engine() {
+    start();
     loop_->post(ShutdownJob{});
     thread_.join();
   }
@@ -99,7 +100,10 @@ class Engine {
     loop_->post(std::move(*job));
     return {};
   }
-  EngineLoop& loop() { return *loop_; }
+  EngineLoop& running_loop() {
+    start();
+    return *loop_;
+  }
 
   struct Answer {
     std::string text;
@@ -115,11 +119,13 @@ class Engine {
     bool started = false;
   };
   Answer wait(SequenceId id) {
+    start();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return answers_[id].finished || answers_[id].failed; });
     return answers_[id];
   }
   void wait_started(SequenceId id) {
+    start();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return answers_[id].started; });
   }
@@ -130,6 +136,9 @@ class Engine {
   }
 
  private:
+  void start() {
+    if (!thread_.joinable()) thread_ = std::thread([this] { loop_->run(); });
+  }
   void take(const wire::FromEngine& message) {
     const std::lock_guard lock(mutex_);
     load_ = message.step().load();
