@@ -24,41 +24,61 @@ wire::Submit ask(SequenceId id, std::int32_t tokens) {
   return submit;
 }
 
-std::vector<Engine::Answer> answers(Engine& engine, std::int32_t tokens) {
+// Of all questions at once, or of one after the other.
+std::vector<Engine::Answer> answers(Engine& engine, std::int32_t tokens, bool at_once) {
   std::vector<Engine::Answer> all;
-  for (SequenceId id = 1; id <= questions().size(); ++id) {
+  for (SequenceId id = 1; at_once && id <= questions().size(); ++id) {
     EXPECT_TRUE(engine.submit(ask(id, tokens)).has_value());
   }
-  for (SequenceId id = 1; id <= questions().size(); ++id) all.push_back(engine.wait(id));
+  for (SequenceId id = 1; id <= questions().size(); ++id) {
+    if (!at_once) {
+      EXPECT_TRUE(engine.submit(ask(id, tokens)).has_value());
+    }
+    all.push_back(engine.wait(id));
+  }
   return all;
 }
 
-// The same tokens: our layouts and attention compute each alike in any company. Without them up to
-// a place where two were nearly as likely.
-void expect_the_same(const Engine::Answer& plain, const Engine::Answer& guessed) {
+// The same tokens, up to a place where two were nearly as likely; `exact` if our layouts and
+// attention compute both: then all of them, and the same numbers.
+void expect_the_same(const Engine::Answer& plain, const Engine::Answer& guessed, bool exact) {
   ASSERT_EQ(plain.tokens.size(), guessed.tokens.size());
   bool differs = false;
   EXPECT_EQ(differs_at(plain, guessed.tokens, differs), std::nullopt);
-  EXPECT_TRUE(loaded().layouts == nullptr || !differs);
   EXPECT_TRUE(std::equal(plain.tokens.begin(), plain.tokens.begin() + 4, guessed.tokens.begin()))
       << "the beginning is the same";
+  if (!exact || loaded().layouts == nullptr) return;
+  EXPECT_FALSE(differs);
+  for (std::size_t at = 0; at < plain.logprobs.size(); ++at) {
+    ASSERT_EQ(plain.logprobs[at].logprob(), guessed.logprobs[at].logprob()) << "token " << at;
+  }
 }
 
-TEST(SpeculationLlama, GuessesChangeNothingButTheSpeed) {
+void compare_guessed_with_plain(bool at_once) {
   constexpr std::int32_t tokens = 64;
   Engine plain(4096);
   Engine guessing(4096, 1024, nullptr, 8);
-  const auto expected = answers(plain, tokens);
-  const auto told = answers(guessing, tokens);
+  const auto expected = answers(plain, tokens, at_once);
+  const auto told = answers(guessing, tokens, at_once);
   for (std::size_t index = 0; index < expected.size(); ++index) {
     SCOPED_TRACE(questions()[index]);
-    expect_the_same(expected[index], told[index]);
+    expect_the_same(expected[index], told[index], !at_once);
     EXPECT_EQ(told[index].finished->completion_tokens(), tokens);
   }
   EXPECT_EQ(plain.load().drafted_tokens(), 0U);
   EXPECT_GT(guessing.load().drafted_tokens(), 0U);
   EXPECT_GT(guessing.load().accepted_tokens(), 0U);
   EXPECT_EQ(guessing.load().decode_tokens(), plain.load().decode_tokens());
+}
+
+TEST(SpeculationLlama, GuessesChangeNothingButTheSpeed) {
+  compare_guessed_with_plain(false);
+}
+
+// Cells of guesses that were wrong are taken by other sequences, whose cells then stand in another
+// order, in which attention adds them up.
+TEST(SpeculationLlama, GuessesInCompanyChangeNothingButNearTies) {
+  compare_guessed_with_plain(true);
 }
 
 std::unique_ptr<ModelDrafter> make_drafter(std::int32_t cells) {
@@ -69,7 +89,7 @@ std::unique_ptr<ModelDrafter> make_drafter(std::int32_t cells) {
 }
 
 // The same model as its own draft: nearly all of its guesses are right.
-TEST(SpeculationLlama, ADraftModelChangesNothingButTheSpeed) {
+TEST(SpeculationLlama, ADraftModelChangesNothingButNearTies) {
   constexpr std::int32_t tokens = 48;
   const auto ask_plainly = [](SequenceId id) {
     wire::Submit submit = greedy(id, "Tell me a story about the number " + std::to_string(id), 48);
@@ -85,7 +105,7 @@ TEST(SpeculationLlama, ADraftModelChangesNothingButTheSpeed) {
   }
   for (SequenceId id = 1; id <= 3; ++id) {
     const Engine::Answer told = guessing.wait(id);
-    expect_the_same(plain.wait(id), told);
+    expect_the_same(plain.wait(id), told, false);
     EXPECT_EQ(told.finished->completion_tokens(), tokens);
   }
   const wire::EngineLoad load = guessing.load();
