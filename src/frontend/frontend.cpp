@@ -2,8 +2,8 @@
 
 #include "base/id.hpp"
 #include "frontend/answer_session.hpp"
+#include "frontend/call_turn.hpp"
 #include "frontend/caller.hpp"
-#include "frontend/embedding_turn.hpp"
 #include "frontend/endpoint_table.hpp"
 #include "frontend/http_rules.hpp"
 #include "frontend/ranking.hpp"
@@ -137,6 +137,10 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
     case Endpoint::rerank:
       co_await rerank(request, responder, record);
       break;
+    case Endpoint::tokenize:
+    case Endpoint::detokenize:
+      co_await tokenize(route->row->endpoint, request, responder, record);
+      break;
     default:
       co_await send(responder, page(*route, request, record), record);
   }
@@ -167,7 +171,7 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
 
 asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record) {
-  EmbeddingTurn turn(snapshot_.get(), request, responder, record);
+  CallTurn turn(snapshot_.get(), request, responder, record);
   auto decoded = turn.decode(protocol::decode_embeddings);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);
@@ -185,7 +189,7 @@ asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpRe
 
 asio::awaitable<void> Frontend::rerank(const io::HttpRequest& request, io::HttpResponder& responder,
                                        RequestRecord& record) {
-  EmbeddingTurn turn(snapshot_.get(), request, responder, record);
+  CallTurn turn(snapshot_.get(), request, responder, record);
   auto decoded = turn.decode(protocol::decode_rerank);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);
@@ -202,6 +206,25 @@ asio::awaitable<void> Frontend::rerank(const io::HttpRequest& request, io::HttpR
   co_await send(responder, json_response(200, std::move(body), record.id), record);
 }
 
+asio::awaitable<void> Frontend::tokenize(Endpoint endpoint, const io::HttpRequest& request,
+                                         io::HttpResponder& responder, RequestRecord& record) {
+  const bool back = endpoint == Endpoint::detokenize;
+  CallTurn turn(snapshot_.get(), request, responder, record);
+  auto decoded = turn.decode(back ? protocol::decode_detokenize : protocol::decode_tokenize);
+  if (decoded.has_error()) {
+    co_await send_error(responder, decoded.error(), record);
+    co_return;
+  }
+  auto result = co_await turn.run(*decoded);
+  if (result.has_error()) {
+    co_await send_error(responder, result.error(), record);
+    co_return;
+  }
+  std::string body = back ? protocol::detokenized_body(result->text)
+                          : protocol::tokens_body(result->tokens, result->context_max);
+  co_await send(responder, json_response(200, std::move(body), record.id), record);
+}
+
 io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& request,
                                 const RequestRecord& record) const {
   const auto snapshot = snapshot_.get();
@@ -210,6 +233,11 @@ io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& reque
       return models_page(*snapshot, record);
     case Endpoint::model:
       return model_page(*snapshot, route.id, record);
+    case Endpoint::balance: {
+      const auto tenant = authenticate(*snapshot->keys, request.fields);
+      if (tenant.has_error()) return error_response(tenant.error(), record.id);
+      return json_response(200, protocol::balance_body((*tenant)->balance), record.id);
+    }
     case Endpoint::health:
       return json_response(200, health_body(facts(), snapshot->gateway->status()), record.id);
     case Endpoint::ready: {
