@@ -188,7 +188,7 @@ base::Result<wire::DetokenizeReply> detokenize(const wire::Detokenize& call,
   reply.set_call(call.call());
   wire::TokenIds ids;
   *ids.mutable_ids() = call.ids();
-  const base::Result<std::vector<Token>> tokens = take_tokens(ids, model, kPrompt);
+  const base::Result<std::vector<Token>> tokens = take_tokens(ids, model, "tokens");
   if (tokens.has_error()) return tokens.error();
   for (const Token token : *tokens) reply.mutable_text()->append(model.piece(token, true));
   return reply;

@@ -156,11 +156,13 @@ class EngineStream final : public EventStream {
     std::vector<std::pair<int, int>> credits;
     for (const protocol::Event& event : events) {
       if (std::holds_alternative<protocol::Finished>(event)) --unfinished_;
-      const auto* delta = std::get_if<protocol::Delta>(&event);
-      if (delta == nullptr) continue;
-      int& consumed = consumed_[static_cast<std::size_t>(delta->sequence)];
+      const bool costs = std::holds_alternative<protocol::Delta>(event) ||
+                         std::holds_alternative<protocol::ToolCallDelta>(event);
+      if (!costs) continue;
+      const std::int32_t sequence = protocol::sequence_of(event);
+      int& consumed = consumed_[static_cast<std::size_t>(sequence)];
       if (++consumed < batch) continue;
-      credits.emplace_back(delta->sequence, std::exchange(consumed, 0));
+      credits.emplace_back(sequence, std::exchange(consumed, 0));
     }
     if (unfinished_ == 0) {
       hold_.settle();
@@ -175,15 +177,18 @@ class EngineStream final : public EventStream {
   AttemptFailure failure_;
 };
 
-class EngineCall final : public EmbeddingCall {
+template <class Answer>
+class EngineCall final : public Call<Answer> {
  public:
-  EngineCall(CorePointer core, WorkPointer work, Alarm alarm)
-      : hold_(std::move(core), std::move(work), std::move(alarm)) {}
+  using Box = std::shared_ptr<Mailbox<Answer>> EngineWork::*;  // where the answer arrives
 
-  asio::awaitable<base::Result<EmbeddingResult>> result() override {
+  EngineCall(CorePointer core, WorkPointer work, Alarm alarm, Box box)
+      : hold_(std::move(core), std::move(work), std::move(alarm)), box_(box) {}
+
+  asio::awaitable<base::Result<Answer>> result() override {
     while (true) {
       if (hold_.cancelled()) co_return fail(request_cancelled());
-      auto taken = hold_.work().vectors->take();
+      auto taken = (hold_.work().*box_)->take();
       if (!taken.items.empty() || taken.error) {
         hold_.settle();
         if (taken.error) co_return fail(*taken.error);
@@ -207,6 +212,7 @@ class EngineCall final : public EmbeddingCall {
   }
 
   WorkHold hold_;
+  const Box box_;
   AttemptFailure failure_;
 };
 
@@ -222,10 +228,11 @@ class RefusedStream final : public EventStream {
   base::Error error_;
 };
 
-class RefusedCall final : public EmbeddingCall {
+template <class Answer>
+class RefusedCall final : public Call<Answer> {
  public:
   explicit RefusedCall(base::Error error) : error_(std::move(error)) {}
-  asio::awaitable<base::Result<EmbeddingResult>> result() override { co_return error_; }
+  asio::awaitable<base::Result<Answer>> result() override { co_return error_; }
   void cancel() override {}
   AttemptFailure failure() const override { return to_failure(error_); }
 
@@ -262,17 +269,36 @@ WorkPointer make_answer(const Attempt& attempt, Core& core, const Alarm& alarm) 
   return work;
 }
 
-WorkPointer make_call(const protocol::EmbeddingRequest& request, Core& core, const Alarm& alarm) {
+WorkPointer make_call(Core& core) {
   auto work = std::make_shared<EngineWork>();
   work->count = 1;
   work->number_first = core.next_numbers(1);
+  work->ready_by = base::now() + std::min(core.options.ready_wait, core.options.rpc_timeout);
+  return work;
+}
+
+WorkPointer make_call(const protocol::EmbeddingRequest& request, Core& core, const Alarm& alarm) {
+  WorkPointer work = make_call(core);
   work->vectors = Mailbox<EmbeddingResult>::make(alarm, 1);
   wire::ToEngine message;
   *message.mutable_embed() = make_embed(request);
   work->fingerprint = fingerprint(message.embed());
   message.mutable_embed()->set_call(work->number_first);
   work->frames.push_back(message.SerializeAsString());
-  work->ready_by = base::now() + std::min(core.options.ready_wait, core.options.rpc_timeout);
+  return work;
+}
+
+WorkPointer make_call(const protocol::TokenizeRequest& request, Core& core, const Alarm& alarm) {
+  WorkPointer work = make_call(core);
+  work->tokens = Mailbox<TokenizeResult>::make(alarm, 1);
+  wire::ToEngine message = make_tokenize(request);
+  work->fingerprint = fingerprint(message);
+  if (message.has_tokenize()) {
+    message.mutable_tokenize()->set_call(work->number_first);
+  } else {
+    message.mutable_detokenize()->set_call(work->number_first);
+  }
+  work->frames.push_back(message.SerializeAsString());
   return work;
 }
 
@@ -329,9 +355,10 @@ std::unique_ptr<EventStream> EngineBackend::start(const Attempt& attempt) {
 }
 
 std::unique_ptr<EmbeddingCall> EngineBackend::embed(const EmbeddingAttempt& attempt) {
-  if (is_over(status().state)) return std::make_unique<RefusedCall>(core_->unavailable());
+  using Refused = RefusedCall<EmbeddingResult>;
+  if (is_over(status().state)) return std::make_unique<Refused>(core_->unavailable());
   if (adapters().contains(attempt.request.model)) {
-    return std::make_unique<RefusedCall>(base::make_error(
+    return std::make_unique<Refused>(base::make_error(
         ErrorCode::invalid_request,
         "\"" + attempt.request.model + "\" is an adapter; texts are embedded by its model, \"" +
             model() + "\".",
@@ -339,7 +366,19 @@ std::unique_ptr<EmbeddingCall> EngineBackend::embed(const EmbeddingAttempt& atte
   }
   const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
   const WorkPointer work = make_call(attempt.request, *core_, alarm);
-  std::unique_ptr<EmbeddingCall> call = std::make_unique<EngineCall>(core_, work, alarm);
+  std::unique_ptr<EmbeddingCall> call =
+      std::make_unique<EngineCall<EmbeddingResult>>(core_, work, alarm, &EngineWork::vectors);
+  post_begin(core_, work);
+  return call;
+}
+
+std::unique_ptr<TokenizeCall> EngineBackend::tokenize(const TokenizeAttempt& attempt) {
+  using Refused = RefusedCall<TokenizeResult>;
+  if (is_over(status().state)) return std::make_unique<Refused>(core_->unavailable());
+  const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
+  const WorkPointer work = make_call(attempt.request, *core_, alarm);
+  std::unique_ptr<TokenizeCall> call =
+      std::make_unique<EngineCall<TokenizeResult>>(core_, work, alarm, &EngineWork::tokens);
   post_begin(core_, work);
   return call;
 }

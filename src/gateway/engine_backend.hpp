@@ -148,6 +148,7 @@ class EngineBackend final : public Backend {
 
   std::unique_ptr<EventStream> start(const Attempt& attempt) override;
   std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt& attempt) override;
+  std::unique_ptr<TokenizeCall> tokenize(const TokenizeAttempt& attempt) override;
   BackendStatus status() const override;
   // From the engine's queue and its measured speed; very long while the model is not ready.
   base::Milliseconds expected_first_token(std::int64_t prompt_tokens) const override;

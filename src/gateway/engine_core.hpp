@@ -24,12 +24,13 @@
 
 namespace deepseek::gateway {
 
-// One request on its way: an answer of several sequences, or one embedding call. Filled by the
+// One request on its way: an answer of several sequences, or one call. Filled by the
 // caller, then handed to the owner thread; the mailbox is all that both sides use afterwards.
 struct EngineWork {
   std::shared_ptr<Mailbox<protocol::Event>> events;   // of an answer
   std::shared_ptr<Mailbox<EmbeddingResult>> vectors;  // of an embedding call
-  std::vector<std::string> frames;                    // Submit or Embed, one per number
+  std::shared_ptr<Mailbox<TokenizeResult>> tokens;    // of a call for tokens or their text
+  std::vector<std::string> frames;                    // messages for the engine, one per number
   std::uint64_t number_first = 0;                     // request or call number of frames[0]
   std::size_t count = 0;                              // of numbers
   std::uint64_t fingerprint = 0;
@@ -43,6 +44,7 @@ struct EngineWork {
   void close(const base::Error& error) {
     if (events) events->close(error);
     if (vectors) vectors->close(error);
+    if (tokens) tokens->close(error);
   }
 };
 
@@ -105,6 +107,7 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   void handle_step(wire::Step& told);
   void handle_event(wire::SequenceEvent& event);
   void handle_embed(const wire::EmbedReply& reply);
+  void handle_tokens(std::uint64_t number, TokenizeResult result);
   void handle_call_failed(const wire::CallFailed& told);
 
   base::Logger logger_;

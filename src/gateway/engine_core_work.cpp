@@ -182,9 +182,15 @@ std::string Core::handle(const std::string& frame) {
     case wire::FromEngine::kDeviceFailed:
       step({.kind = Kind::device_failed, .text = message.device_failed().message()});
       break;
-    case wire::FromEngine::kTokenizeReply:
+    case wire::FromEngine::kTokenizeReply: {
+      const auto& ids = message.tokenize_reply().ids();
+      handle_tokens(message.tokenize_reply().call(), {{ids.begin(), ids.end()}, {}, 0});
+      break;
+    }
     case wire::FromEngine::kDetokenizeReply:
-      break;  // nobody here asks for them yet
+      handle_tokens(message.detokenize_reply().call(),
+                    {{}, std::move(*message.mutable_detokenize_reply()->mutable_text()), 0});
+      break;
     case wire::FromEngine::MESSAGE_NOT_SET:
       return "the engine sent an unknown message; install both programs from one build";
   }
@@ -249,6 +255,17 @@ void Core::handle_embed(const wire::EmbedReply& reply) {
   }
   // The mailbox is empty and has room for one.
   if (work->vectors->put(std::move(result))) suspects_.finished(work->fingerprint);
+  end(work);
+}
+
+void Core::handle_tokens(std::uint64_t number, TokenizeResult result) {
+  const auto found = running_.find(number);
+  if (found == running_.end() || !found->second->tokens) return;
+  const WorkPointer work = found->second;
+  running_.erase(found);
+  const auto described = description();
+  result.context_max = described ? described->context_max : 0;
+  if (work->tokens->put(std::move(result))) suspects_.finished(work->fingerprint);
   end(work);
 }
 

@@ -174,6 +174,22 @@ wire::Embed make_embed(const protocol::EmbeddingRequest& request) {
   return embed;
 }
 
+wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request) {
+  wire::ToEngine message;
+  if (const auto* tokens = std::get_if<protocol::TokenIds>(&request.input)) {
+    message.mutable_detokenize()->mutable_ids()->Add(tokens->begin(), tokens->end());
+    return message;
+  }
+  wire::Tokenize& call = *message.mutable_tokenize();
+  call.set_add_special(request.add_special);
+  if (const auto* chat = std::get_if<protocol::Request>(&request.input)) {
+    set_chat(*chat, *call.mutable_chat());
+  } else {
+    call.set_text(std::get<std::string>(request.input));
+  }
+  return message;
+}
+
 std::uint64_t fingerprint(const wire::Submit& submit) {
   wire::Submit bare = submit;
   bare.clear_request();
@@ -188,6 +204,10 @@ std::uint64_t fingerprint(const wire::Embed& embed) {
   wire::Embed bare = embed;
   bare.clear_call();
   return hash_message(bare);
+}
+
+std::uint64_t fingerprint(const wire::ToEngine& call) {
+  return hash_message(call);
 }
 
 protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence) {

@@ -27,11 +27,14 @@ std::vector<wire::Submit> make_submits(const protocol::Request& request,
                                        const EngineBackendOptions& options,
                                        const protocol::Spoken* spoken = nullptr);
 wire::Embed make_embed(const protocol::EmbeddingRequest& request);
+// Tokenize or Detokenize.
+wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request);
 
 // A number that is the same for the same work, whoever asks for it and when, and however much of it
 // was done already.
 std::uint64_t fingerprint(const wire::Submit& submit);
 std::uint64_t fingerprint(const wire::Embed& embed);
+std::uint64_t fingerprint(const wire::ToEngine& call);  // its number is not set yet
 
 // Started, Delta, ToolCallDelta or Finished as an event of `sequence`; never called with Failed.
 protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence);
