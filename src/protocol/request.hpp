@@ -39,8 +39,13 @@ struct Message {
   std::vector<ContentPart> content;
   std::string name;
   std::string reasoning_content;
+  // Anthropic's proof that the reasoning is its model's, and reasoning that only it can read. They
+  // mean nothing to any other form.
+  std::string reasoning_signature = {};
+  std::vector<std::string> redacted_reasoning = {};
   std::vector<ToolCall> tool_calls;
   std::string tool_call_id;
+  bool tool_failed = false;  // Role::tool: what the tool says is why it failed
   bool prefix =
       false;  // DeepSeek's prefix completion: the answer continues this assistant message.
 
@@ -69,6 +74,8 @@ struct Constraint {
   std::string text;                  // the schema as JSON, the grammar as EBNF, the expression
   std::vector<std::string> choices;  // Kind::choice: one of these
   std::string param;                 // the client's field, for refusals
+  std::string name = {};             // Kind::json_schema: what the client calls it; often empty
+  bool strict = true;                // Kind::json_schema: held to, or only shown to the model
 };
 
 using TokenIds = std::vector<std::int32_t>;
@@ -146,6 +153,7 @@ struct Request {
   Constraint constraint;
   std::optional<bool> thinking;      // DeepSeek's thinking.type; unset: the model's default
   std::string reasoning_effort;      // as the client wrote it: low, high, max …; or empty
+  std::optional<std::int32_t> thinking_tokens;  // Anthropic's budget_tokens
   std::vector<FeatureUse> features;  // in the order of the body, each feature once
   // Names of fields that nobody here knows, the first 32: an upstream gets only those that its
   // configuration allows.
