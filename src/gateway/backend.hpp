@@ -1,7 +1,7 @@
 // Something that answers requests: the engine of a local model, another server, a cloud.
 //
-// A backend object may be used from any I/O thread. An EventStream or EmbeddingCall belongs to the
-// coroutine that started it and lives on that coroutine's thread.
+// A backend object may be used from any I/O thread. An EventStream or Call belongs to the coroutine
+// that started it and lives on that coroutine's thread.
 #pragma once
 
 #include "base/clock.hpp"
@@ -37,12 +37,15 @@ struct Attempt {
   bool verbatim = false;  // the client takes the OpenAI form: Verbatim events are welcome
 };
 
-// One try at embedding. The request outlives the call.
-struct EmbeddingAttempt {
-  const protocol::EmbeddingRequest& request;
+// One try at what is answered at once. The request outlives the call.
+template <class Request>
+struct CallAttempt {
+  const Request& request;
   boost::asio::any_io_executor executor;  // of the coroutine that will wait
   base::TimePoint end_by = base::TimePoint::max();
 };
+using EmbeddingAttempt = CallAttempt<protocol::EmbeddingRequest>;
+using TokenizeAttempt = CallAttempt<protocol::TokenizeRequest>;
 
 // What a read returns after cancel().
 inline base::Error request_cancelled() {
@@ -84,17 +87,27 @@ struct EmbeddingResult {
   std::vector<double> scores{};
 };
 
-// A running embedding call. Destroying it cancels it.
-class EmbeddingCall {
+// What became of a text or a chat, or of tokens.
+struct TokenizeResult {
+  protocol::TokenIds tokens;
+  std::string text;  // of the tokens, exactly: not always valid UTF-8
+  std::int32_t context_max = 0;  // tokens that one sequence may have; 0: not known
+};
+
+// A running call. Destroying it cancels it.
+template <class Answer>
+class Call {
  public:
-  virtual ~EmbeddingCall() = default;
+  virtual ~Call() = default;
   // Once. Errors as EventStream::read().
-  virtual boost::asio::awaitable<base::Result<EmbeddingResult>> result() = 0;
+  virtual boost::asio::awaitable<base::Result<Answer>> result() = 0;
   // Stops the work now; a pending result() returns `cancelled`. Only from the call's own thread.
   virtual void cancel() = 0;
   // After an error of result().
   virtual AttemptFailure failure() const = 0;
 };
+using EmbeddingCall = Call<EmbeddingResult>;
+using TokenizeCall = Call<TokenizeResult>;
 
 // `unloaded`: its program starts with the next request.
 enum class BackendState { unloaded, starting, loading, ready, restarting, failed, stopped };
@@ -118,6 +131,8 @@ class Backend {
   // Never waits and never fails: what is wrong comes from the stream's first read.
   virtual std::unique_ptr<EventStream> start(const Attempt& attempt) = 0;
   virtual std::unique_ptr<EmbeddingCall> embed(const EmbeddingAttempt& attempt) = 0;
+  // Of a backend that does not tell its tokens: `not_implemented`.
+  virtual std::unique_ptr<TokenizeCall> tokenize(const TokenizeAttempt& attempt);
   virtual BackendStatus status() const = 0;  // any thread; never blocks on I/O
   // False while it starts and others should be asked first. Any thread; cheap.
   virtual bool ready() const { return true; }

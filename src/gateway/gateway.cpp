@@ -3,7 +3,7 @@
 #include "base/random.hpp"
 #include "gateway/balance/prefix_blocks.hpp"
 #include "gateway/balance/stable_hash.hpp"
-#include "gateway/embedding_run.hpp"
+#include "gateway/call_run.hpp"
 #include "gateway/route/request_facts.hpp"
 #include "gateway/shadow_run.hpp"
 
@@ -28,26 +28,6 @@ std::string shorten(std::string_view name) {
 }
 
 }  // namespace
-
-std::string_view to_string(BackendState state) {
-  switch (state) {
-    case BackendState::unloaded:
-      return "unloaded";
-    case BackendState::starting:
-      return "starting";
-    case BackendState::loading:
-      return "loading";
-    case BackendState::ready:
-      return "ready";
-    case BackendState::restarting:
-      return "restarting";
-    case BackendState::failed:
-      return "failed";
-    case BackendState::stopped:
-      return "stopped";
-  }
-  return "unknown";
-}
 
 namespace {
 
@@ -221,10 +201,28 @@ base::Result<std::unique_ptr<EmbeddingCall>> Gateway::embed(
   asked.prompts = request.inputs;
   asked.user = request.user;
   asked.tokens_max = 0;
+  return begin_call(request, &Backend::embed, asked, caller, std::move(executor));
+}
+
+base::Result<std::unique_ptr<TokenizeCall>> Gateway::tokenize(
+    const protocol::TokenizeRequest& request, const Caller& caller,
+    asio::any_io_executor executor) const {
+  protocol::Request asked;
+  if (const auto* chat = std::get_if<protocol::Request>(&request.input)) asked = *chat;
+  asked.model = request.model;
+  asked.tokens_max = 0;
+  return begin_call(request, &Backend::tokenize, asked, caller, std::move(executor));
+}
+
+template <class Request, class Answer>
+base::Result<std::unique_ptr<Call<Answer>>> Gateway::begin_call(
+    const Request& request,
+    std::unique_ptr<Call<Answer>> (Backend::*begin)(const CallAttempt<Request>&),
+    protocol::Request& asked, const Caller& caller, asio::any_io_executor executor) const {
   const auto routed = route(asked, caller);
   if (routed.has_error()) return routed.error();
-  return std::make_unique<EmbeddingRun>(request, context_of(asked, *routed, caller),
-                                        std::move(executor));
+  return std::make_unique<CallRun<Request, Answer>>(
+      request, begin, context_of(asked, *routed, caller), std::move(executor));
 }
 
 // What backends say that they have, as far as a route lets it in: patterns name nothing themselves.

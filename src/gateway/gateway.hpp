@@ -89,6 +89,10 @@ class Gateway {
                                                      const Caller& caller,
                                                      boost::asio::any_io_executor executor) const;
 
+  base::Result<std::unique_ptr<TokenizeCall>> tokenize(
+      const protocol::TokenizeRequest& request, const Caller& caller,
+      boost::asio::any_io_executor executor) const;
+
   std::vector<ModelEntry> models() const;  // models first, then aliases, each group by name
 
   struct ModelStatus {
@@ -120,6 +124,12 @@ class Gateway {
                         const Caller& caller) const;
   RequestTraits traits_of(const protocol::Request& request, const RouteGroup& group,
                           std::string_view tenant) const;
+  template <class Request, class Answer>
+  base::Result<std::unique_ptr<Call<Answer>>> begin_call(
+      const Request& request,
+      std::unique_ptr<Call<Answer>> (Backend::*begin)(const CallAttempt<Request>&),
+      protocol::Request& asked, const Caller& caller,
+      boost::asio::any_io_executor executor) const;
 
   Options options_;
   std::vector<RouteRule> rules_;

@@ -192,4 +192,13 @@ struct RerankRequest {
   }
 };
 
+// What POST /v1/tokenize, /v1/detokenize and a count of tokens ask for.
+struct TokenizeRequest {
+  // A text or chat becomes tokens, tokens become text.
+  std::variant<std::string, Request, TokenIds> input;
+  std::string model;
+  std::string id;
+  bool add_special = true;  // the model's own begin token, before a text
+};
+
 }  // namespace deepseek::protocol

@@ -104,6 +104,7 @@ FeatureMask features_of(const Request& request) {
   for (const protocol::FeatureUse& use : request.features) {
     switch (use.feature) {
       case Feature::tools:
+      case Feature::hosted_tools:
       case Feature::functions:
         out |= bit(RouteFeature::tools);
         break;

@@ -1,4 +1,4 @@
-#include "gateway/embedding_run.hpp"
+#include "gateway/call_run.hpp"
 
 #include "gateway/scripted_backend.hpp"
 #include "io/task_group.hpp"
@@ -27,6 +27,8 @@ TargetOptions named(const char* name, std::uint32_t in_flight_max = 1000) {
   return options;
 }
 
+using EmbeddingRun = CallRun<protocol::EmbeddingRequest, EmbeddingResult>;
+
 struct EmbeddingRunTest : ::testing::Test {
   EmbeddingRunTest() {
     request.model = "m";
@@ -51,7 +53,8 @@ struct EmbeddingRunTest : ::testing::Test {
     run_context.arrived = base::now();
     run_context.observer = &heard;
     run_context.tenant = "t";
-    return std::make_unique<EmbeddingRun>(request, std::move(run_context), context.get_executor());
+    return std::make_unique<EmbeddingRun>(request, &Backend::embed, std::move(run_context),
+                                          context.get_executor());
   }
 
   asio::awaitable<void> wait_for(EmbeddingRun& call) {
