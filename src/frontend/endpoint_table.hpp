@@ -26,6 +26,8 @@ enum class Endpoint {
   rerank,
   infer,
   generate,
+  messages,
+  count_tokens,
 };
 
 enum class BodyForm { none, json, optional_json };

@@ -45,6 +45,8 @@ class Frontend final : public io::HttpHandler {
                                      RequestRecord& record);
   boost::asio::awaitable<void> rerank(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record);
+  boost::asio::awaitable<void> count_tokens(const io::HttpRequest& request,
+                                            io::HttpResponder& responder, RequestRecord& record);
   boost::asio::awaitable<void> send(io::HttpResponder& responder, io::HttpResponse response,
                                     RequestRecord& record);
   boost::asio::awaitable<void> send_error(io::HttpResponder& responder, const base::Error& error,

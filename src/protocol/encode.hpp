@@ -112,4 +112,9 @@ std::string rerank_body(const RerankRequest& request, std::string_view model,
 std::string error_body(const base::Error& error);
 std::string error_frame(const base::Error& error);  // "data: {…}\n\n"
 
+// Whose words an error comes in.
+enum class ErrorForm { openai, anthropic };
+std::string error_body(const base::Error& error, ErrorForm form, std::string_view request_id);
+std::string error_frame(const base::Error& error, ErrorForm form, std::string_view request_id);
+
 }  // namespace deepseek::protocol
