@@ -39,15 +39,15 @@ struct Message {
   std::vector<ContentPart> content;
   std::string name;
   std::string reasoning_content;
+  std::vector<ToolCall> tool_calls;
+  std::string tool_call_id;
+  bool prefix =
+      false;  // DeepSeek's prefix completion: the answer continues this assistant message.
+  bool tool_failed = false;  // Role::tool: what the tool says is why it failed
   // Anthropic's proof that the reasoning is its model's, and reasoning that only it can read. They
   // mean nothing to any other form.
   std::string reasoning_signature = {};
   std::vector<std::string> redacted_reasoning = {};
-  std::vector<ToolCall> tool_calls;
-  std::string tool_call_id;
-  bool tool_failed = false;  // Role::tool: what the tool says is why it failed
-  bool prefix =
-      false;  // DeepSeek's prefix completion: the answer continues this assistant message.
 
   // All text parts joined, in order.
   std::string text() const;
