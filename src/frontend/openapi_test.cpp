@@ -24,8 +24,10 @@ std::set<std::string> documented() {
     if (line.starts_with("    get:")) found.insert("GET " + path);
     if (line.starts_with("    post:")) found.insert("POST " + path);
     if (!line.starts_with(reference)) continue;
+    const std::string prefix = "/anthropic";
+    const std::string other = path.starts_with(prefix) ? path.substr(prefix.size()) : "/v1" + path;
     for (const char* method : {"GET ", "POST "}) {
-      if (found.contains(method + ("/v1" + path))) found.insert(method + path);
+      if (found.contains(method + other)) found.insert(method + path);
     }
   }
   return found;

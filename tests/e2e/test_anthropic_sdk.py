@@ -13,6 +13,7 @@ from support.upstream import Upstream
 
 MODEL = "deepseek-chat"
 HELLO = [{"role": "user", "content": "Say hello."}]
+HOT = {"temperature": 1.5}
 WEATHER = {
     "name": "weather",
     "description": "The weather of a city",
@@ -40,9 +41,9 @@ def upstream():
 def relay(upstream, tmp_path_factory):
     folder = tmp_path_factory.mktemp("anthropic")
     file = gateway.configuration(folder, [gateway.backend("first", upstream.url)])
-    server = Server(["--config", str(file)])
+    server = Server(("--config", file), wait="listening")
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture
@@ -67,7 +68,8 @@ def test_message(client):
 
 
 def test_stream_is_the_same_text(client):
-    options = {"model": MODEL, "messages": HELLO, "max_tokens": 16, "temperature": 0}
+    options = {"model": MODEL, "messages": HELLO, "max_tokens": 16}
+    options["extra_body"] = {"temperature": 0}
     whole = client.messages.create(**options)
     with client.messages.stream(**options) as stream:
         pieces = list(stream.text_stream)
@@ -101,7 +103,7 @@ def test_errors_are_of_this_form(client):
     assert missing.value.body["error"]["type"] == "not_found_error"
     assert missing.value.body["request_id"] == missing.value.request_id
     with pytest.raises(anthropic.BadRequestError, match="temperature"):
-        client.messages.create(model=MODEL, messages=HELLO, max_tokens=4, temperature=1.5)
+        client.messages.create(model=MODEL, messages=HELLO, max_tokens=4, extra_body=HOT)
     document = {"type": "document", "source": {"type": "text", "data": "a"}}
     with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\].content\[0\]"):
         client.messages.create(
@@ -109,8 +111,12 @@ def test_errors_are_of_this_form(client):
         )
 
 
-def test_a_wrong_key_is_refused_in_this_form(start_server, tmp_path):
-    server = start_server(["--set", "access.keys=sk-right-000000000001"])
+def test_a_wrong_key_is_refused_in_this_form(start_server, upstream, tmp_path):
+    keys = {"keys": [{"key": "sk-right-000000000001", "tenant": "ann"}]}
+    rows = [gateway.backend("first", upstream.url)]
+    file = gateway.configuration(tmp_path, rows, access=keys)
+    upstream.default.reset()
+    server = start_server("--config", file, wait="listening")
     with make_client(server, key="sk-wrong-000000000002") as client:
         with pytest.raises(anthropic.AuthenticationError) as refused:
             client.messages.create(model=MODEL, messages=HELLO, max_tokens=4)
