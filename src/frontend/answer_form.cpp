@@ -38,6 +38,8 @@ base::Result<protocol::Request> decode_request(Endpoint endpoint, const io::Http
       return protocol::decode_infer(request.body, context);
     case Endpoint::messages:
       return protocol::decode_messages(request.body, context);
+    case Endpoint::responses:
+      return protocol::decode_responses(request.body, context);
     default:
       return protocol::decode_chat(request.body, context);
   }
@@ -47,6 +49,7 @@ protocol::AnswerHead make_answer_head(Endpoint endpoint, std::string model) {
   std::string_view prefix = "chatcmpl-";
   if (endpoint == Endpoint::completions || endpoint == Endpoint::generate) prefix = "cmpl-";
   if (endpoint == Endpoint::infer) prefix = "infer-";
+  if (endpoint == Endpoint::responses) prefix = "resp_";
   if (endpoint == Endpoint::messages) prefix = "msg_";
   protocol::AnswerHead head;
   head.id = base::random_id(prefix);
@@ -66,6 +69,8 @@ std::unique_ptr<protocol::StreamEncoder> make_stream_encoder(Endpoint endpoint,
       return protocol::make_infer_stream(head, request);
     case Endpoint::messages:
       return protocol::make_messages_stream(head, request);
+    case Endpoint::responses:
+      return protocol::make_responses_stream(head, request);
     case Endpoint::generate:
       return protocol::make_generate_stream(head, request);
     default:
@@ -82,6 +87,8 @@ std::string answer_body(Endpoint endpoint, const protocol::AnswerHead& head,
       return protocol::infer_body(head, answer);
     case Endpoint::messages:
       return protocol::messages_body(head, answer);
+    case Endpoint::responses:
+      return protocol::responses_body(head, request, answer);
     case Endpoint::generate:
       return protocol::generate_body(request, answer);
     default:

@@ -321,8 +321,8 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
   report(row.http_status, row.name);
   if (watch_->client_gone) co_return;
   if (!responder_.started()) {
-    [[maybe_unused]] auto sent = co_await responder_.send(
-        error_response(error, record_.id, record_.form));
+    [[maybe_unused]] auto sent =
+        co_await responder_.send(error_response(error, record_.id, record_.form));
     co_return;
   }
   std::string piece;

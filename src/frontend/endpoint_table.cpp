@@ -17,6 +17,7 @@ constexpr std::string_view completions_about = "Completion of a prompt, or of me
 constexpr std::string_view embeddings_about = "Vectors of texts";
 constexpr std::string_view rerank_about = "Documents by how well they answer a question";
 constexpr std::string_view messages_about = "Chat in Anthropic's form, streamed or whole";
+constexpr std::string_view responses_about = "Chat in the form of OpenAI's Responses";
 constexpr std::string_view count_tokens_about = "How many tokens such a chat has";
 constexpr std::string_view models_about = "The models and aliases of this server";
 constexpr std::string_view model_about = "One model or alias";
@@ -46,6 +47,9 @@ constexpr std::array table{
     EndpointRow{"POST", "/rerank", rerank, BodyForm::json, "/v1/rerank", rerank_about},
     EndpointRow{"GET", "/models", models, BodyForm::none, "/v1/models", models_about},
     EndpointRow{"GET", "/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"POST", "/v1/responses", responses, BodyForm::json, "/v1/responses",
+                responses_about},
+    EndpointRow{"POST", "/responses", responses, BodyForm::json, "/v1/responses", responses_about},
     EndpointRow{"POST", "/v1/messages", messages, BodyForm::json, "/v1/messages", messages_about},
     EndpointRow{"POST", "/v1/messages/count_tokens", count_tokens, BodyForm::json,
                 "/v1/messages/count_tokens", count_tokens_about},

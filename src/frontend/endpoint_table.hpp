@@ -27,6 +27,7 @@ enum class Endpoint {
   infer,
   generate,
   messages,
+  responses,
   count_tokens,
 };
 

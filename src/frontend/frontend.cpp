@@ -115,7 +115,8 @@ asio::awaitable<void> Frontend::handle(io::HttpRequest request, io::HttpResponde
   if (responder.started()) co_return;
   auto error =
       base::make_error(code, "the server made a mistake; its log has request " + record.id);
-  [[maybe_unused]] auto sent = co_await responder.send(error_response(error, record.id, record.form));
+  [[maybe_unused]] auto sent =
+      co_await responder.send(error_response(error, record.id, record.form));
 }
 
 asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
@@ -131,6 +132,7 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
     case Endpoint::infer:
     case Endpoint::generate:
     case Endpoint::messages:
+    case Endpoint::responses:
       co_await answer(*route, request, responder, record);
       break;
     case Endpoint::embeddings:

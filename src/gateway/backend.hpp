@@ -90,7 +90,7 @@ struct EmbeddingResult {
 // What became of a text or a chat, or of tokens.
 struct TokenizeResult {
   protocol::TokenIds tokens;
-  std::string text;  // of the tokens, exactly: not always valid UTF-8
+  std::string text;              // of the tokens, exactly: not always valid UTF-8
   std::int32_t context_max = 0;  // tokens that one sequence may have; 0: not known
 };
 

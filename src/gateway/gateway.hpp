@@ -89,9 +89,9 @@ class Gateway {
                                                      const Caller& caller,
                                                      boost::asio::any_io_executor executor) const;
 
-  base::Result<std::unique_ptr<TokenizeCall>> tokenize(
-      const protocol::TokenizeRequest& request, const Caller& caller,
-      boost::asio::any_io_executor executor) const;
+  base::Result<std::unique_ptr<TokenizeCall>> tokenize(const protocol::TokenizeRequest& request,
+                                                       const Caller& caller,
+                                                       boost::asio::any_io_executor executor) const;
 
   std::vector<ModelEntry> models() const;  // models first, then aliases, each group by name
 
@@ -128,8 +128,7 @@ class Gateway {
   base::Result<std::unique_ptr<Call<Answer>>> begin_call(
       const Request& request,
       std::unique_ptr<Call<Answer>> (Backend::*begin)(const CallAttempt<Request>&),
-      protocol::Request& asked, const Caller& caller,
-      boost::asio::any_io_executor executor) const;
+      protocol::Request& asked, const Caller& caller, boost::asio::any_io_executor executor) const;
 
   Options options_;
   std::vector<RouteRule> rules_;

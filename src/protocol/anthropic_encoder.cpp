@@ -184,8 +184,8 @@ class MessagesStream final : public StreamEncoder {
     frames.push_back(sse_frame(out, "content_block_start"));
   }
 
-  void add(std::string_view type, std::string_view field, std::string_view text,
-           std::int32_t index, std::vector<std::string>& frames) const {
+  void add(std::string_view type, std::string_view field, std::string_view text, std::int32_t index,
+           std::vector<std::string>& frames) const {
     std::string out = of_block("content_block_delta", index);
     out += ",\"delta\":";
     ObjectWriter delta(out);
@@ -205,8 +205,8 @@ class MessagesStream final : public StreamEncoder {
       signature_.clear();
     }
     open_ = Block::none;
-    frames.push_back(sse_frame(of_block("content_block_stop", next_ - 1) + "}",
-                               "content_block_stop"));
+    frames.push_back(
+        sse_frame(of_block("content_block_stop", next_ - 1) + "}", "content_block_stop"));
   }
 
   void on_delta(const Delta& delta, std::vector<std::string>& frames) {
@@ -279,9 +279,9 @@ class MessagesStream final : public StreamEncoder {
   bool started_;
   bool ended_ = false;
   Block open_ = Block::none;
-  std::int32_t next_ = 0;             // index of the next block
-  std::string signature_;             // of the open block
-  std::vector<std::int32_t> tools_;   // the block of each tool call
+  std::int32_t next_ = 0;            // index of the next block
+  std::string signature_;            // of the open block
+  std::vector<std::int32_t> tools_;  // the block of each tool call
 };
 
 }  // namespace

@@ -72,8 +72,8 @@ const json::array* AnthropicReader::list_of(JsonReader& reader, const json::valu
     return nullptr;
   }
   const json::array& list = value.get_array();
-  const bool few = list.empty() ||
-                   reader.check_entries(list, path, {limits_.parts_max, "limits.parts_max"});
+  const bool few =
+      list.empty() || reader.check_entries(list, path, {limits_.parts_max, "limits.parts_max"});
   return few ? &list : nullptr;
 }
 
@@ -91,8 +91,8 @@ void AnthropicReader::read_system() {
       if (!block) return;
       const std::string type = block->required_string("type", {64});
       if (type != "text" && !block->failed()) {
-        block->refuse(block->path_of("type"), block->path_of("type") +
-                                                  " must be \"text\", found " + quote_value(type));
+        block->refuse(block->path_of("type"),
+                      block->path_of("type") + " must be \"text\", found " + quote_value(type));
       }
       message.content.emplace_back(TextPart{block->required_string("text", any_length)});
     }
@@ -124,9 +124,9 @@ void AnthropicReader::read_message(JsonReader& reader, bool is_last) {
   } else if (role == "system") {
     message.role = Role::system;
   } else if (role != "user" && !reader.failed()) {
-    reader.refuse(reader.path_of("role"), reader.path_of("role") +
-                                              " must be \"user\" or \"assistant\", found " +
-                                              quote_value(role));
+    reader.refuse(
+        reader.path_of("role"),
+        reader.path_of("role") + " must be \"user\" or \"assistant\", found " + quote_value(role));
   }
   const std::string path = reader.path_of("content");
   const json::value* content = reader.find("content");
@@ -169,7 +169,8 @@ void AnthropicReader::read_block(JsonReader& block, Message& message) {
   } else if (type == "redacted_thinking" && assistant) {
     message.redacted_reasoning.push_back(block.required_string("data", any_length));
   } else if (type == "document" || type == "search_result" || type == "container_upload") {
-    refuse_gap(block, "type", type + " blocks are not offered here; give their text as a text block");
+    refuse_gap(block, "type",
+               type + " blocks are not offered here; give their text as a text block");
   } else {
     block.refuse(block.path_of("type"),
                  block.path_of("type") +
@@ -203,9 +204,9 @@ void AnthropicReader::read_image(JsonReader& block, Message& message) {
   } else if (type == "url") {
     image.url = source->required_string("url", any_length);
     if (!source->failed() && !image.url.starts_with("https://")) {
-      source->refuse(source->path_of("url"), source->path_of("url") +
-                                                 " must begin with https://, found " +
-                                                 quote_value(image.url));
+      source->refuse(
+          source->path_of("url"),
+          source->path_of("url") + " must begin with https://, found " + quote_value(image.url));
     }
   } else if (!source->failed()) {
     refuse_gap(*source, "type",
@@ -281,8 +282,8 @@ void AnthropicReader::read_tool(JsonReader& tool) {
   made.strict = tool.optional_boolean("strict").value_or(false);
   const json::value* schema = tool.find("input_schema");
   if (schema == nullptr) {
-    tool.refuse(tool.path_of("input_schema"), tool.path_of("input_schema") +
-                                                  " is missing; it must be a JSON Schema object");
+    tool.refuse(tool.path_of("input_schema"),
+                tool.path_of("input_schema") + " is missing; it must be a JSON Schema object");
   } else if (!schema->is_object()) {
     tool.refuse_value(tool.path_of("input_schema"), "a JSON Schema object", *schema);
   } else {
@@ -320,15 +321,14 @@ void AnthropicReader::read_tool_choice() {
   }
   const bool one = choice->optional_boolean("disable_parallel_tool_use").value_or(false);
   request_.parallel_tool_calls = !one;
-  const bool forced = request_.tool_choice.kind == Kind::required ||
-                      request_.tool_choice.kind == Kind::named;
+  const bool forced =
+      request_.tool_choice.kind == Kind::required || request_.tool_choice.kind == Kind::named;
   if (forced && request_.tools.empty()) {
     choice->refuse("tool_choice", "tool_choice asks for a tool, but tools is empty");
   }
   if (request_.tool_choice.kind != Kind::named || choice->failed()) return;
-  const bool known = std::ranges::any_of(request_.tools, [&](const Tool& tool) {
-    return tool.name == request_.tool_choice.name;
-  });
+  const bool known = std::ranges::any_of(
+      request_.tools, [&](const Tool& tool) { return tool.name == request_.tool_choice.name; });
   if (known) return;
   choice->refuse("tool_choice.name", "tool_choice.name must be one of tools, found " +
                                          quote_value(request_.tool_choice.name));
@@ -379,9 +379,8 @@ void AnthropicReader::read_schema_format(JsonReader& format) {
   const std::string type = format.required_string("type", {64});
   if (format.failed()) return;
   if (type != "json_schema") {
-    format.refuse(format.path_of("type"), format.path_of("type") +
-                                              " must be \"json_schema\", found " +
-                                              quote_value(type));
+    format.refuse(format.path_of("type"),
+                  format.path_of("type") + " must be \"json_schema\", found " + quote_value(type));
     return;
   }
   const std::string path = format.path_of("schema");

@@ -46,8 +46,7 @@ TEST(AnthropicRequest, reads_every_field) {
   ASSERT_EQ(request->messages.size(), 6U);
   EXPECT_EQ(request->messages[0].role, Role::system);
   EXPECT_EQ(request->messages[1].content.size(), 3U);
-  EXPECT_EQ(std::get<ImagePart>(request->messages[1].content[1]).url,
-            "data:image/png;base64,AAAA");
+  EXPECT_EQ(std::get<ImagePart>(request->messages[1].content[1]).url, "data:image/png;base64,AAAA");
   const Message& assistant = request->messages[2];
   EXPECT_EQ(assistant.reasoning_content, "look it up");
   EXPECT_EQ(assistant.reasoning_signature, "c2ln");
@@ -71,8 +70,8 @@ TEST(AnthropicRequest, reads_every_field) {
 }
 
 TEST(AnthropicRequest, the_answer_goes_on_behind_a_last_message_of_the_assistant) {
-  const auto request = decode(
-      R"("messages":[{"role":"user","content":"a"},{"role":"assistant","content":"The"}])");
+  const auto request =
+      decode(R"("messages":[{"role":"user","content":"a"},{"role":"assistant","content":"The"}])");
   ASSERT_TRUE(request);
   EXPECT_TRUE(request->messages.back().prefix);
 }
@@ -168,8 +167,9 @@ TEST(AnthropicStream, a_signature_and_hidden_reasoning_pass) {
   redacted.redacted_reasoning = "cmVk";
   Finished end{0, FinishReason::stop, {5, 2, 0, 1}, {}};
   end.stop_sequence = "END";
-  testing::expect_golden("messages_stream_signature.txt",
-                         stream_of({thinking, signature, redacted, Delta{0, "a", "", {}, {}}, end}));
+  testing::expect_golden(
+      "messages_stream_signature.txt",
+      stream_of({thinking, signature, redacted, Delta{0, "a", "", {}, {}}, end}));
 }
 
 TEST(AnthropicStream, an_answer_of_nothing_has_begin_and_end) {

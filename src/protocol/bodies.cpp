@@ -115,8 +115,7 @@ std::string error_frame(const base::Error& error) {
 }
 
 std::string error_body(const base::Error& error, ErrorForm form, std::string_view request_id) {
-  return form == ErrorForm::anthropic ? anthropic_error_body(error, request_id)
-                                      : error_body(error);
+  return form == ErrorForm::anthropic ? anthropic_error_body(error, request_id) : error_body(error);
 }
 
 std::string error_frame(const base::Error& error, ErrorForm form, std::string_view request_id) {

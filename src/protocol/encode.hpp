@@ -84,6 +84,12 @@ std::string count_tokens_body(std::int64_t tokens);
 std::string anthropic_error_body(const base::Error& error, std::string_view request_id);
 std::string anthropic_error_frame(const base::Error& error, std::string_view request_id);
 
+// POST /v1/responses: a response; streamed: its events from response.created to
+// response.completed, response.incomplete or response.failed.
+std::unique_ptr<StreamEncoder> make_responses_stream(const AnswerHead& head,
+                                                     const Request& request);
+std::string responses_body(const AnswerHead& head, const Request& request, const Answer& answer);
+
 // GET /v1/models and /v1/models/{id}
 struct ModelCard {
   std::string id;

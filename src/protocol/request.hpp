@@ -151,9 +151,10 @@ struct Request {
   ToolChoice tool_choice;
   bool parallel_tool_calls = true;
   Constraint constraint;
-  std::optional<bool> thinking;      // DeepSeek's thinking.type; unset: the model's default
-  std::string reasoning_effort;      // as the client wrote it: low, high, max …; or empty
+  std::optional<bool> thinking;  // DeepSeek's thinking.type; unset: the model's default
+  std::string reasoning_effort;  // as the client wrote it: low, high, max …; or empty
   std::optional<std::int32_t> thinking_tokens;  // Anthropic's budget_tokens
+  std::string response_echo;  // of the Responses form: what its answer repeats, as JSON to the end
   std::vector<FeatureUse> features;  // in the order of the body, each feature once
   // Names of fields that nobody here knows, the first 32: an upstream gets only those that its
   // configuration allows.
