@@ -91,7 +91,8 @@ def test_a_tool_loop(through, upstream, streamed):
     else:
         made = through.create(**options)
     (call,) = made.output
-    assert (call.type, call.name, call.arguments) == ("function_call", "weather", '{"city": "Hamburg"}')
+    assert (call.type, call.name) == ("function_call", "weather")
+    assert call.arguments == '{"city": "Hamburg"}'
     assert upstream.calls[-1].body["tools"][0]["function"]["name"] == "weather"
     items += [
         {"type": "function_call", "call_id": call.call_id, "name": call.name,
