@@ -36,6 +36,10 @@ base::Result<protocol::Request> decode_request(Endpoint endpoint, const io::Http
       return protocol::decode_completions(request.body, context);
     case Endpoint::infer:
       return protocol::decode_infer(request.body, context);
+    case Endpoint::messages:
+      return protocol::decode_messages(request.body, context);
+    case Endpoint::responses:
+      return protocol::decode_responses(request.body, context);
     default:
       return protocol::decode_chat(request.body, context);
   }
@@ -45,6 +49,8 @@ protocol::AnswerHead make_answer_head(Endpoint endpoint, std::string model) {
   std::string_view prefix = "chatcmpl-";
   if (endpoint == Endpoint::completions || endpoint == Endpoint::generate) prefix = "cmpl-";
   if (endpoint == Endpoint::infer) prefix = "infer-";
+  if (endpoint == Endpoint::responses) prefix = "resp_";
+  if (endpoint == Endpoint::messages) prefix = "msg_";
   protocol::AnswerHead head;
   head.id = base::random_id(prefix);
   head.created = base::unix_seconds();
@@ -61,6 +67,10 @@ std::unique_ptr<protocol::StreamEncoder> make_stream_encoder(Endpoint endpoint,
       return protocol::make_completions_stream(head, request);
     case Endpoint::infer:
       return protocol::make_infer_stream(head, request);
+    case Endpoint::messages:
+      return protocol::make_messages_stream(head, request);
+    case Endpoint::responses:
+      return protocol::make_responses_stream(head, request);
     case Endpoint::generate:
       return protocol::make_generate_stream(head, request);
     default:
@@ -75,6 +85,10 @@ std::string answer_body(Endpoint endpoint, const protocol::AnswerHead& head,
       return protocol::completions_body(head, request, answer);
     case Endpoint::infer:
       return protocol::infer_body(head, answer);
+    case Endpoint::messages:
+      return protocol::messages_body(head, answer);
+    case Endpoint::responses:
+      return protocol::responses_body(head, request, answer);
     case Endpoint::generate:
       return protocol::generate_body(request, answer);
     default:

@@ -167,7 +167,7 @@ asio::awaitable<void> AnswerSession::run_whole() {
     body = answer_body(endpoint_, head, request_, answer);
   }
   if (watch_->cached != nullptr) watch_->cached->publish(*body, true);
-  auto response = json_response(200, std::move(*body), record_.id);
+  auto response = json_response(200, std::move(*body), record_.id, record_.form);
   add_notes(response);
   report(200);
   [[maybe_unused]] auto sent = co_await responder_.send(std::move(response));
@@ -293,7 +293,7 @@ asio::awaitable<void> AnswerSession::send_keep_alives() {
 asio::awaitable<bool> AnswerSession::write(std::string piece) {
   last_write_ = base::now();
   if (!watch_->client_gone && !responder_.started()) {
-    auto head = stream_response(record_.id);
+    auto head = stream_response(record_.id, record_.form);
     add_notes(head);
     auto started = co_await responder_.start(std::move(head));
     if (started.has_error()) watch_->client_gone = true;
@@ -321,7 +321,8 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
   report(row.http_status, row.name);
   if (watch_->client_gone) co_return;
   if (!responder_.started()) {
-    [[maybe_unused]] auto sent = co_await responder_.send(error_response(error, record_.id));
+    [[maybe_unused]] auto sent =
+        co_await responder_.send(error_response(error, record_.id, record_.form));
     co_return;
   }
   std::string piece;
@@ -330,7 +331,7 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
     encoder_->fail(error, frames_);
     for (const std::string& frame : frames_) piece += frame;
   } else {
-    piece = protocol::error_frame(error);
+    piece = protocol::error_frame(error, record_.form, record_.id);
   }
   const bool taken = co_await write(std::move(piece));
   if (!taken) co_return;

@@ -18,6 +18,9 @@ constexpr std::string_view embeddings_about = "Vectors of texts";
 constexpr std::string_view rerank_about = "Documents by how well they answer a question";
 constexpr std::string_view tokenize_about = "The tokens of a text or of a chat's prompt";
 constexpr std::string_view detokenize_about = "The text of tokens";
+constexpr std::string_view messages_about = "Chat in Anthropic's form, streamed or whole";
+constexpr std::string_view responses_about = "Chat in the form of OpenAI's Responses";
+constexpr std::string_view count_tokens_about = "How many tokens such a chat has";
 constexpr std::string_view models_about = "The models and aliases of this server";
 constexpr std::string_view model_about = "One model or alias";
 
@@ -61,6 +64,16 @@ constexpr std::array table{
                 "What the key's tenant may still spend, in DeepSeek's form"},
     EndpointRow{"GET", "/models", models, BodyForm::none, "/v1/models", models_about},
     EndpointRow{"GET", "/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"POST", "/v1/responses", responses, BodyForm::json, "/v1/responses",
+                responses_about},
+    EndpointRow{"POST", "/responses", responses, BodyForm::json, "/v1/responses", responses_about},
+    EndpointRow{"POST", "/v1/messages", messages, BodyForm::json, "/v1/messages", messages_about},
+    EndpointRow{"POST", "/v1/messages/count_tokens", count_tokens, BodyForm::json,
+                "/v1/messages/count_tokens", count_tokens_about},
+    EndpointRow{"POST", "/anthropic/v1/messages", messages, BodyForm::json, "/v1/messages",
+                messages_about},
+    EndpointRow{"POST", "/anthropic/v1/messages/count_tokens", count_tokens, BodyForm::json,
+                "/v1/messages/count_tokens", count_tokens_about},
     EndpointRow{"POST", "/api/v1/infer", infer, BodyForm::json, "/api/v1/infer",
                 "One question, one answer"},
     EndpointRow{"POST", "/generate", generate, BodyForm::optional_json, "/generate",

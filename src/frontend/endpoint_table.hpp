@@ -29,6 +29,9 @@ enum class Endpoint {
   balance,
   infer,
   generate,
+  messages,
+  responses,
+  count_tokens,
 };
 
 enum class BodyForm { none, json, optional_json };

@@ -7,6 +7,7 @@
 #include "frontend/endpoint_table.hpp"
 #include "frontend/http_rules.hpp"
 #include "frontend/ranking.hpp"
+#include "frontend/token_count.hpp"
 #include "frontend/web_files.hpp"
 
 #include <algorithm>
@@ -82,7 +83,7 @@ io::HttpResponse Frontend::refuse(const io::HttpRefusal& refusal, const io::Http
     error.message += " (the limit is " + std::string(refusal.limit) + ")";
   }
   RequestRecord record = make_record(request);
-  io::HttpResponse response = error_response(error, record.id);
+  io::HttpResponse response = error_response(error, record.id, record.form);
   if (refusal.status != 0) response.status = refusal.status;
   if (error.code == ErrorCode::method_not_allowed) {
     response.fields.add("Allow", allowed_methods(request.path));
@@ -114,7 +115,8 @@ asio::awaitable<void> Frontend::handle(io::HttpRequest request, io::HttpResponde
   if (responder.started()) co_return;
   auto error =
       base::make_error(code, "the server made a mistake; its log has request " + record.id);
-  [[maybe_unused]] auto sent = co_await responder.send(error_response(error, record.id));
+  [[maybe_unused]] auto sent =
+      co_await responder.send(error_response(error, record.id, record.form));
 }
 
 asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
@@ -129,6 +131,8 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
     case Endpoint::completions:
     case Endpoint::infer:
     case Endpoint::generate:
+    case Endpoint::messages:
+    case Endpoint::responses:
       co_await answer(*route, request, responder, record);
       break;
     case Endpoint::embeddings:
@@ -140,6 +144,9 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
     case Endpoint::tokenize:
     case Endpoint::detokenize:
       co_await tokenize(route->row->endpoint, request, responder, record);
+      break;
+    case Endpoint::count_tokens:
+      co_await count_tokens(request, responder, record);
       break;
     default:
       co_await send(responder, page(*route, request, record), record);
@@ -225,6 +232,17 @@ asio::awaitable<void> Frontend::tokenize(Endpoint endpoint, const io::HttpReques
   co_await send(responder, json_response(200, std::move(body), record.id), record);
 }
 
+asio::awaitable<void> Frontend::count_tokens(const io::HttpRequest& request,
+                                             io::HttpResponder& responder, RequestRecord& record) {
+  auto tokens = co_await frontend::count_tokens(snapshot_.get(), request, responder, record);
+  if (tokens.has_error()) {
+    co_await send_error(responder, tokens.error(), record);
+    co_return;
+  }
+  std::string body = protocol::count_tokens_body(*tokens);
+  co_await send(responder, json_response(200, std::move(body), record.id, record.form), record);
+}
+
 io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& request,
                                 const RequestRecord& record) const {
   const auto snapshot = snapshot_.get();
@@ -275,7 +293,7 @@ asio::awaitable<void> Frontend::send(io::HttpResponder& responder, io::HttpRespo
 asio::awaitable<void> Frontend::send_error(io::HttpResponder& responder, const base::Error& error,
                                            RequestRecord& record) {
   record.error = base::describe(error.code).name;
-  co_await send(responder, error_response(error, record.id), record);
+  co_await send(responder, error_response(error, record.id, record.form), record);
 }
 
 ServerFacts Frontend::facts() const {
@@ -290,6 +308,7 @@ RequestRecord Frontend::make_record(const io::HttpRequest& request) const {
   RequestRecord record;
   record.id = choose_request_id(request, base::random_id("req_"));
   record.label = metric_label(request.path);
+  record.form = error_form(request.path);
   record.method = known_method(request.method);
   record.began = base::now();
   return record;

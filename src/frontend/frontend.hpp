@@ -49,6 +49,8 @@ class Frontend final : public io::HttpHandler {
   // Text or a chat to tokens, or back.
   boost::asio::awaitable<void> tokenize(Endpoint endpoint, const io::HttpRequest& request,
                                         io::HttpResponder& responder, RequestRecord& record);
+  boost::asio::awaitable<void> count_tokens(const io::HttpRequest& request,
+                                            io::HttpResponder& responder, RequestRecord& record);
   boost::asio::awaitable<void> send(io::HttpResponder& responder, io::HttpResponse response,
                                     RequestRecord& record);
   boost::asio::awaitable<void> send_error(io::HttpResponder& responder, const base::Error& error,

@@ -1,6 +1,5 @@
 #include "frontend/http_rules.hpp"
 
-#include "protocol/encode.hpp"
 #include "protocol/quote.hpp"
 
 #include <algorithm>
@@ -39,6 +38,13 @@ bool is_foreign(std::string_view type) {
   const auto in_family = [type](std::string_view family) { return type.starts_with(family); };
   return std::ranges::any_of(foreign_families, in_family) ||
          std::ranges::find(foreign_types, type) != foreign_types.end() || type.ends_with("+xml");
+}
+
+// Anthropic's SDKs look for another name.
+void add_request_id(io::HttpResponse& response, std::string_view request_id,
+                    protocol::ErrorForm form) {
+  response.fields.add("X-Request-Id", request_id);
+  if (form == protocol::ErrorForm::anthropic) response.fields.add("Request-Id", request_id);
 }
 
 bool is_worth_retrying(base::ErrorCode code) {
@@ -80,18 +86,27 @@ base::Result<void> check_body_form(const EndpointRow& row, const io::HttpRequest
                               "; send JSON with Content-Type application/json");
 }
 
-io::HttpResponse json_response(int status, std::string body, std::string_view request_id) {
+protocol::ErrorForm error_form(std::string_view path) {
+  const bool anthropic = path.starts_with("/anthropic/") || path == "/v1/messages" ||
+                         path.starts_with("/v1/messages/");
+  return anthropic ? protocol::ErrorForm::anthropic : protocol::ErrorForm::openai;
+}
+
+io::HttpResponse json_response(int status, std::string body, std::string_view request_id,
+                               protocol::ErrorForm form) {
   io::HttpResponse response;
   response.status = status;
   response.fields.add("Content-Type", "application/json; charset=utf-8");
-  response.fields.add("X-Request-Id", request_id);
+  add_request_id(response, request_id, form);
   response.body = std::move(body);
   return response;
 }
 
-io::HttpResponse error_response(const base::Error& error, std::string_view request_id) {
-  io::HttpResponse response = json_response(base::describe(error.code).http_status,
-                                            protocol::error_body(error), request_id);
+io::HttpResponse error_response(const base::Error& error, std::string_view request_id,
+                                protocol::ErrorForm form) {
+  io::HttpResponse response =
+      json_response(base::describe(error.code).http_status,
+                    protocol::error_body(error, form, request_id), request_id, form);
   auto wait = error.retry_after;
   if (!wait && is_worth_retrying(error.code)) wait = default_retry_after;
   if (wait) {
@@ -106,12 +121,12 @@ io::HttpResponse error_response(const base::Error& error, std::string_view reque
   return response;
 }
 
-io::HttpResponse stream_response(std::string_view request_id) {
+io::HttpResponse stream_response(std::string_view request_id, protocol::ErrorForm form) {
   io::HttpResponse response;
   response.fields.add("Content-Type", "text/event-stream; charset=utf-8");
   response.fields.add("Cache-Control", "no-cache");
   response.fields.add("X-Accel-Buffering", "no");
-  response.fields.add("X-Request-Id", request_id);
+  add_request_id(response, request_id, form);
   return response;
 }
 

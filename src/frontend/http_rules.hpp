@@ -8,6 +8,7 @@
 #include "base/result.hpp"
 #include "frontend/endpoint_table.hpp"
 #include "io/http_message.hpp"
+#include "protocol/encode.hpp"
 
 #include <cstdint>
 #include <string>
@@ -25,13 +26,19 @@ std::string choose_request_id(const io::HttpRequest& request, std::string made);
 // and curl's form type, are taken as JSON.
 base::Result<void> check_body_form(const EndpointRow& row, const io::HttpRequest& request);
 
-// A JSON answer that carries the request id.
-io::HttpResponse json_response(int status, std::string body, std::string_view request_id);
+// The form of errors on a path, whether there is such an endpoint or not.
+protocol::ErrorForm error_form(std::string_view path);
 
-// An error in OpenAI's shape with its status, and Retry-After where coming again helps.
-io::HttpResponse error_response(const base::Error& error, std::string_view request_id);
+// A JSON answer that carries the request id, as X-Request-Id and as the form calls it.
+io::HttpResponse json_response(int status, std::string body, std::string_view request_id,
+                               protocol::ErrorForm form = protocol::ErrorForm::openai);
+
+// An error with its status, and Retry-After where coming again helps.
+io::HttpResponse error_response(const base::Error& error, std::string_view request_id,
+                                protocol::ErrorForm form = protocol::ErrorForm::openai);
 
 // The head of an event stream.
-io::HttpResponse stream_response(std::string_view request_id);
+io::HttpResponse stream_response(std::string_view request_id,
+                                 protocol::ErrorForm form = protocol::ErrorForm::openai);
 
 }  // namespace deepseek::frontend

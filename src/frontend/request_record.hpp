@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "protocol/encode.hpp"
 #include "protocol/event.hpp"
 
 #include <optional>
@@ -17,6 +18,7 @@ struct RequestRecord {
   std::string id;
   std::string_view method;  // literals of the endpoint table, or "other"
   std::string_view label = "other";
+  protocol::ErrorForm form = protocol::ErrorForm::openai;
   std::string model = {};  // the model's own id, once it is known
   std::string tenant = {};
   bool stream = false;

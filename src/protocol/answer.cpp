@@ -11,6 +11,10 @@ constexpr std::size_t tool_calls_max = 1024;
 void add_delta(AnswerChoice& choice, Delta&& delta) {
   choice.content += delta.content;
   choice.reasoning += delta.reasoning;
+  choice.reasoning_signature += delta.reasoning_signature;
+  if (!delta.redacted_reasoning.empty()) {
+    choice.redacted_reasoning.push_back(std::move(delta.redacted_reasoning));
+  }
   choice.logprobs.insert(choice.logprobs.end(), std::make_move_iterator(delta.logprobs.begin()),
                          std::make_move_iterator(delta.logprobs.end()));
 }
@@ -45,6 +49,7 @@ void Answer::add(Event&& event) {
   } else if (const auto* end = std::get_if<Finished>(&event); end != nullptr && !choice.finished) {
     choice.finished = true;
     choice.finish_reason = end->reason;
+    choice.stop_sequence = end->stop_sequence;
     usage += end->usage;
     timings.queue_ms = std::max(timings.queue_ms, end->timings.queue_ms);
     timings.prefill_ms = std::max(timings.prefill_ms, end->timings.prefill_ms);

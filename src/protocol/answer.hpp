@@ -21,6 +21,9 @@ struct AnswerChoice {
   std::vector<TokenLogprob> logprobs;
   FinishReason finish_reason = FinishReason::stop;
   bool finished = false;
+  std::string reasoning_signature;
+  std::vector<std::string> redacted_reasoning;
+  std::string stop_sequence;
 };
 
 struct Answer {

@@ -153,6 +153,15 @@ std::string error_frame(const base::Error& error) {
   return data_frame(error_body(error));
 }
 
+std::string error_body(const base::Error& error, ErrorForm form, std::string_view request_id) {
+  return form == ErrorForm::anthropic ? anthropic_error_body(error, request_id) : error_body(error);
+}
+
+std::string error_frame(const base::Error& error, ErrorForm form, std::string_view request_id) {
+  return form == ErrorForm::anthropic ? anthropic_error_frame(error, request_id)
+                                      : error_frame(error);
+}
+
 std::string models_body(std::span<const ModelCard> models) {
   std::string out = "{\"object\":\"list\",\"data\":[";
   for (std::size_t i = 0; i < models.size(); ++i) {

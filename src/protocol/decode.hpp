@@ -43,6 +43,17 @@ using QueryPair = std::pair<std::string, std::string>;
 base::Result<Request> decode_generate(std::string_view body, std::span<const QueryPair> query,
                                       const DecodeContext& context);
 
+// POST /v1/messages, Anthropic's form: always Operation::chat. A last message of the assistant is
+// one that the answer continues. Blocks and tools that only the provider could serve are
+// not_implemented, with their path.
+base::Result<Request> decode_messages(std::string_view body, const DecodeContext& context);
+// POST /v1/messages/count_tokens: the same body, which needs no max_tokens.
+base::Result<Request> decode_count_tokens(std::string_view body, const DecodeContext& context);
+
+// POST /v1/responses: items become messages. Always Operation::chat. Kept responses and tools that
+// run at the provider are not_implemented, with their path.
+base::Result<Request> decode_responses(std::string_view body, const DecodeContext& context);
+
 // POST /v1/embeddings.
 base::Result<EmbeddingRequest> decode_embeddings(std::string_view body,
                                                  const DecodeContext& context);

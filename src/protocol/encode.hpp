@@ -73,6 +73,23 @@ std::string infer_body(const AnswerHead& head, const Answer& answer);
 std::unique_ptr<StreamEncoder> make_generate_stream(const AnswerHead& head, const Request& request);
 std::string generate_body(const Request& request, const Answer& answer);
 
+// POST /v1/messages: a message; streamed: message_start, the blocks one after the other,
+// message_delta with the usage, message_stop.
+std::unique_ptr<StreamEncoder> make_messages_stream(const AnswerHead& head, const Request& request);
+std::string messages_body(const AnswerHead& head, const Answer& answer);
+// POST /v1/messages/count_tokens
+std::string count_tokens_body(std::int64_t tokens);
+// {"type": "error", "error": {"type", "message"}, "request_id"}, bounded and redacted; a `param` is
+// part of the message.
+std::string anthropic_error_body(const base::Error& error, std::string_view request_id);
+std::string anthropic_error_frame(const base::Error& error, std::string_view request_id);
+
+// POST /v1/responses: a response; streamed: its events from response.created to
+// response.completed, response.incomplete or response.failed.
+std::unique_ptr<StreamEncoder> make_responses_stream(const AnswerHead& head,
+                                                     const Request& request);
+std::string responses_body(const AnswerHead& head, const Request& request, const Answer& answer);
+
 // GET /v1/models and /v1/models/{id}
 struct ModelCard {
   std::string id;
@@ -108,5 +125,10 @@ std::string balance_body(std::string_view balance);
 // {"error": {"message", "type", "param", "code"}}; the message is bounded and redacted.
 std::string error_body(const base::Error& error);
 std::string error_frame(const base::Error& error);  // "data: {…}\n\n"
+
+// Whose words an error comes in.
+enum class ErrorForm { openai, anthropic };
+std::string error_body(const base::Error& error, ErrorForm form, std::string_view request_id);
+std::string error_frame(const base::Error& error, ErrorForm form, std::string_view request_id);
 
 }  // namespace deepseek::protocol

@@ -50,6 +50,9 @@ struct Delta {
   std::vector<std::int32_t>
       token_ids;  // what the text came from; empty from backends that do not tell
   std::vector<TokenLogprob> logprobs;  // if asked for; one per token
+  // Anthropic's: what proves the reasoning so far, and reasoning that only its own model can read.
+  std::string reasoning_signature = {};
+  std::string redacted_reasoning = {};
 };
 
 struct ToolCallDelta {
@@ -73,6 +76,7 @@ struct Finished {
   Usage usage;  // of this sequence alone; with n > 1 the prompt is counted in the first sequence of
                 // each prompt
   Timings timings;
+  std::string stop_sequence = {};  // of Request::stop, if it ended the answer and the backend tells
 };
 
 // Bytes of an upstream's answer that the client gets as they are, since both speak the same form:

@@ -2,56 +2,12 @@
 
 #include "protocol/encode_parts.hpp"
 #include "protocol/json.hpp"
+#include "protocol/object_writer.hpp"
 
 #include <algorithm>
 
 namespace deepseek::protocol {
 namespace {
-
-// Writes the fields of one object; those that are unset leave no trace.
-class ObjectWriter {
- public:
-  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
-
-  // The name and the colon; the caller appends the value.
-  std::string& name(std::string_view name) {
-    if (!first_) out_ += ',';
-    first_ = false;
-    out_ += '"';
-    out_ += name;
-    out_ += "\":";
-    return out_;
-  }
-  void text(std::string_view field, std::string_view value) {
-    if (!value.empty()) append_json_string(name(field), value);
-  }
-  void number(std::string_view field, std::optional<double> value) {
-    if (value) append_json_number(name(field), *value);
-  }
-  void integer(std::string_view field, std::optional<std::int64_t> value) {
-    if (value) append_json_integer(name(field), *value);
-  }
-  void flag(std::string_view field, bool value) {
-    if (value) name(field) += "true";
-  }
-  void close() { out_ += '}'; }
-
- private:
-  std::string& out_;
-  bool first_ = true;
-};
-
-template <class List, class Append>
-void append_list(std::string& out, const List& list, const Append& append) {
-  out += '[';
-  bool first = true;
-  for (const auto& entry : list) {
-    if (!first) out += ',';
-    first = false;
-    append(entry);
-  }
-  out += ']';
-}
 
 void append_part(std::string& out, const ContentPart& part) {
   ObjectWriter object(out);
@@ -149,6 +105,86 @@ void append_logprobs(ObjectWriter& body, const Request& request) {
   if (*request.logprobs > 0) body.integer("top_logprobs", request.logprobs);
 }
 
+void append_tools(ObjectWriter& body, const Request& request) {
+  if (request.tools.empty()) return;
+  std::string& out = body.name("tools");
+  append_list(out, request.tools, [&](const Tool& tool) {
+    ObjectWriter entry(out);
+    entry.string("type", "function");
+    ObjectWriter function(entry.name("function"));
+    function.string("name", tool.name);
+    function.text("description", tool.description);
+    if (!tool.parameters.empty()) function.json("parameters", tool.parameters);
+    function.flag("strict", tool.strict);
+    function.close();
+    entry.close();
+  });
+  switch (request.tool_choice.kind) {
+    case ToolChoice::Kind::automatic:
+      break;
+    case ToolChoice::Kind::none:
+      body.string("tool_choice", "none");
+      break;
+    case ToolChoice::Kind::required:
+      body.string("tool_choice", "required");
+      break;
+    case ToolChoice::Kind::named: {
+      ObjectWriter choice(body.name("tool_choice"));
+      choice.string("type", "function");
+      ObjectWriter function(choice.name("function"));
+      function.string("name", request.tool_choice.name);
+      function.close();
+      choice.close();
+      break;
+    }
+  }
+  if (!request.parallel_tool_calls) body.boolean("parallel_tool_calls", false);
+}
+
+// A schema that a client gave as text is passed as JSON where it is some.
+void append_schema(std::string& out, const std::string& schema) {
+  if (parse_json_object(schema, {})) {
+    out += schema;
+  } else {
+    append_json_string(out, schema);
+  }
+}
+
+void append_response_format(ObjectWriter& body, const Constraint& constraint) {
+  ObjectWriter format(body.name("response_format"));
+  if (constraint.kind == Constraint::Kind::json_object) {
+    format.string("type", "json_object");
+  } else {
+    format.string("type", "json_schema");
+    ObjectWriter schema(format.name("json_schema"));
+    schema.string("name", constraint.name.empty() ? "answer" : constraint.name);
+    append_schema(schema.name("schema"), constraint.text);
+    schema.boolean("strict", constraint.strict);
+    schema.close();
+  }
+  format.close();
+}
+
+// OpenAI's words where it has some, vLLM's for the rest.
+void append_constraint(ObjectWriter& body, const Constraint& constraint) {
+  if (constraint.kind == Constraint::Kind::none) return;
+  if (constraint.kind == Constraint::Kind::json_object ||
+      constraint.kind == Constraint::Kind::json_schema) {
+    append_response_format(body, constraint);
+    return;
+  }
+  ObjectWriter outputs(body.name("structured_outputs"));
+  if (constraint.kind == Constraint::Kind::choice) {
+    std::string& list = outputs.name("choice");
+    append_list(list, constraint.choices,
+                [&](const std::string& choice) { append_json_string(list, choice); });
+  } else {
+    const bool regex = constraint.kind == Constraint::Kind::regex;
+    outputs.string(regex ? "regex" : "grammar", constraint.text);
+  }
+  outputs.close();
+}
+
 }  // namespace
 
 std::string openai_body(const Request& request) {
@@ -166,6 +202,8 @@ std::string openai_body(const Request& request) {
   }
   if (request.choices != 1) body.integer("n", request.choices);
   append_logprobs(body, request);
+  append_tools(body, request);
+  append_constraint(body, request.constraint);
   body.flag("stream", request.stream);
   if (request.stream && request.stream_usage) {
     body.name("stream_options") += "{\"include_usage\":true}";

@@ -11,7 +11,8 @@
 namespace deepseek::protocol {
 
 // A body for /chat/completions (Operation::chat) or /completions. Holds what the neutral request
-// holds: of Request::features only images; the decoders of other forms refuse the rest.
+// holds: of Request::features images, tools and the constraint; the decoders of other forms refuse
+// the rest.
 std::string openai_body(const Request& request);
 
 }  // namespace deepseek::protocol

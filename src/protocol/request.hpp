@@ -43,6 +43,11 @@ struct Message {
   std::string tool_call_id;
   bool prefix =
       false;  // DeepSeek's prefix completion: the answer continues this assistant message.
+  bool tool_failed = false;  // Role::tool: what the tool says is why it failed
+  // Anthropic's proof that the reasoning is its model's, and reasoning that only it can read. They
+  // mean nothing to any other form.
+  std::string reasoning_signature = {};
+  std::vector<std::string> redacted_reasoning = {};
 
   // All text parts joined, in order.
   std::string text() const;
@@ -69,6 +74,8 @@ struct Constraint {
   std::string text;                  // the schema as JSON, the grammar as EBNF, the expression
   std::vector<std::string> choices;  // Kind::choice: one of these
   std::string param;                 // the client's field, for refusals
+  std::string name = {};             // Kind::json_schema: what the client calls it; often empty
+  bool strict = true;                // Kind::json_schema: held to, or only shown to the model
 };
 
 using TokenIds = std::vector<std::int32_t>;
@@ -145,8 +152,10 @@ struct Request {
   ToolChoice tool_choice;
   bool parallel_tool_calls = true;
   Constraint constraint;
-  std::optional<bool> thinking;      // DeepSeek's thinking.type; unset: the model's default
-  std::string reasoning_effort;      // as the client wrote it: low, high, max …; or empty
+  std::optional<bool> thinking;  // DeepSeek's thinking.type; unset: the model's default
+  std::string reasoning_effort;  // as the client wrote it: low, high, max …; or empty
+  std::optional<std::int32_t> thinking_tokens;  // Anthropic's budget_tokens
+  std::string response_echo;  // of the Responses form: what its answer repeats, as JSON to the end
   std::vector<FeatureUse> features;  // in the order of the body, each feature once
   // Names of fields that nobody here knows, the first 32: an upstream gets only those that its
   // configuration allows.

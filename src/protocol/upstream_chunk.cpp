@@ -87,6 +87,8 @@ void read_choice(JsonScanner& scanner, UpstreamChunk& chunk) {
       choice.index = fits ? static_cast<std::int32_t>(index) : -1;
     } else if (key.is("finish_reason")) {
       read_finish_reason(scanner, choice, chunk);
+    } else if (key.is("stop_reason")) {
+      read_text(scanner, choice.stop_text);
     } else if (key.is("text")) {
       read_text(scanner, choice.content);
     } else if (key.is("logprobs")) {

@@ -22,6 +22,7 @@ struct UpstreamChoice {
   bool other = false;           // a refusal, audio, a call of the old form, a list of parts
   std::optional<FinishReason> finish_reason;
   JsonText finish_text;  // as the upstream said it
+  JsonText stop_text;    // vLLM's stop_reason: the text of `stop` that ended it
 
   bool has_content() const {
     return !content.empty() || !reasoning.empty() || !tool_calls.empty() || other;

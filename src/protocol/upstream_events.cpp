@@ -121,6 +121,7 @@ void UpstreamEvents::add(const UpstreamChunk& chunk, std::vector<Event>& events)
     }
     if (!choice.tool_calls.empty()) append_tool_calls(choice.tool_calls, choice.index, events);
     if (choice.finish_reason) sequence.finish_reason = choice.finish_reason;
+    if (!choice.stop_text.empty()) sequence.stop_sequence = bounded(choice.stop_text);
   }
 }
 
@@ -134,6 +135,7 @@ void UpstreamEvents::finish(const Usage& usage, std::vector<Event>& events) {
     Finished finished;
     finished.sequence = static_cast<std::int32_t>(i);
     finished.reason = sequences_[i].finish_reason.value_or(FinishReason::stop);
+    finished.stop_sequence = sequences_[i].stop_sequence;
     if (i == 0) finished.usage = usage;
     events.emplace_back(finished);
   }

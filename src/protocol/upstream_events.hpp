@@ -32,6 +32,7 @@ class UpstreamEvents {
   struct Sequence {
     bool started = false;
     std::optional<FinishReason> finish_reason = {};
+    std::string stop_sequence = {};
   };
 
   std::vector<Sequence> sequences_;

@@ -185,6 +185,13 @@ std::int64_t estimate_prompt_tokens(const Request& request) {
     }
   }
   exact += add_prompts(request.prompts, text);
+  if (request.form == ClientForm::other) {
+    for (const Tool& tool : request.tools) {
+      text.add(tool.name);
+      text.add(tool.description);
+      text.add(tool.parameters);
+    }
+  }
   const bool has_tools = request.uses(Feature::tools) || request.uses(Feature::functions);
   if (has_tools && request.form != ClientForm::other) {
     const BodyOutline outline = outline_body(request.raw_body);

@@ -46,6 +46,9 @@ void check_request(const Request& request, const RequestLimits& limits) {
   answer.add(Finished());
   const std::string body = completions_body({"id", 0, "model"}, request, answer);
   check(parse_json(body, RequestLimits()).has_value());
+  answer.add(ToolCallDelta{0, 0, "call", "name", "{\"half"});
+  check(parse_json(messages_body({"id", 0, "model"}, answer), RequestLimits()).has_value());
+  check(parse_json(responses_body({"id", 0, "model"}, request, answer), {}).has_value());
 }
 
 void finish(const base::Result<Request>& result, const RequestLimits& limits) {
@@ -102,7 +105,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const DecodeContext context{limits};
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   compare_parsers(text);
-  switch (data[0] % 8) {
+  switch (data[0] % 10) {
     case 0:
       finish(decode_chat(text, context), limits);
       break;
@@ -125,6 +128,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     case 6:
       read_sse(text);
+      break;
+    case 8:
+      finish(decode_messages(text, context), limits);
+      break;
+    case 9:
+      finish(decode_responses(text, context), limits);
       break;
     default: {
       const auto result = decode_rerank(text, context);

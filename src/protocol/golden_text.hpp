@@ -1,0 +1,25 @@
+// For the tests of this room: a text compared with the golden file tests/golden/NAME. With
+// DEEPSEEK_UPDATE_GOLDEN=1 in the environment the file is written anew; its difference is then read
+// by whoever commits it.
+//
+// Not linked into any program.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace deepseek::protocol::testing {
+
+inline void expect_golden(const std::string& name, const std::string& text) {
+  const std::string path = DEEPSEEK_SOURCE_DIR "/tests/golden/" + name;
+  if (std::getenv("DEEPSEEK_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
+  std::ifstream file(path);
+  ASSERT_TRUE(file) << path;
+  const std::string golden((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(text, golden) << path;
+}
+
+}  // namespace deepseek::protocol::testing
