@@ -321,7 +321,8 @@ TEST(DecodeChat, reads_what_the_answer_must_be) {
   EXPECT_EQ(constraint("").kind, none);
   EXPECT_EQ(constraint(R"("response_format":{"type":"json_object"})").kind, json_object);
   const Constraint schema = constraint(
-      R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"null"}}})");
+      R"("response_format":{"type":"json_schema",
+          "json_schema":{"name":"n","schema":{"type":"null"}}})");
   EXPECT_EQ(schema.kind, json_schema);
   EXPECT_EQ(schema.text, R"({"type":"null"})");
   EXPECT_EQ(schema.param, "response_format.json_schema.schema");
@@ -532,8 +533,8 @@ TEST(DecodeTokenize, reads_and_refuses) {
   EXPECT_EQ(std::get<std::string>(text->input), "a");
   EXPECT_FALSE(text->add_special);
   const auto chat = decode_tokenize(
-      R"({"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"function":{"name":"f"}}],
-          "thinking":{"type":"disabled"}})",
+      R"({"model":"m","messages":[{"role":"user","content":"hi"}],
+          "tools":[{"function":{"name":"f"}}],"thinking":{"type":"disabled"}})",
       {limits});
   const Request& asked = std::get<Request>(chat->input);
   EXPECT_EQ(chat->model, "m");

@@ -75,6 +75,7 @@ Text::Text(const Model& model, std::unique_ptr<Template> chat_template)
       template_(std::move(chat_template)),
       specials_(special_texts(model.vocabulary())) {
   read_vocabulary();
+  read_marks();
   read_reasoning();
 }
 
@@ -86,6 +87,17 @@ void Text::read_vocabulary() {
   for (Token token = 0; token < size; ++token) {
     pieces_.push_back(piece_of(model_.vocabulary(), token, false));
     longest_piece_ = std::max(longest_piece_, pieces_.back().size());
+  }
+}
+
+void Text::read_marks() {
+  const std::string source = common_chat_templates_source(template_->templates.get());
+  for (Token token = 0; token < vocabulary(); ++token) {
+    const auto attributes = static_cast<unsigned>(llama_vocab_get_attr(model_.vocabulary(), token));
+    if ((attributes & static_cast<unsigned>(LLAMA_TOKEN_ATTR_USER_DEFINED)) == 0) continue;
+    const std::string text = llama_vocab_get_text(model_.vocabulary(), token);
+    const bool ascii_first = !text.empty() && static_cast<unsigned char>(text.front()) < 0x80;
+    if (ascii_first && source.find(text) != std::string::npos) marks_.insert(text);
   }
 }
 
@@ -163,7 +175,9 @@ base::Result<RenderedPrompt> Text::render(const wire::Chat& chat) const {
   prompt.place = rendered->place;
   bool first = true;
   for (const PromptPiece& piece : *pieces) {
-    const base::Result<std::vector<Token>> tokens = tokens_of(piece.text, first, !piece.plain);
+    const base::Result<std::vector<Token>> tokens =
+        piece.plain && marks_.contains(piece.text) ? tokens_of_mark(piece.text)
+                                                   : tokens_of(piece.text, first, !piece.plain);
     if (tokens.has_error()) return tokens.error();
     prompt.tokens.insert(prompt.tokens.end(), tokens->begin(), tokens->end());
     prompt.text += piece.text;
@@ -172,6 +186,16 @@ base::Result<RenderedPrompt> Text::render(const wire::Chat& chat) const {
   // The template has opened the tag, or a client that begins the answer itself.
   if (ends_with_tag(prompt.text, tags_.open)) prompt.place = AnswerPlace::inside;
   return prompt;
+}
+
+// llama.cpp takes such tokens for special ones wherever they are whole.
+base::Result<std::vector<Token>> Text::tokens_of_mark(std::string_view text) const {
+  base::Result<std::vector<Token>> tokens = tokens_of(text.substr(0, 1), false, false);
+  if (tokens.has_error()) return tokens;
+  const base::Result<std::vector<Token>> more = tokens_of(text.substr(1), false, false);
+  if (more.has_error()) return more;
+  tokens->insert(tokens->end(), more->begin(), more->end());
+  return tokens;
 }
 
 base::Result<std::vector<Token>> Text::tokenize(std::string_view text, bool add_special) const {

@@ -9,6 +9,7 @@
 #include "engine/special_text.hpp"
 
 #include <memory>
+#include <set>
 #include <vector>
 
 namespace deepseek::engine::llama {
@@ -35,14 +36,19 @@ class Text final : public TextModel {
   struct Template;
   Text(const Model& model, std::unique_ptr<Template> chat_template);
   void read_vocabulary();
+  void read_marks();
   void read_reasoning();
   base::Result<RenderedPrompt> apply(const wire::Chat& chat, std::string_view nonce) const;
   base::Result<std::vector<Token>> tokens_of(std::string_view text, bool add_special,
                                              bool parse_special) const;
 
+  base::Result<std::vector<Token>> tokens_of_mark(std::string_view text) const;
+
   const Model& model_;
   std::unique_ptr<Template> template_;
   SpecialText specials_;
+  // Of these, those that the template writes though the vocabulary calls them ordinary.
+  std::set<std::string, std::less<>> marks_;
   std::vector<std::string> pieces_;  // bytes of each token that is no special one
   std::size_t longest_piece_ = 1;
   ReasoningTags tags_;
