@@ -10,6 +10,10 @@
 namespace deepseek::protocol {
 namespace {
 
+std::string golden(const std::string& name) {
+  return DEEPSEEK_SOURCE_DIR "/tests/golden/" + name;
+}
+
 const RequestLimits limits;
 const AnswerHead head{"msg_1", 1700000000, "deepseek-flash"};
 
@@ -66,7 +70,7 @@ TEST(AnthropicRequest, reads_every_field) {
   EXPECT_EQ(request->user_id, "ann");
   EXPECT_TRUE(request->stream);
   EXPECT_TRUE(request->uses(Feature::images) && request->uses(Feature::tools));
-  testing::expect_golden("messages_as_openai.json", openai_body(*request) + "\n");
+  testing::expect_golden(golden("messages_as_openai.json"), openai_body(*request) + "\n");
 }
 
 TEST(AnthropicRequest, the_answer_goes_on_behind_a_last_message_of_the_assistant) {
@@ -156,7 +160,7 @@ std::string stream_of(const std::vector<Event>& events) {
 }
 
 TEST(AnthropicStream, thinking_text_and_tools) {
-  testing::expect_golden("messages_stream_tools.txt", stream_of(events_of_a_tool_call()));
+  testing::expect_golden(golden("messages_stream_tools.txt"), stream_of(events_of_a_tool_call()));
 }
 
 TEST(AnthropicStream, a_signature_and_hidden_reasoning_pass) {
@@ -168,12 +172,12 @@ TEST(AnthropicStream, a_signature_and_hidden_reasoning_pass) {
   Finished end{0, FinishReason::stop, {5, 2, 0, 1}, {}};
   end.stop_sequence = "END";
   testing::expect_golden(
-      "messages_stream_signature.txt",
+      golden("messages_stream_signature.txt"),
       stream_of({thinking, signature, redacted, Delta{0, "a", "", {}, {}}, end}));
 }
 
 TEST(AnthropicStream, an_answer_of_nothing_has_begin_and_end) {
-  testing::expect_golden("messages_stream_empty.txt", stream_of({Finished{}}));
+  testing::expect_golden(golden("messages_stream_empty.txt"), stream_of({Finished{}}));
 }
 
 TEST(AnthropicStream, a_failure_is_an_error_event) {
@@ -191,7 +195,7 @@ TEST(AnthropicStream, a_failure_is_an_error_event) {
 TEST(AnthropicAnswer, is_one_message) {
   Answer answer{Request{}};
   for (Event& event : events_of_a_tool_call()) answer.add(std::move(event));
-  testing::expect_golden("messages_whole_tools.json", messages_body(head, answer) + "\n");
+  testing::expect_golden(golden("messages_whole_tools.json"), messages_body(head, answer) + "\n");
 }
 
 TEST(AnthropicAnswer, broken_arguments_are_still_an_object) {

@@ -1,4 +1,4 @@
-// For the tests of this room: a text compared with the golden file tests/golden/NAME. With
+// For the tests of this room: a text compared with a golden file. With
 // DEEPSEEK_UPDATE_GOLDEN=1 in the environment the file is written anew; its difference is then read
 // by whoever commits it.
 //
@@ -13,8 +13,7 @@
 
 namespace deepseek::protocol::testing {
 
-inline void expect_golden(const std::string& name, const std::string& text) {
-  const std::string path = DEEPSEEK_SOURCE_DIR "/tests/golden/" + name;
+inline void expect_golden(const std::string& path, const std::string& text) {
   if (std::getenv("DEEPSEEK_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
   std::ifstream file(path);
   ASSERT_TRUE(file) << path;

@@ -10,6 +10,10 @@
 namespace deepseek::protocol {
 namespace {
 
+std::string golden(const std::string& name) {
+  return DEEPSEEK_SOURCE_DIR "/tests/golden/" + name;
+}
+
 const RequestLimits limits;
 const AnswerHead head{"resp_1", 1700000000, "deepseek-flash"};
 
@@ -38,7 +42,7 @@ TEST(ResponsesRequest, items_of_one_turn_become_one_message) {
   EXPECT_EQ(request->messages[2].reasoning_content, "look it up");
   EXPECT_EQ(request->messages[2].text(), "I look.");
   EXPECT_EQ(request->messages[2].tool_calls.size(), 2U);
-  testing::expect_golden("responses_as_openai.json", openai_body(*request) + "\n");
+  testing::expect_golden(golden("responses_as_openai.json"), openai_body(*request) + "\n");
 }
 
 TEST(ResponsesRequest, refusals_name_the_path) {
@@ -105,18 +109,18 @@ std::string stream_of(const std::vector<Event>& events, const base::Error* failu
 }
 
 TEST(ResponsesStream, reasoning_text_and_calls) {
-  testing::expect_golden("responses_stream_tools.txt", stream_of(events_of_a_tool_call()));
+  testing::expect_golden(golden("responses_stream_tools.txt"), stream_of(events_of_a_tool_call()));
 }
 
 TEST(ResponsesStream, an_answer_without_room_is_incomplete) {
   testing::expect_golden(
-      "responses_stream_incomplete.txt",
+      golden("responses_stream_incomplete.txt"),
       stream_of({Delta{0, "a", "", {}, {}}, Finished{0, FinishReason::length, {5, 1, 0, 0}, {}}}));
 }
 
 TEST(ResponsesStream, a_failure_is_a_failed_response) {
   const auto error = base::make_error(base::ErrorCode::upstream_failed, "it broke");
-  testing::expect_golden("responses_stream_failed.txt",
+  testing::expect_golden(golden("responses_stream_failed.txt"),
                          stream_of({Delta{0, "a", "", {}, {}}}, &error));
 }
 
@@ -125,7 +129,7 @@ TEST(ResponsesAnswer, is_one_response) {
   for (Event& event : events_of_a_tool_call()) answer.add(std::move(event));
   const std::string body = responses_body(head, asked(), answer);
   ASSERT_TRUE(parse_json_object(body, {})) << body;
-  testing::expect_golden("responses_whole_tools.json", body + "\n");
+  testing::expect_golden(golden("responses_whole_tools.json"), body + "\n");
 }
 
 }  // namespace
