@@ -15,7 +15,7 @@
 
 namespace deepseek::frontend {
 
-// `endpoint` is chat, completions, infer or generate in all of these.
+// `endpoint` is chat, completions, infer, generate, rpc_json or rpc_binary in all of these.
 base::Result<protocol::Request> decode_request(Endpoint endpoint, const io::HttpRequest& request,
                                                const protocol::DecodeContext& context);
 

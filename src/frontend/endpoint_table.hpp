@@ -26,6 +26,8 @@ enum class Endpoint {
   rerank,
   infer,
   generate,
+  rpc_json,    // a method of the gRPC service, over HTTP
+  rpc_binary,  // the same as a call of gRPC
 };
 
 enum class BodyForm { none, json, optional_json };

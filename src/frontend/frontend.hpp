@@ -43,6 +43,10 @@ class Frontend final : public io::HttpHandler {
                                       io::HttpResponder& responder, RequestRecord& record);
   boost::asio::awaitable<void> embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                      RequestRecord& record);
+  boost::asio::awaitable<void> call(const Route& route, io::HttpRequest& request,
+                                    io::HttpResponder& responder, RequestRecord& record);
+  base::Result<std::string> call_page(const Route& route, const io::HttpRequest& request,
+                                      const RequestRecord& record) const;
   boost::asio::awaitable<void> rerank(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record);
   boost::asio::awaitable<void> send(io::HttpResponder& responder, io::HttpResponse response,

@@ -92,6 +92,7 @@ io::HttpResponse json_response(int status, std::string body, std::string_view re
 io::HttpResponse error_response(const base::Error& error, std::string_view request_id) {
   io::HttpResponse response = json_response(base::describe(error.code).http_status,
                                             protocol::error_body(error), request_id);
+  response.error = error;
   auto wait = error.retry_after;
   if (!wait && is_worth_retrying(error.code)) wait = default_retry_after;
   if (wait) {

@@ -5,9 +5,9 @@
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <algorithm>
 #include <cctype>
 #include <utility>
 
@@ -147,11 +147,10 @@ Result<HttpRequest> GrpcCall::make_request() const {
   request.secure = !options_.certificate.empty();
   const auto& metadata = context.client_metadata();
   if (metadata.size() > options_.fields_max) {
-    return base::make_error(ErrorCode::header_too_large,
-                            "the call has " + std::to_string(metadata.size()) +
-                                " entries of metadata; at most " +
-                                std::to_string(options_.fields_max) +
-                                " (http.fields_max) are allowed");
+    return base::make_error(
+        ErrorCode::header_too_large,
+        "the call has " + std::to_string(metadata.size()) + " entries of metadata; at most " +
+            std::to_string(options_.fields_max) + " (http.fields_max) are allowed");
   }
   for (const auto& [name, value] : metadata) {
     const std::string_view key(name.data(), name.size());
@@ -253,13 +252,13 @@ asio::awaitable<Result<void>> GrpcCall::write_message(const std::string& message
   reactor_->response = to_buffer(message);
   reactor_->StartWrite(&reactor_->response);
   asio::steady_timer limit(executor_, options_.write_timeout);
-  limit.async_wait([state = std::weak_ptr(state_),
-                    reactor = reactor_](const boost::system::error_code& error) {
-    const auto alive = state.lock();
-    // The write still runs, so the reactor is there.
-    if (error || !alive || alive->write) return;
-    reactor->context().TryCancel();
-  });
+  limit.async_wait(
+      [state = std::weak_ptr(state_), reactor = reactor_](const boost::system::error_code& error) {
+        const auto alive = state.lock();
+        // The write still runs, so the reactor is there.
+        if (error || !alive || alive->write) return;
+        reactor->context().TryCancel();
+      });
   while (!state_->write) {
     co_await state_->news.wait();
   }

@@ -10,6 +10,9 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/codegen/server_callback_handlers.h>
+#include <grpcpp/impl/rpc_service_method.h>
+#include <grpcpp/impl/service_type.h>
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
@@ -27,7 +30,7 @@ using base::Result;
 
 namespace {
 
-constexpr int keepalive_ms = 60'000;         // a silent connection is asked whether it lives
+constexpr int keepalive_ms = 60'000;  // a silent connection is asked whether it lives
 constexpr int keepalive_timeout_ms = 20'000;
 constexpr int ping_interval_min_ms = 10'000;  // of a client that asks the same
 
@@ -40,7 +43,8 @@ void prepare_grpc(bool reflection) {
     grpc::EnableDefaultHealthCheckService(true);
   });
   static std::once_flag reflected;
-  if (reflection) std::call_once(reflected, grpc::reflection::InitProtoReflectionServerBuilderPlugin);
+  if (reflection)
+    std::call_once(reflected, grpc::reflection::InitProtoReflectionServerBuilderPlugin);
 }
 
 std::string place(const std::string& host, std::uint16_t port) {
@@ -78,7 +82,8 @@ base::Error word_listen_error(const std::string& host, std::uint16_t port) {
 // The methods, as bytes: what they mean is the handler's business.
 class Methods final : public grpc::Service {
  public:
-  using Make = std::function<GrpcCall::Bidi*(const std::string& path, grpc::CallbackServerContext&)>;
+  using Make =
+      std::function<GrpcCall::Bidi*(const std::string& path, grpc::CallbackServerContext&)>;
 
   Methods(const std::vector<std::string>& paths, const Make& make) {
     using Handler = grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>;
@@ -86,10 +91,10 @@ class Methods final : public grpc::Service {
     for (const std::string& path : paths) {
       AddMethod(new grpc::internal::RpcServiceMethod(
           path.c_str(), grpc::internal::RpcMethod::BIDI_STREAMING, nullptr));
-      MarkMethodRawCallback(
-          index++, new Handler([make, &path](grpc::CallbackServerContext* context) {
-            return make(path, *context);
-          }));
+      MarkMethodRawCallback(index++,
+                            new Handler([make, &path](grpc::CallbackServerContext* context) {
+                              return make(path, *context);
+                            }));
     }
   }
 };
@@ -124,7 +129,8 @@ struct GrpcServer::Core {
   GrpcCall::Bidi* begin(const std::string& path, grpc::CallbackServerContext& context);
   asio::awaitable<void> serve(std::shared_ptr<GrpcCall> call, Shard& shard);
   asio::awaitable<void> answer(GrpcCall& call);
-  asio::awaitable<void> refuse(GrpcCall& call, const base::Error& error, const HttpRequest& request);
+  asio::awaitable<void> refuse(GrpcCall& call, const base::Error& error,
+                               const HttpRequest& request);
 
   IoThreads& threads;
   HttpHandler& handler;
@@ -173,7 +179,8 @@ asio::awaitable<void> GrpcServer::Core::serve(std::shared_ptr<GrpcCall> call, Sh
   } catch (const std::exception& error) {
     failure = error.what();
   }
-  if (!failure.empty()) logger.error("a call failed by a mistake of this server", {{"what", failure}});
+  if (!failure.empty())
+    logger.error("a call failed by a mistake of this server", {{"what", failure}});
   // gRPC must be done with the call before it goes, whoever has cancelled this task.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   co_await call->close();
@@ -198,10 +205,10 @@ asio::awaitable<void> GrpcServer::Core::answer(GrpcCall& call) {
     co_return;
   }
   if (message->size() > *accepted) {
-    const base::Error error = base::make_error(
-        ErrorCode::payload_too_large,
-        "the message has " + std::to_string(message->size()) + " bytes; at most " +
-            std::to_string(*accepted) + " (http.body_max) are allowed");
+    const base::Error error =
+        base::make_error(ErrorCode::payload_too_large,
+                         "the message has " + std::to_string(message->size()) + " bytes; at most " +
+                             std::to_string(*accepted) + " (http.body_max) are allowed");
     co_await refuse(call, error, *request);
     co_return;
   }
@@ -230,8 +237,8 @@ Result<std::uint16_t> GrpcServer::listen(const std::string& host, std::uint16_t 
   auto credentials = core_->credentials();
   if (credentials.has_error()) return credentials.error();
   core_->methods = std::make_unique<Methods>(
-      options.paths, [core = core_.get()](const std::string& path,
-                                          grpc::CallbackServerContext& context) {
+      options.paths,
+      [core = core_.get()](const std::string& path, grpc::CallbackServerContext& context) {
         return core->begin(path, context);
       });
   grpc::ServerBuilder builder;
@@ -240,7 +247,8 @@ Result<std::uint16_t> GrpcServer::listen(const std::string& host, std::uint16_t 
   builder.RegisterService(core_->methods.get());
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.message_max));
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(options.streams_max));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                             static_cast<int>(options.streams_max));
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, static_cast<int>(options.metadata_max));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
                              static_cast<int>(options.idle_timeout.count()));

@@ -2,8 +2,8 @@
 // to its path with its message as body, and is answered through the same HttpHandler.
 //
 // Owned by main(); made, listened and destroyed on main's thread, with the I/O threads stopped or
-// after drain(). gRPC has threads of its own: what they tell is posted to the I/O thread that a call
-// belongs to, where its coroutine runs. It knows paths, bytes and metadata, and no message.
+// after drain(). gRPC has threads of its own: what they tell is posted to the I/O thread that a
+// call belongs to, where its coroutine runs. It knows paths, bytes and metadata, and no message.
 //
 // An answer's pieces hold whole messages behind their length, as gRPC has them on the wire
 // (protocol's rpc_encode makes them); each is accepted when gRPC has room for it, so a slow client
@@ -26,9 +26,9 @@
 namespace deepseek::io {
 
 struct GrpcServerOptions {
-  std::string service;             // its full name, for the health service
-  std::vector<std::string> paths;  // of its methods; gRPC itself refuses every other one
-  std::size_t calls_max = 10'000;  // at a time; over it: RESOURCE_EXHAUSTED
+  std::string service;                     // its full name, for the health service
+  std::vector<std::string> paths;          // of its methods; gRPC itself refuses every other one
+  std::size_t calls_max = 10'000;          // at a time; over it: RESOURCE_EXHAUSTED
   std::uint32_t streams_max = 100;         // calls of one connection at a time; more of them wait
   std::uint64_t message_max = 16u << 20;   // bytes of a request
   std::uint32_t metadata_max = 16u << 10;  // bytes

@@ -85,7 +85,7 @@ base::Result<Request> decode_completions(std::string_view body, const DecodeCont
 }
 
 base::Result<Request> decode_completions_object(const boost::json::object& object,
-                                     const DecodeContext& context) {
+                                                const DecodeContext& context) {
   JsonReader::Failure failure;
   JsonReader reader(object, failure);
   Request request;

@@ -6,14 +6,15 @@
 
 namespace deepseek::protocol {
 
-base::Result<EmbeddingRequest> decode_embeddings(std::string_view body, const DecodeContext& context) {
+base::Result<EmbeddingRequest> decode_embeddings(std::string_view body,
+                                                 const DecodeContext& context) {
   const auto object = parse_json_object(body, context.limits);
   if (!object) return object.error();
   return decode_embeddings_object(*object, context);
 }
 
 base::Result<EmbeddingRequest> decode_embeddings_object(const boost::json::object& object,
-                                     const DecodeContext& context) {
+                                                        const DecodeContext& context) {
   constexpr std::int64_t dimensions_max = 1 << 16;
   const RequestLimits& limits = context.limits;
   JsonReader::Failure failure;

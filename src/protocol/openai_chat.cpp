@@ -12,7 +12,7 @@ base::Result<Request> decode_chat(std::string_view body, const DecodeContext& co
 }
 
 base::Result<Request> decode_chat_object(const boost::json::object& object,
-                                     const DecodeContext& context) {
+                                         const DecodeContext& context) {
   JsonReader::Failure failure;
   JsonReader reader(object, failure);
   Request request;

@@ -94,6 +94,17 @@ struct Configuration {
     bool operator==(const Metrics&) const = default;
   } metrics;
 
+  // The same API over gRPC. Bodies, metadata and times are bounded as those of `http`.
+  struct Grpc {
+    bool enabled = false;
+    std::string host = "127.0.0.1";
+    std::uint32_t port = 9090;  // 0: the system chooses
+    std::uint32_t calls_max = 10'000;
+    std::uint32_t streams_max = 100;  // of one connection
+    bool reflection = true;
+    bool operator==(const Grpc&) const = default;
+  } grpc;
+
   struct Http {
     std::uint64_t head_max = 16u << 10;
     std::uint64_t body_max = 16u << 20;

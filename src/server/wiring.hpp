@@ -14,6 +14,7 @@
 #include "gateway/relay/openai_backend.hpp"
 #include "gateway/resilience/outlier_detector.hpp"
 #include "gateway/target.hpp"
+#include "io/grpc_server.hpp"
 #include "io/http_server.hpp"
 #include "server/configuration.hpp"
 #include "server/program_paths.hpp"
@@ -37,6 +38,7 @@ base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& 
 
 io::HttpServerOptions api_options(const Configuration& configuration,
                                   std::shared_ptr<const io::TlsContext> tls);
+io::GrpcServerOptions grpc_options(const Configuration& configuration);
 io::HttpServerOptions metrics_options();
 
 // One upstream's options, at `port` of this machine if it is managed; the error names the setting.

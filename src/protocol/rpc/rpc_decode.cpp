@@ -4,6 +4,7 @@
 #include "protocol/rpc/rpc_tree.hpp"
 
 #include "deepseek/v1/request.pb.h"
+#include "deepseek/v1/service.pb.h"
 
 #include <utility>
 
@@ -40,8 +41,8 @@ base::Result<Request> decode_rpc_answer(RpcMethod method, RpcCodec codec, std::s
   auto tree = chat ? read_tree<v1::ChatRequest>(codec, body, context.limits)
                    : read_tree<v1::GenerateRequest>(codec, body, context.limits);
   if (tree.has_error()) return tree.error();
-  auto request = chat ? decode_chat_object(*tree, context)
-                      : decode_completions_object(*tree, context);
+  auto request =
+      chat ? decode_chat_object(*tree, context) : decode_completions_object(*tree, context);
   if (request.has_error()) return own_words(request.error());
   request->form = ClientForm::other;  // no upstream's own bytes
   request->stream = method == RpcMethod::stream_chat || method == RpcMethod::stream_generate;

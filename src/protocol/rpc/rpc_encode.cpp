@@ -116,9 +116,7 @@ class RpcStream final : public StreamEncoder {
     return index < echoes_.size() ? std::exchange(echoes_[index], {}) : std::string{};
   }
 
-  void send(std::vector<std::string>& frames) {
-    frames.push_back(write_rpc_piece(codec_, chunk_));
-  }
+  void send(std::vector<std::string>& frames) { frames.push_back(write_rpc_piece(codec_, chunk_)); }
 
   const RpcCodec codec_;
   v1::AnswerChunk chunk_;  // its head stays; its choices are replaced

@@ -23,8 +23,7 @@ std::string rpc_answer_body(RpcCodec codec, const AnswerHead& head, const Reques
                             const Answer& answer);
 
 std::string rpc_embed_body(RpcCodec codec, std::string_view model,
-                           std::span<const std::vector<float>> vectors,
-                           std::int64_t prompt_tokens);
+                           std::span<const std::vector<float>> vectors, std::int64_t prompt_tokens);
 std::string rpc_models_body(RpcCodec codec, std::span<const ModelCard> models);
 
 struct RpcModelHealth {

@@ -53,10 +53,9 @@ base::Result<void> read_rpc(RpcCodec codec, std::string_view bytes, const Reques
   constexpr auto size_max = static_cast<std::size_t>(std::numeric_limits<int>::max());
   if (bytes.size() > size_max ||
       !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return base::make_error(ErrorCode::invalid_request,
-                            "the bytes are no message of the type " +
-                                message.GetDescriptor()->full_name() +
-                                ", or a string in it is not UTF-8");
+    return base::make_error(ErrorCode::invalid_request, "the bytes are no message of the type " +
+                                                            message.GetDescriptor()->full_name() +
+                                                            ", or a string in it is not UTF-8");
   }
   return {};
 }

@@ -54,9 +54,8 @@ void read_rule(const google::api::HttpRule& rule, RpcRow& row) {
 }
 
 std::vector<RpcRow> make_table() {
-  const pb::FileDescriptor* const file = v1::ChatRequest::descriptor()->file();
-  const pb::ServiceDescriptor* const service =
-      file->pool()->FindServiceByName(std::string(rpc_service));
+  const pb::FileDescriptor* const file = v1::HealthRequest::descriptor()->file();
+  const pb::ServiceDescriptor* const service = file->FindServiceByName("DeepSeekService");
   if (service == nullptr) throw std::logic_error("service.proto is not part of this program");
   std::vector<RpcRow> rows;
   for (int i = 0; i < service->method_count(); ++i) {

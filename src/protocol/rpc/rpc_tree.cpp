@@ -31,10 +31,10 @@ json::string text(const std::string& value) {
 }
 
 base::Error both_given(std::string_view one, std::string_view other) {
-  return base::make_error(ErrorCode::invalid_request,
-                          std::string(one) + " and " + std::string(other) +
-                              " are both given; give one of them",
-                          std::string(other));
+  return base::make_error(
+      ErrorCode::invalid_request,
+      std::string(one) + " and " + std::string(other) + " are both given; give one of them",
+      std::string(other));
 }
 
 void add_text(json::object& tree, std::string_view name, const std::string& value) {
@@ -193,8 +193,7 @@ base::Result<json::object> rpc_tree(const v1::ChatRequest& request, const Reques
   if (!messages.empty()) tree["messages"] = std::move(messages);
   json::array tools;
   for (int i = 0; i < request.tools_size(); ++i) {
-    auto made =
-        tool_of(request.tools(i), entry_path("tools", static_cast<std::size_t>(i)), limits);
+    auto made = tool_of(request.tools(i), entry_path("tools", static_cast<std::size_t>(i)), limits);
     if (made.has_error()) return made.error();
     tools.emplace_back(std::move(*made));
   }
