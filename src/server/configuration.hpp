@@ -29,7 +29,7 @@ enum class KvType { f16, q8_0, q4_0 };
 enum class PrefixSharing { none, user, tenant, all };
 enum class Speculation { none, prompt_lookup };
 
-enum class BackendType { openai, deepseek, azure, managed };
+enum class BackendType { openai, deepseek, azure, managed, grpc };
 using gateway::ManagedEngine;
 using protocol::Continuation;
 using Strategy = gateway::StrategyKind;

@@ -13,16 +13,18 @@ namespace {
 namespace pb = google::protobuf;
 using base::ErrorCode;
 
-// "(messages[0].colour): Cannot find field." or "messages[0].colour: …" in its two parts.
+// protobuf says "(messages[0]) colour: Cannot find field." or "(messages[0].role): invalid value
+// …", and leaves out the place at the top.
 base::Error word_json_problem(std::string_view text) {
   std::string path;
-  std::size_t mark = text.find(": ");
-  if (mark != std::string_view::npos && text.substr(0, mark).find(' ') == std::string_view::npos) {
-    path = text.substr(0, mark);
-    text.remove_prefix(mark + 2);
-    if (path.starts_with('(') && path.ends_with(')')) path = path.substr(1, path.size() - 2);
+  if (const auto end = text.find(')'); text.starts_with('(') && end != std::string_view::npos) {
+    path = text.substr(1, end - 1);
+    text.remove_prefix(end + 1);
   }
-  if (text.starts_with("Cannot find field") || text.starts_with("no such field")) {
+  while (text.starts_with(' ') || text.starts_with(':')) text.remove_prefix(1);
+  if (const auto mark = text.find(": Cannot find field"); mark != std::string_view::npos) {
+    if (!path.empty()) path += '.';
+    path += text.substr(0, mark);
     return base::make_error(ErrorCode::invalid_request,
                             quote_value(path) + " is no field of this request", path);
   }
