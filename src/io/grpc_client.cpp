@@ -97,6 +97,7 @@ struct GrpcClientCall::State final : grpc::ClientBidiReactor<grpc::ByteBuffer, g
   void OnReadDone(bool ok) override {
     asio::post(executor, [self = shared_from_this(), ok] {
       self->read = ok;
+      if (!ok) self->release();
       self->news.notify();
     });
   }
@@ -119,6 +120,11 @@ struct GrpcClientCall::State final : grpc::ClientBidiReactor<grpc::ByteBuffer, g
     owner.leave();
   }
 
+  // Lets gRPC end the call: from here on nothing is begun in it.
+  void release() {
+    if (std::exchange(holding, false)) RemoveHold();
+  }
+
   GrpcChannel::Core& channel;
   const asio::any_io_executor executor;
   Event news;
@@ -130,6 +136,7 @@ struct GrpcClientCall::State final : grpc::ClientBidiReactor<grpc::ByteBuffer, g
   // On the executor's thread from here on.
   std::optional<bool> read;  // the end of the read that runs
   bool reads = false;        // a read runs
+  bool holding = true;       // gRPC keeps the call, since reads are begun from outside of it
   bool done = false;
   bool cancelled = false;
   GrpcEnd end;
@@ -151,6 +158,7 @@ GrpcClientCall::GrpcClientCall(GrpcChannel& channel, asio::any_io_executor execu
   state_->held = state_;
   channel.core_->stub.PrepareBidiStreamingCall(&state_->context, std::string(path), {},
                                                state_.get());
+  state_->AddHold();
   state_->StartWriteLast(&state_->request, grpc::WriteOptions());
   state_->StartRead(&state_->response);
   state_->reads = true;
@@ -159,11 +167,12 @@ GrpcClientCall::GrpcClientCall(GrpcChannel& channel, asio::any_io_executor execu
 
 GrpcClientCall::~GrpcClientCall() {
   if (!state_->done) state_->context.TryCancel();
+  state_->release();
 }
 
 asio::awaitable<Result<std::optional<std::string>>> GrpcClientCall::read(base::TimePoint by) {
   State& state = *state_;
-  if (!state.reads && !state.done) {
+  if (!state.reads && state.holding) {
     state.read.reset();
     state.reads = true;
     state.StartRead(&state.response);
@@ -196,6 +205,7 @@ void GrpcClientCall::cancel() {
   if (state_->done || state_->cancelled) return;
   state_->cancelled = true;
   state_->context.TryCancel();
+  state_->release();
   state_->news.notify();
 }
 

@@ -59,13 +59,13 @@ def test_answers(nodes):
     heard.assert_one_answer(full_text(QUESTION))
     assert heard.usages[0].completion_tokens == whole.usage.completion_tokens > 0
     prompt = "Once upon a time::"
-    answer = nodes.sdk.completions.create(model=gateway.MODEL, prompt=prompt)
+    answer = nodes.sdk.completions.create(model=gateway.MODEL, prompt=prompt, max_tokens=99)
     assert answer.choices[0].text == full_text(prompt)
     assert len(nodes.ups[0].calls) == 3 and not nodes.ups[1].calls
     # Every call came to its end there, and none looks like a client that left.
     for method, count in (("StreamChat", 2), ("StreamGenerate", 1)):
         labels = {"endpoint": f"grpc/{method}", "status": "200"}
-        nodes.servers[0].wait_metric("deepseek_requests_total", count, **labels)
+        nodes.servers[0].wait_metric("deepseek_http_requests_total", count, **labels)
 
 
 def test_embeddings(nodes):
