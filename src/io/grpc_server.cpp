@@ -191,7 +191,8 @@ asio::awaitable<void> GrpcServer::Core::serve(std::shared_ptr<GrpcCall> call, Sh
 asio::awaitable<void> GrpcServer::Core::answer(GrpcCall& call) {
   auto request = call.make_request();
   if (request.has_error()) {
-    co_await refuse(call, request.error(), HttpRequest{});
+    const HttpRequest nothing;
+    co_await refuse(call, request.error(), nothing);
     co_return;
   }
   auto accepted = handler.accept_head(*request);
