@@ -253,12 +253,14 @@ TEST_F(GrpcServerTest, CancelAndDeadlineReachTheHandler) {
     co_await test.wait_for(test.handler.held, 1);
     one->cancel();
     co_await test.wait_for(test.handler.left_count, 1);
-    auto two = test.call(hold_path, "x", {}, base::now() + std::chrono::milliseconds(100));
+    auto two = test.call(hold_path, "x", {}, base::now() + std::chrono::seconds(2));
+    co_await test.wait_for(test.handler.held, 2);
     auto end = co_await two->read(soon());
     EXPECT_TRUE(end.has_value() && !end->has_value());
     EXPECT_EQ(two->end().code, 4);
     co_await test.wait_for(test.handler.left_count, 2);
     auto three = test.call(hold_path, "x");
+    co_await test.wait_for(test.handler.held, 3);
     auto late = co_await three->read(base::now() + std::chrono::milliseconds(50));
     EXPECT_EQ(late.error().code, ErrorCode::deadline_exceeded);
     co_await test.wait_for(test.handler.left_count, 3);

@@ -61,7 +61,7 @@ def test_libraries_stay_in_their_rooms():
                 wrong.append(f"{path}:{line}: {name}: only io knows gRPC")
             if name.endswith(".pb.h") and name.startswith(("deepseek/v1/", "google/api/")) \
                     and path.parts[:3] != ("src", "protocol", "rpc"):
-                wrong.append(f"{path}:{line}: {name}: only src/protocol/rpc knows the service's code")
+                wrong.append(f"{path}:{line}: {name}: only src/protocol/rpc knows that code")
             if name.startswith("openssl/") and room not in ("io", "base"):
                 wrong.append(f"{path}:{line}: {name}: only io knows OpenSSL")
     tree.complain(wrong)

@@ -35,7 +35,7 @@ Request asked() {
     "messages": [
       {"role": "system", "content": "be brief"},
       {"role": "user", "parts": [{"type": "text", "text": "see"},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}]},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}}]},
       {"role": "assistant", "reasoning_content": "hm", "tool_calls": [
         {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
       {"role": "tool", "tool_call_id": "c1", "content": "42"},
