@@ -367,8 +367,6 @@ def test_limits(tmp_path):
         settings = {"http.body_max": "64KB", "grpc.calls_max": 2}
         server = start(stack, tmp_path, upstream, settings)
         service = stack.enter_context(Service(rpc_target(server)))
-        error = service.refusal("Chat", asking("x" * 70_000))
-        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         upstream.behave(faults.stall_after_frames(3))
         held = [service.call("StreamChat", asking(QUESTION)) for _ in range(2)]
         for call in held:
@@ -387,6 +385,8 @@ def test_limits(tmp_path):
                 return False
 
         wait_until(answered, "calls that ended make room")
+        error = service.refusal("Chat", asking("x" * 70_000))
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_a_port_is_never_shared(shared):
