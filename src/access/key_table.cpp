@@ -122,7 +122,8 @@ base::Result<KeyTable> KeyTable::build(std::span<const StaticKey> keys) {
                               path + ".weight");
     }
     const auto [at, inserted] = table.tenants_.try_emplace(
-        table.digest(entry.key), Tenant{entry.tenant, entry.weight, entry.priority_max});
+        table.digest(entry.key),
+        Tenant{entry.tenant, entry.weight, entry.priority_max, entry.balance});
     if (!inserted) {
       return base::make_error(ErrorCode::invalid_request,
                               path + ".key: the same key is there twice, first for the tenant " +

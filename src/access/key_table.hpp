@@ -29,6 +29,7 @@ struct StaticKey {
   std::string tenant;
   double weight = 1;
   std::int32_t priority_max = 0;
+  std::string balance{};
 };
 
 // The two places where clients put their key. Each is the value of the only header of that name;

@@ -13,6 +13,7 @@ struct Tenant {
   std::string name{default_tenant_name};
   double weight = 1;              // of its share when requests wait, > 0
   std::int32_t priority_max = 0;  // the highest priority that its requests may ask for, ≥ 0
+  std::string balance{};  // what its key is told that it may spend, as "110.00 CNY"; empty: nothing
 };
 
 }  // namespace deepseek::access

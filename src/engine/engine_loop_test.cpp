@@ -26,6 +26,10 @@ class FakeText final : public TextModel {
   base::Result<std::vector<Token>> tokenize(std::string_view text, bool) const override {
     return std::vector<Token>(text.begin(), text.end());
   }
+  base::Result<std::vector<Token>> infill(std::string_view prefix,
+                                          std::string_view suffix) const override {
+    return tokenize("<" + std::string(prefix) + "|" + std::string(suffix) + ">", false);
+  }
   std::string piece(Token token, bool) const override {
     return std::string(1, static_cast<char>(token));
   }

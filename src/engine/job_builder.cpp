@@ -54,6 +54,24 @@ base::Result<RenderedPrompt> render(const wire::Chat& chat, const TextModel& mod
   return model.render(chat);
 }
 
+// What was said already stands behind the mark.
+base::Result<RenderedPrompt> take_infill(const wire::Submit& submit, const TextModel& model,
+                                         const JobLimits& limits) {
+  const wire::Infill& infill = submit.infill();
+  const base::Result<void> checked = check_text(infill.prefix().size() + infill.suffix().size(),
+                                                model, limits.context_max, submit.prompt_field());
+  if (checked.has_error()) return checked.error();
+  base::Result<std::vector<Token>> tokens = model.infill(infill.prefix(), infill.suffix());
+  if (tokens.has_error()) return tokens.error();
+  RenderedPrompt prompt;
+  prompt.tokens = std::move(tokens.value());
+  if (!resumes_by_text(submit)) return prompt;
+  const base::Result<std::vector<Token>> spoken = model.tokenize(submit.resume().content(), false);
+  if (spoken.has_error()) return spoken.error();
+  prompt.tokens.insert(prompt.tokens.end(), spoken->begin(), spoken->end());
+  return prompt;
+}
+
 base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextModel& model,
                                          const JobLimits& limits) {
   const std::string& field = submit.prompt_field();
@@ -62,6 +80,7 @@ base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextM
     const wire::Chat chat = by_text ? begin_answer(submit.chat(), submit.resume()) : submit.chat();
     return render(chat, model, limits.context_max, field);
   }
+  if (submit.has_infill()) return take_infill(submit, model, limits);
   // Text in front of the spoken one is tokenized together with it.
   const std::string text = submit.text() + (by_text ? submit.resume().content() : std::string());
   const base::Result<void> checked = check_text(text.size(), model, limits.context_max, field);

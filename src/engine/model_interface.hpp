@@ -47,6 +47,9 @@ class TextModel {
   // Special tokens in `text` stay plain text. `add_special` puts the model's own begin token.
   virtual base::Result<std::vector<Token>> tokenize(std::string_view text,
                                                     bool add_special) const = 0;
+  // What asks for the text between the two; invalid_request if the model has no tokens for it.
+  virtual base::Result<std::vector<Token>> infill(std::string_view prefix,
+                                                  std::string_view suffix) const = 0;
   // The bytes of one token; special tokens have none unless `special`.
   virtual std::string piece(Token token, bool special) const = 0;
   virtual bool is_end(Token token) const = 0;

@@ -101,6 +101,10 @@ class FakeText final : public TextModel {
     for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
     return tokens;
   }
+  base::Result<std::vector<Token>> infill(std::string_view prefix,
+                                          std::string_view suffix) const override {
+    return tokenize("<" + std::string(prefix) + "|" + std::string(suffix) + ">", false);
+  }
   std::string piece(Token token, bool) const override {
     if (token == kEnd) return {};
     if (token < 256) return std::string(1, static_cast<char>(token));
@@ -455,6 +459,15 @@ TEST_F(ResumptionTest, ByTextAStopStringMayHaveBegun) {
   const Answer none = run(resumed(submit, {"xEND", "", {}}));
   EXPECT_EQ(none.content, "");
   EXPECT_EQ(none.finished.reason(), wire::Finished::STOP);
+}
+
+TEST_F(ResumptionTest, WhatStandsBetweenGoesOnBehindItsMark) {
+  wire::Submit submit;
+  submit.mutable_infill()->set_prefix("a");
+  submit.mutable_infill()->set_suffix("c");
+  EXPECT_EQ(prompt_of(submit), "<a|c>");
+  submit.mutable_resume()->set_content("b");
+  EXPECT_EQ(prompt_of(submit), "<a|c>b");
 }
 
 }  // namespace

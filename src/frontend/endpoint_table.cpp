@@ -17,6 +17,8 @@ constexpr std::string_view chat_about = "Chat in OpenAI's form, streamed or whol
 constexpr std::string_view completions_about = "Completion of a prompt, or of messages";
 constexpr std::string_view embeddings_about = "Vectors of texts";
 constexpr std::string_view rerank_about = "Documents by how well they answer a question";
+constexpr std::string_view tokenize_about = "The tokens of a text or of a chat's prompt";
+constexpr std::string_view detokenize_about = "The text of tokens";
 constexpr std::string_view models_about = "The models and aliases of this server";
 constexpr std::string_view model_about = "One model or alias";
 
@@ -34,6 +36,9 @@ constexpr std::array table{
     EndpointRow{"POST", "/v1/embeddings", embeddings, BodyForm::json, "/v1/embeddings",
                 embeddings_about},
     EndpointRow{"POST", "/v1/rerank", rerank, BodyForm::json, "/v1/rerank", rerank_about},
+    EndpointRow{"POST", "/v1/tokenize", tokenize, BodyForm::json, "/v1/tokenize", tokenize_about},
+    EndpointRow{"POST", "/v1/detokenize", detokenize, BodyForm::json, "/v1/detokenize",
+                detokenize_about},
     EndpointRow{"GET", "/v1/models", models, BodyForm::none, "/v1/models", models_about},
     EndpointRow{"GET", "/v1/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
     EndpointRow{"POST", "/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
@@ -43,6 +48,18 @@ constexpr std::array table{
     EndpointRow{"POST", "/embeddings", embeddings, BodyForm::json, "/v1/embeddings",
                 embeddings_about},
     EndpointRow{"POST", "/rerank", rerank, BodyForm::json, "/v1/rerank", rerank_about},
+    EndpointRow{"POST", "/tokenize", tokenize, BodyForm::json, "/v1/tokenize", tokenize_about},
+    EndpointRow{"POST", "/detokenize", detokenize, BodyForm::json, "/v1/detokenize",
+                detokenize_about},
+    // DeepSeek's address for prefix completion and for what stands between prompt and suffix.
+    EndpointRow{"POST", "/beta/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
+                chat_about},
+    EndpointRow{"POST", "/beta/completions", completions, BodyForm::json, "/v1/completions",
+                completions_about},
+    EndpointRow{"GET", "/beta/models", models, BodyForm::none, "/v1/models", models_about},
+    EndpointRow{"GET", "/beta/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"GET", "/user/balance", balance, BodyForm::none, "/user/balance",
+                "What the key's tenant may still spend, in DeepSeek's form"},
     EndpointRow{"GET", "/models", models, BodyForm::none, "/v1/models", models_about},
     EndpointRow{"GET", "/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
     EndpointRow{"POST", "/api/v1/infer", infer, BodyForm::json, "/api/v1/infer",

@@ -24,6 +24,9 @@ enum class Endpoint {
   completions,
   embeddings,
   rerank,
+  tokenize,
+  detokenize,
+  balance,
   infer,
   generate,
   rpc_json,    // a method of the gRPC service, over HTTP

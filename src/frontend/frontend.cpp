@@ -2,8 +2,8 @@
 
 #include "base/id.hpp"
 #include "frontend/answer_session.hpp"
+#include "frontend/call_turn.hpp"
 #include "frontend/caller.hpp"
-#include "frontend/embedding_turn.hpp"
 #include "frontend/endpoint_table.hpp"
 #include "frontend/http_rules.hpp"
 #include "frontend/ranking.hpp"
@@ -161,6 +161,10 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
     case Endpoint::rpc_binary:
       co_await call(*route, request, responder, record);
       break;
+    case Endpoint::tokenize:
+    case Endpoint::detokenize:
+      co_await tokenize(route->row->endpoint, request, responder, record);
+      break;
     default:
       co_await send(responder, page(*route, request, record), record);
   }
@@ -193,7 +197,7 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
 
 asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record) {
-  EmbeddingTurn turn(snapshot_.get(), request, responder, record);
+  CallTurn turn(snapshot_.get(), request, responder, record);
   auto decoded = turn.decode(protocol::decode_embeddings);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);
@@ -229,7 +233,7 @@ asio::awaitable<void> Frontend::call(const Route& route, io::HttpRequest& reques
       co_await answer(route, request, responder, record);
       co_return;
   }
-  EmbeddingTurn turn(snapshot_.get(), request, responder, record);
+  CallTurn turn(snapshot_.get(), request, responder, record);
   auto decoded =
       turn.decode(codec == protocol::RpcCodec::binary ? decode_binary_embed : decode_json_embed);
   if (decoded.has_error()) {
@@ -271,7 +275,7 @@ base::Result<std::string> Frontend::call_page(const Route& route, const io::Http
 
 asio::awaitable<void> Frontend::rerank(const io::HttpRequest& request, io::HttpResponder& responder,
                                        RequestRecord& record) {
-  EmbeddingTurn turn(snapshot_.get(), request, responder, record);
+  CallTurn turn(snapshot_.get(), request, responder, record);
   auto decoded = turn.decode(protocol::decode_rerank);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);
@@ -288,6 +292,25 @@ asio::awaitable<void> Frontend::rerank(const io::HttpRequest& request, io::HttpR
   co_await send(responder, json_response(200, std::move(body), record.id), record);
 }
 
+asio::awaitable<void> Frontend::tokenize(Endpoint endpoint, const io::HttpRequest& request,
+                                         io::HttpResponder& responder, RequestRecord& record) {
+  const bool back = endpoint == Endpoint::detokenize;
+  CallTurn turn(snapshot_.get(), request, responder, record);
+  auto decoded = turn.decode(back ? protocol::decode_detokenize : protocol::decode_tokenize);
+  if (decoded.has_error()) {
+    co_await send_error(responder, decoded.error(), record);
+    co_return;
+  }
+  auto result = co_await turn.run(*decoded);
+  if (result.has_error()) {
+    co_await send_error(responder, result.error(), record);
+    co_return;
+  }
+  std::string body = back ? protocol::detokenized_body(result->text)
+                          : protocol::tokens_body(result->tokens, result->context_max);
+  co_await send(responder, json_response(200, std::move(body), record.id), record);
+}
+
 io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& request,
                                 const RequestRecord& record) const {
   const auto snapshot = snapshot_.get();
@@ -296,6 +319,11 @@ io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& reque
       return models_page(*snapshot, record);
     case Endpoint::model:
       return model_page(*snapshot, route.id, record);
+    case Endpoint::balance: {
+      const auto tenant = authenticate(*snapshot->keys, request.fields);
+      if (tenant.has_error()) return error_response(tenant.error(), record.id);
+      return json_response(200, protocol::balance_body((*tenant)->balance), record.id);
+    }
     case Endpoint::health:
       return json_response(200, health_body(facts(), snapshot->gateway->status()), record.id);
     case Endpoint::ready: {

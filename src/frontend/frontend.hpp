@@ -17,6 +17,7 @@
 namespace deepseek::frontend {
 
 struct Route;
+enum class Endpoint;
 
 class Frontend final : public io::HttpHandler {
  public:
@@ -49,6 +50,9 @@ class Frontend final : public io::HttpHandler {
                                       const RequestRecord& record) const;
   boost::asio::awaitable<void> rerank(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record);
+  // Text or a chat to tokens, or back.
+  boost::asio::awaitable<void> tokenize(Endpoint endpoint, const io::HttpRequest& request,
+                                        io::HttpResponder& responder, RequestRecord& record);
   boost::asio::awaitable<void> send(io::HttpResponder& responder, io::HttpResponse response,
                                     RequestRecord& record);
   boost::asio::awaitable<void> send_error(io::HttpResponder& responder, const base::Error& error,

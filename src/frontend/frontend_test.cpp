@@ -126,6 +126,26 @@ TEST(Frontend, CancelsAnEmbeddingWhoseClientLeaves) {
   EXPECT_EQ(harness.observer.records[0].status, 499);
 }
 
+TEST(Frontend, GivesTokensAndTheirText) {
+  Harness harness;
+  harness.script.tokens = gateway::TokenizeResult{{0, 7}, "", 64};
+  harness.run(make_request("POST", "/v1/tokenize", R"({"prompt": "Hi"})"));
+  EXPECT_EQ(harness.responder.text(), R"({"count":2,"max_model_len":64,"tokens":[0,7]})");
+  harness.script.tokens = gateway::TokenizeResult{{}, "a\xFF", 64};
+  harness.run(make_request("POST", "/detokenize", R"({"tokens": [0, 7]})"));
+  EXPECT_EQ(harness.responder.text(), "{\"prompt\":\"a\uFFFD\"}");
+  harness.script.tokens.reset();
+  harness.run(make_request("POST", "/v1/tokenize", R"({"prompt": "Hi"})"));
+  EXPECT_EQ(harness.responder.head.status, 400);
+  EXPECT_THAT(harness.responder.text(), HasSubstr("does not tell its tokens"));
+}
+
+TEST(Frontend, TellsTheBalanceOfTheKey) {
+  Harness harness;
+  harness.run(make_request("GET", "/user/balance", ""));
+  EXPECT_EQ(harness.responder.text(), R"({"is_available":true,"balance_infos":[]})");
+}
+
 TEST(Frontend, PassesOnWhyNothingCanBeEmbedded) {
   Harness harness;
   harness.script.embedding = base::make_error(base::ErrorCode::invalid_request, "not allowed");

@@ -16,7 +16,7 @@ std::set<std::string> documented() {
   std::string line;
   std::string path;
   bool inside = false;
-  const std::string reference = "    $ref: '#/paths/~1v1";
+  const std::string reference = "    $ref: '#/paths/";
   while (std::getline(document, line)) {
     if (!line.empty() && line[0] != ' ') inside = line == "paths:";
     if (!inside) continue;
@@ -24,8 +24,12 @@ std::set<std::string> documented() {
     if (line.starts_with("    get:")) found.insert("GET " + path);
     if (line.starts_with("    post:")) found.insert("POST " + path);
     if (!line.starts_with(reference)) continue;
-    for (const char* method : {"GET ", "POST "}) {
-      if (found.contains(method + ("/v1" + path))) found.insert(method + path);
+    std::string other = line.substr(reference.size(), line.size() - reference.size() - 1);
+    for (std::size_t at = 0; (at = other.find("~1", at)) != std::string::npos;) {
+      other.replace(at, 2, "/");
+    }
+    for (const std::string method : {"GET ", "POST "}) {
+      if (found.contains(method + other)) found.insert(method + path);
     }
   }
   return found;

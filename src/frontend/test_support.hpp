@@ -35,7 +35,8 @@ struct Script {
   std::deque<Step> steps;  // after them: the end of the answer
   gateway::AttemptFailure failure{gateway::FailureKind::status_400_client};
   std::optional<base::Result<gateway::EmbeddingResult>> embedding{};
-  std::function<void()> on_wait{};  // the stream begins to wait
+  std::optional<gateway::TokenizeResult> tokens{};  // none: it does not tell them
+  std::function<void()> on_wait{};                  // the stream begins to wait
   io::Event wake;
   bool resumed = false;
   int cancelled = 0;
@@ -115,6 +116,17 @@ class FakeCall final : public gateway::EmbeddingCall {
   bool cancelled_ = false;
 };
 
+class FakeTokens final : public gateway::TokenizeCall {
+ public:
+  explicit FakeTokens(gateway::TokenizeResult result) : result_(std::move(result)) {}
+  awaitable<base::Result<gateway::TokenizeResult>> result() override { co_return result_; }
+  void cancel() override {}
+  gateway::AttemptFailure failure() const override { return {}; }
+
+ private:
+  gateway::TokenizeResult result_;
+};
+
 class FakeBackend final : public gateway::Backend {
  public:
   explicit FakeBackend(Script& script) : script_(script) {}
@@ -126,6 +138,11 @@ class FakeBackend final : public gateway::Backend {
   std::unique_ptr<gateway::EmbeddingCall> embed(const gateway::EmbeddingAttempt& attempt) override {
     script_.embedding_requests.push_back(attempt.request);
     return std::make_unique<FakeCall>(script_);
+  }
+  std::unique_ptr<gateway::TokenizeCall> tokenize(
+      const gateway::TokenizeAttempt& attempt) override {
+    if (!script_.tokens) return Backend::tokenize(attempt);
+    return std::make_unique<FakeTokens>(*script_.tokens);
   }
   gateway::BackendStatus status() const override { return script_.status; }
 

@@ -154,6 +154,9 @@ std::vector<wire::Submit> make_submits(const protocol::Request& request,
       wire::Submit& submit = submits.emplace_back(make_submit(request, choice, options));
       if (chat) {
         set_chat(request, *submit.mutable_chat());
+      } else if (!request.suffix.empty()) {
+        submit.mutable_infill()->set_prefix(std::get<std::string>(request.prompts[input]));
+        submit.mutable_infill()->set_suffix(request.suffix);
       } else {
         set_prompt(request.prompts[input], submit);
       }

@@ -143,6 +143,16 @@ TEST(EngineWire, ToolsAndConstraintsReachTheEngine) {
   EXPECT_EQ(submit.constraint().param(), "choice");
 }
 
+TEST(EngineWire, ASuffixAsksForWhatStandsBetween) {
+  protocol::Request request;
+  request.operation = protocol::Operation::completion;
+  request.prompts = {std::string("a ")};
+  request.suffix = " c";
+  const wire::Submit submit = make_submits(request, {}, nullptr).at(0);
+  EXPECT_EQ(submit.infill().prefix(), "a ");
+  EXPECT_EQ(submit.infill().suffix(), " c");
+}
+
 TEST(EngineWire, FailuresKeepCodeParamAndTime) {
   wire::Failed failed;
   failed.set_code(wire::Failed::CONTEXT_LENGTH);

@@ -92,6 +92,45 @@ void StreamEncoder::fail(const base::Error& error, std::vector<std::string>& fra
   frames.push_back(error_frame(error));
 }
 
+std::string tokens_body(std::span<const std::int32_t> tokens, std::int64_t context_max) {
+  std::string out = "{\"count\":";
+  append_json_integer(out, static_cast<std::int64_t>(tokens.size()));
+  out += ",\"max_model_len\":";
+  append_json_integer(out, context_max);
+  out += ",\"tokens\":[";
+  bool first = true;
+  for (const std::int32_t token : tokens) {
+    if (!std::exchange(first, false)) out += ',';
+    append_json_integer(out, token);
+  }
+  out += "]}";
+  return out;
+}
+
+std::string detokenized_body(std::string_view text) {
+  std::string out = "{\"prompt\":";
+  append_json_string(out, text);
+  out += '}';
+  return out;
+}
+
+std::string balance_body(std::string_view balance) {
+  if (balance.empty()) return R"({"is_available":true,"balance_infos":[]})";
+  const std::size_t space = balance.find(' ');
+  const std::string_view amount = balance.substr(0, space);
+  const bool available = amount.find_first_of("123456789") != std::string_view::npos;
+  std::string out = "{\"is_available\":";
+  out += available ? "true" : "false";
+  out += ",\"balance_infos\":[{\"currency\":";
+  append_json_string(out, balance.substr(space + 1));
+  for (const std::string_view field : {"total_balance", "topped_up_balance"}) {
+    append_json_string(out += ',', field);
+    append_json_string(out += ':', amount);
+  }
+  out += ",\"granted_balance\":\"0.00\"}]}";
+  return out;
+}
+
 std::string error_body(const base::Error& error) {
   const base::ErrorCodeInfo& info = base::describe(error.code);
   std::string out = "{\"error\":{\"message\":";

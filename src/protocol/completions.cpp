@@ -73,6 +73,7 @@ void read_suffix(JsonReader& reader, Request& request) {
     reader.refuse_value("suffix", "a string", *suffix);
   } else if (!suffix->get_string().empty()) {
     note_feature(request, Feature::suffix, "suffix");
+    request.suffix.assign(suffix->get_string().data(), suffix->get_string().size());
   }
 }
 

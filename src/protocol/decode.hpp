@@ -2,7 +2,7 @@
 //
 // Pure and thread-safe; linear in the size of the body. The content type is the frontend's
 // business: a body is always read as JSON. Each form has its own .cpp: openai_chat.cpp,
-// completions.cpp, infer.cpp, generate.cpp, embeddings.cpp, rerank.cpp.
+// completions.cpp, infer.cpp, generate.cpp, embeddings.cpp, rerank.cpp, tokenize.cpp.
 #pragma once
 
 #include "base/result.hpp"
@@ -59,5 +59,13 @@ base::Result<Request> decode_completions_object(const boost::json::object& objec
                                                 const DecodeContext& context);
 base::Result<EmbeddingRequest> decode_embeddings_object(const boost::json::object& object,
                                                         const DecodeContext& context);
+
+// POST /v1/tokenize, in vLLM's form: `prompt`, a text, or `messages` with what else a chat's prompt
+// is made of (`tools`, `thinking`).
+base::Result<TokenizeRequest> decode_tokenize(std::string_view body, const DecodeContext& context);
+
+// POST /v1/detokenize: `tokens`.
+base::Result<TokenizeRequest> decode_detokenize(std::string_view body,
+                                                const DecodeContext& context);
 
 }  // namespace deepseek::protocol

@@ -430,12 +430,15 @@ TEST(DecodeCompletions, refuses_with_the_param) {
   };
   for (const Refusal& refusal : cases) expect_refused(completion(refusal.fields), refusal);
   const Refusal not_local[] = {
-      {R"("prompt":"a","suffix":"b")", "suffix", "fill in the middle"},
+      {R"("prompt":[1],"suffix":"b")", "suffix", "prompt given as text"},
       {R"("prompt":"a","best_of":3)", "best_of", "equal to n (1)"},
       {R"("prompt":[1],"echo":true)", "echo", "token ids"},
       {R"("prompt":"a","echo":true,"logprobs":1)", "echo", "together with logprobs"},
   };
   for (const Refusal& refusal : not_local) expect_not_local(completion(refusal.fields), refusal);
+  const auto between = completion(R"("prompt":"a","suffix":"b")");
+  EXPECT_EQ(between->suffix, "b");
+  EXPECT_TRUE(check_local_support(*between)) << "the model may lack tokens for it";
   std::string many = "\"a\"";
   for (int i = 1; i < 128; ++i) many += ",\"a\"";
   EXPECT_TRUE(completion("\"prompt\":[" + many + "]"));
@@ -522,6 +525,33 @@ TEST(DecodeEmbeddings, reads_and_refuses) {
     EXPECT_NE(refused.error().message.find(refusal.part_of_message), std::string::npos)
         << refused.error().message;
   }
+}
+
+TEST(DecodeTokenize, reads_and_refuses) {
+  const auto text = decode_tokenize(R"({"prompt":"a","add_special_tokens":false})", {limits});
+  EXPECT_EQ(std::get<std::string>(text->input), "a");
+  EXPECT_FALSE(text->add_special);
+  const auto chat = decode_tokenize(
+      R"({"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"function":{"name":"f"}}],
+          "thinking":{"type":"disabled"}})",
+      {limits});
+  const Request& asked = std::get<Request>(chat->input);
+  EXPECT_EQ(chat->model, "m");
+  EXPECT_EQ(asked.messages[0].text(), "hi");
+  EXPECT_EQ(asked.tools[0].name, "f");
+  EXPECT_EQ(asked.thinking, false);
+  EXPECT_EQ(std::get<TokenIds>(decode_detokenize(R"({"tokens":[3,4]})", {limits})->input),
+            (TokenIds{3, 4}));
+  const auto param = [](const base::Result<TokenizeRequest>& result) {
+    return result.has_error() ? result.error().param : "no error";
+  };
+  EXPECT_EQ(param(decode_tokenize("{}", {limits})), "prompt");
+  EXPECT_EQ(param(decode_tokenize(R"({"prompt":[1]})", {limits})), "prompt");
+  EXPECT_EQ(param(decode_tokenize(R"({"prompt":"a","messages":[{"role":"user","content":"b"}]})",
+                                  {limits})),
+            "prompt");
+  EXPECT_EQ(param(decode_detokenize(R"({"tokens":"a"})", {limits})), "tokens");
+  EXPECT_EQ(param(decode_detokenize(R"({"tokens":[-1]})", {limits})), "tokens[0]");
 }
 
 TEST(DecodeRerank, reads_and_refuses) {

@@ -97,6 +97,14 @@ struct RankedDocument {
 std::string rerank_body(const RerankRequest& request, std::string_view model,
                         std::span<const RankedDocument> results, std::int64_t prompt_tokens);
 
+// POST /v1/tokenize: {"count", "max_model_len", "tokens"}; POST /v1/detokenize: {"prompt"}, in
+// which bytes that are no UTF-8 are replaced.
+std::string tokens_body(std::span<const std::int32_t> tokens, std::int64_t context_max);
+std::string detokenized_body(std::string_view text);
+
+// GET /user/balance, in DeepSeek's form. `balance` is as "110.00 CNY"; empty: no amount is told.
+std::string balance_body(std::string_view balance);
+
 // {"error": {"message", "type", "param", "code"}}; the message is bounded and redacted.
 std::string error_body(const base::Error& error);
 std::string error_frame(const base::Error& error);  // "data: {…}\n\n"

@@ -1,5 +1,7 @@
 #include "protocol/local_support.hpp"
 
+#include <algorithm>
+
 namespace deepseek::protocol {
 
 namespace {
@@ -13,18 +15,34 @@ std::string refusal(const Request& request, const FeatureUse& use) {
       return "echo together with logprobs is not supported: leave one of them out";
     case Feature::echo_tokens:
       return "echo of a prompt given as token ids is not supported: give it as text";
+    case Feature::suffix:
+      return "suffix needs a prompt given as text";
     default:
       return use.param + ": " + std::string(to_string(use.feature)) +
              " cannot be served by the models of this server; leave the field out";
   }
 }
 
+bool all_texts(const Request& request) {
+  return std::all_of(request.prompts.begin(), request.prompts.end(), [](const Prompt& prompt) {
+    return std::holds_alternative<std::string>(prompt);
+  });
+}
+
+// Whether engines can do it at all; a model may still lack what it takes, and says so itself.
+bool is_local(const Request& request, Feature feature) {
+  return feature == Feature::suffix && request.operation == Operation::completion &&
+         all_texts(request);
+}
+
 }  // namespace
 
 base::Result<void> check_local_support(const Request& request) {
-  if (request.features.empty()) return {};
-  const FeatureUse& use = request.features.front();
-  return base::make_error(base::ErrorCode::not_implemented, refusal(request, use), use.param);
+  for (const FeatureUse& use : request.features) {
+    if (is_local(request, use.feature)) continue;
+    return base::make_error(base::ErrorCode::not_implemented, refusal(request, use), use.param);
+  }
+  return {};
 }
 
 }  // namespace deepseek::protocol

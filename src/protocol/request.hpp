@@ -137,6 +137,7 @@ struct Request {
   bool stream = false;
   bool stream_usage = false;  // stream_options.include_usage
   bool echo = false;
+  std::string suffix;   // Operation::completion: the answer stands between the prompt and this
   std::string user;     // opaque, from the client
   std::string user_id;  // DeepSeek's: isolates cache and fairness per end user; ≤ 512 bytes
   std::string id;       // our request id, set by the frontend

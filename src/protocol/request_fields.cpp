@@ -91,30 +91,6 @@ void read_stop(JsonReader& reader, const RequestLimits& limits, Request& request
   }
 }
 
-void read_thinking(JsonReader& reader, Request& request) {
-  if (auto thinking = reader.optional_object("thinking")) {
-    const std::string type = thinking->required_string("type", {64});
-    if (type == "enabled" || type == "disabled") {
-      request.thinking = type == "enabled";
-    } else {
-      thinking->refuse(
-          "thinking.type",
-          "thinking.type must be \"enabled\" or \"disabled\", found " + quote_value(type));
-    }
-  }
-  const auto effort = reader.optional_string("reasoning_effort", {64});
-  if (!effort) return;
-  constexpr std::array<std::string_view, 8> known{"none", "minimal", "low", "medium",
-                                                  "high", "xhigh",   "max", "ultra"};
-  if (std::find(known.begin(), known.end(), *effort) == known.end()) {
-    reader.refuse("reasoning_effort",
-                  "reasoning_effort must be none, minimal, low, medium, high, xhigh, max or ultra, "
-                  "found " +
-                      quote_value(*effort));
-  }
-  request.reasoning_effort = *effort;
-}
-
 void read_modalities(JsonReader& reader, Request& request) {
   const json::array* modalities = reader.optional_list("modalities", {16});
   if (modalities == nullptr) return;
@@ -176,6 +152,30 @@ void read_sampling(JsonReader& reader, const RequestLimits& limits, Request& req
   read_seed(reader, request);
   read_logit_bias(reader, limits, request);
   sampling.ignore_eos = reader.optional_boolean("ignore_eos").value_or(false);
+}
+
+void read_thinking(JsonReader& reader, Request& request) {
+  if (auto thinking = reader.optional_object("thinking")) {
+    const std::string type = thinking->required_string("type", {64});
+    if (type == "enabled" || type == "disabled") {
+      request.thinking = type == "enabled";
+    } else {
+      thinking->refuse(
+          "thinking.type",
+          "thinking.type must be \"enabled\" or \"disabled\", found " + quote_value(type));
+    }
+  }
+  const auto effort = reader.optional_string("reasoning_effort", {64});
+  if (!effort) return;
+  constexpr std::array<std::string_view, 8> known{"none", "minimal", "low", "medium",
+                                                  "high", "xhigh",   "max", "ultra"};
+  if (std::find(known.begin(), known.end(), *effort) == known.end()) {
+    reader.refuse("reasoning_effort",
+                  "reasoning_effort must be none, minimal, low, medium, high, xhigh, max or ultra, "
+                  "found " +
+                      quote_value(*effort));
+  }
+  request.reasoning_effort = *effort;
 }
 
 void read_answer_shape(JsonReader& reader, const RequestLimits& limits, Request& request) {

@@ -17,6 +17,9 @@ void read_sampling(JsonReader& reader, const RequestLimits& limits, Request& req
 // n, stop, stream, stream_options, user, user_id, thinking, reasoning_effort.
 void read_answer_shape(JsonReader& reader, const RequestLimits& limits, Request& request);
 
+// thinking, reasoning_effort.
+void read_thinking(JsonReader& reader, Request& request);
+
 // max_tokens and its aliases; those that are given must agree.
 void read_tokens_max(JsonReader& reader, const RequestLimits& limits, Request& request,
                      std::initializer_list<std::string_view> names);

@@ -309,6 +309,7 @@ struct Configuration {
     std::string tenant;
     std::uint32_t weight = 1;
     std::uint32_t priority_max = 0;
+    std::string balance;
     bool operator==(const AccessKey&) const = default;
   };
   struct Access {

@@ -69,6 +69,18 @@ bool is_capitals(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return between(c, 'A', 'Z'); });
 }
 
+bool is_money(std::string_view text) {
+  constexpr std::size_t tail = std::string_view(".00 CNY").size();
+  if (text.empty()) return true;
+  if (text.size() <= tail) return false;
+  const std::string_view end = text.substr(text.size() - tail);
+  const auto digits = [](std::string_view all) {
+    return std::all_of(all.begin(), all.end(), [](char c) { return between(c, '0', '9'); });
+  };
+  return digits(text.substr(0, text.size() - tail)) && end[0] == '.' && digits(end.substr(1, 2)) &&
+         end[3] == ' ' && is_capitals(end.substr(4));
+}
+
 bool is_small_letters(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return between(c, 'a', 'z'); });
 }

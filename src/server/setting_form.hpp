@@ -37,6 +37,9 @@ bool is_token_limit(std::string_view text);
 inline constexpr std::string_view currency = "a currency in capital letters";
 bool is_capitals(std::string_view text);
 
+inline constexpr std::string_view money = "an amount with two decimals and its currency";
+bool is_money(std::string_view text);
+
 inline constexpr std::string_view language = "a code in small letters";
 bool is_small_letters(std::string_view text);
 

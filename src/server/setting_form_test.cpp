@@ -35,6 +35,14 @@ TEST(SettingForm, WhatAHeaderCarries) {
   }
 }
 
+TEST(SettingForm, Money) {
+  for (const char* good : {"", "0.00 CNY", "110.25 USD"}) EXPECT_TRUE(is_money(good)) << good;
+  for (const char* bad :
+       {"1 CNY", "1.5 CNY", ".00 CNY", "1.00", "1.00 cny", "-1.00 CNY", "1.00CNY"}) {
+    EXPECT_FALSE(is_money(bad)) << bad;
+  }
+}
+
 TEST(SettingForm, Paths) {
   for (const char* good : {"/", "/health", "/v1/models?x=1"}) EXPECT_TRUE(is_path(good)) << good;
   for (const char* bad : {"health", "/a b", "/a#b", "http://a/b"}) {

@@ -189,6 +189,14 @@ const std::array table{
             .example = "0",
             .maximum = 1'000,
             .field = in_entry<&C::AccessKey::priority_max, access, &C::Access::keys>},
+    Setting{.name = "access.keys[].balance",
+            .help = "What GET /user/balance tells the holder of the key, an amount and its "
+                    "currency. It limits nothing. Empty: no amount.",
+            .example = "110.00 CNY",
+            .maximum = 32,
+            .form = form::money,
+            .accepts = form::is_money,
+            .field = in_entry<&C::AccessKey::balance, access, &C::Access::keys>},
     Setting{.name = "cache.enabled",
             .help = "Keep answers, and give them to requests that are the same: tenant, model, "
                     "messages and parameters.",

@@ -170,7 +170,7 @@ Result<std::shared_ptr<const access::KeyTable>> make_keys(const Configuration& c
   std::vector<access::StaticKey> keys;
   for (const Configuration::AccessKey& key : configuration.access.keys) {
     keys.push_back({key.key.reveal(), key.tenant, static_cast<double>(key.weight),
-                    static_cast<std::int32_t>(key.priority_max)});
+                    static_cast<std::int32_t>(key.priority_max), key.balance});
   }
   auto table = access::KeyTable::build(keys);
   if (table.has_error()) return table.error();

@@ -178,6 +178,30 @@ base::Result<std::vector<Token>> Text::tokenize(std::string_view text, bool add_
   return tokens_of(text, add_special, false);
 }
 
+base::Result<std::vector<Token>> Text::infill(std::string_view prefix,
+                                              std::string_view suffix) const {
+  const llama_vocab* vocabulary = model_.vocabulary();
+  const Token before = llama_vocab_fim_pre(vocabulary);
+  const Token behind = llama_vocab_fim_suf(vocabulary);
+  const Token between = llama_vocab_fim_mid(vocabulary);
+  if (before < 0 || behind < 0 || between < 0) {
+    return base::make_error(base::ErrorCode::invalid_request,
+                            "This model has no tokens for filling in the middle; leave suffix out, "
+                            "or ask a model that was trained for it.",
+                            "suffix");
+  }
+  std::vector<Token> tokens;
+  if (llama_vocab_get_add_bos(vocabulary)) tokens.push_back(llama_vocab_bos(vocabulary));
+  for (const auto& [mark, text] : {std::pair{before, prefix}, std::pair{behind, suffix}}) {
+    const base::Result<std::vector<Token>> more = tokens_of(text, false, false);
+    if (more.has_error()) return more.error();
+    tokens.push_back(mark);
+    tokens.insert(tokens.end(), more->begin(), more->end());
+  }
+  tokens.push_back(between);
+  return tokens;
+}
+
 base::Result<std::vector<Token>> Text::tokens_of(std::string_view text, bool add_special,
                                                  bool parse_special) const {
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()) / 2) {

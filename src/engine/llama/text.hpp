@@ -21,6 +21,8 @@ class Text final : public TextModel {
 
   base::Result<RenderedPrompt> render(const wire::Chat& chat) const override;
   base::Result<std::vector<Token>> tokenize(std::string_view text, bool add_special) const override;
+  base::Result<std::vector<Token>> infill(std::string_view prefix,
+                                          std::string_view suffix) const override;
   std::string piece(Token token, bool special) const override;
   bool is_end(Token token) const override;
   std::size_t longest_piece() const override { return longest_piece_; }

@@ -119,7 +119,6 @@ std::optional<base::Error> cannot_say(const Request& request) {
       case Feature::audio:
       case Feature::web_search:
       case Feature::best_of:
-      case Feature::suffix:
         return base::make_error(ErrorCode::not_implemented,
                                 use.param + ": " + std::string(to_string(use.feature)) +
                                     " cannot be asked of a backend of the type grpc",
@@ -166,6 +165,7 @@ v1::GenerateRequest generate_message(const Request& request, std::string_view mo
                                      const Spoken* spoken) {
   v1::GenerateRequest out;
   write_shared(request, model, out);
+  out.set_suffix(request.suffix);
   for (const Prompt& prompt : request.prompts) {
     v1::Prompt& one = *out.add_prompts();
     if (const auto* text = std::get_if<std::string>(&prompt)) {

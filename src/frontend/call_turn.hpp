@@ -1,5 +1,5 @@
-// One call of /v1/embeddings or /v1/rerank from its key to its result: who asks, what, of which
-// model.
+// One call of /v1/embeddings, /v1/rerank, /v1/tokenize or /v1/detokenize from its key to its
+// result: who asks, what, of which model.
 //
 // Lives on its coroutine's thread, inside the request that it refers to. A client that leaves
 // cancels the call.
@@ -15,10 +15,10 @@
 
 namespace deepseek::frontend {
 
-class EmbeddingTurn {
+class CallTurn {
  public:
-  EmbeddingTurn(std::shared_ptr<const Snapshot> snapshot, const io::HttpRequest& request,
-                io::HttpResponder& responder, RequestRecord& record)
+  CallTurn(std::shared_ptr<const Snapshot> snapshot, const io::HttpRequest& request,
+           io::HttpResponder& responder, RequestRecord& record)
       : snapshot_(std::move(snapshot)), request_(request), responder_(responder), record_(record) {}
 
   // The request as `decode` reads it, of a caller that is known.
@@ -29,11 +29,18 @@ class EmbeddingTurn {
     if (known.has_error()) return known.error();
     return decoder(request_.body, context());
   }
-  // `texts` gets the model's own name, and outlives the turn.
+  // The request gets the model's own name, and outlives the turn.
   boost::asio::awaitable<base::Result<gateway::EmbeddingResult>> run(
       protocol::EmbeddingRequest& texts);
+  boost::asio::awaitable<base::Result<gateway::TokenizeResult>> run(
+      protocol::TokenizeRequest& request);
 
  private:
+  template <class Answer, class Request>
+  using Begin = base::Result<std::unique_ptr<gateway::Call<Answer>>> (gateway::Gateway::*)(
+      const Request&, const gateway::Caller&, boost::asio::any_io_executor) const;
+  template <class Answer, class Request>
+  boost::asio::awaitable<base::Result<Answer>> ask(Request& request, Begin<Answer, Request> begin);
   base::Result<void> identify();
   protocol::DecodeContext context() const;
 
