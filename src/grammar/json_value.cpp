@@ -195,12 +195,12 @@ base::Result<Json> parse_json(std::string_view text, std::size_t depth_max,
   std::optional<Json> value;
   if (base::is_valid_utf8(text)) value = parser.parse();
   if (value) return std::move(*value);
-  return base::make_error(base::ErrorCode::invalid_request,
-                          parser.too_deep()
-                              ? param + " is nested deeper than " + std::to_string(depth_max)
-                              : param + " is not valid JSON (at byte " +
-                                    std::to_string(parser.at()) + ")",
-                          param);
+  return base::make_error(
+      base::ErrorCode::invalid_request,
+      parser.too_deep()
+          ? param + " is nested deeper than " + std::to_string(depth_max)
+          : param + " is not valid JSON (at byte " + std::to_string(parser.at()) + ")",
+      param);
 }
 
 void append_utf8(std::string& text, char32_t character) {

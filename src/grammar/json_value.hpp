@@ -16,9 +16,9 @@ namespace deepseek::grammar {
 struct Json {
   enum class Kind { null, boolean, number, string, array, object };
   Kind kind = Kind::null;
-  bool truth = false;                                // boolean
-  std::string text = {};                             // a string's UTF-8, a number as written
-  std::vector<Json> items = {};                      // array
+  bool truth = false;                                      // boolean
+  std::string text = {};                                   // a string's UTF-8, a number as written
+  std::vector<Json> items = {};                            // array
   std::vector<std::pair<std::string, Json>> members = {};  // object
 
   const Json* find(std::string_view name) const;

@@ -190,8 +190,7 @@ xgrammar::CompiledGrammar Compiler::State::run(const Constraint& constraint,
     case Constraint::Kind::json_object:
     case Constraint::Kind::json_schema: {
       const bool closed = constraint.kind == Constraint::Kind::json_schema;
-      return compiler.CompileJSONSchema(text, true, std::nullopt, std::nullopt, closed,
-                                        kBlanksMax);
+      return compiler.CompileJSONSchema(text, true, std::nullopt, std::nullopt, closed, kBlanksMax);
     }
     case Constraint::Kind::regex:
       return compiler.CompileRegex(text);
@@ -282,12 +281,20 @@ bool Matcher::fill(std::span<std::int32_t> mask) {
   return state_->matcher.FillNextTokenBitmask(&tensor);
 }
 
-bool Matcher::accept(std::int32_t token) { return state_->matcher.AcceptToken(token); }
+bool Matcher::accept(std::int32_t token) {
+  return state_->matcher.AcceptToken(token);
+}
 
-bool Matcher::accept_text(const std::string& text) { return state_->matcher.AcceptString(text); }
+bool Matcher::accept_text(const std::string& text) {
+  return state_->matcher.AcceptString(text);
+}
 
-void Matcher::roll_back(std::int32_t tokens) { state_->matcher.Rollback(tokens); }
+void Matcher::roll_back(std::int32_t tokens) {
+  state_->matcher.Rollback(tokens);
+}
 
-bool Matcher::complete() const { return state_->matcher.IsCompleted(); }
+bool Matcher::complete() const {
+  return state_->matcher.IsCompleted();
+}
 
 }  // namespace deepseek::grammar

@@ -87,8 +87,8 @@ TEST_F(MatcherTest, ArraysLiteralsAndReferences) {
   EXPECT_TRUE(json(R"({"type":"array","items":{"$ref":"#"}})", "[[],[[]]]"));
   EXPECT_FALSE(json(R"({"type":"array","items":{"$ref":"#"}})", "[[1]]"));
   EXPECT_TRUE(json(R"({"type":"object","additionalProperties":{"type":"integer"}})", R"({"a":1})"));
-  EXPECT_FALSE(json(R"({"type":"object","additionalProperties":{"type":"integer"}})",
-                    R"({"a":"b"})"));
+  EXPECT_FALSE(
+      json(R"({"type":"object","additionalProperties":{"type":"integer"}})", R"({"a":"b"})"));
   EXPECT_TRUE(json(R"({"type":"object"})", R"({"a":[1]})"));
   EXPECT_FALSE(json(R"({"type":"object"})", "[]"));
 }

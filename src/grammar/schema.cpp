@@ -157,8 +157,11 @@ class Checker {
 
   std::string literals(const Json& schema, const std::string& path) {
     const Json* only = schema.find("const");
-    allow_only(schema, path,
-               only != nullptr ? Names{"const", "type"} : Names{"enum", "type"});
+    if (only != nullptr) {
+      allow_only(schema, path, {"const", "type"});
+    } else {
+      allow_only(schema, path, {"enum", "type"});
+    }
     const Json* list = schema.find("enum");
     if (only == nullptr && (!list->is(Json::Kind::array) || list->items.empty())) {
       return refuse(path + "/enum", "it must be a list of values");
@@ -246,21 +249,32 @@ class Checker {
   // `alone`: the keywords of other types may not stand beside it, where they would mean nothing.
   std::string typed(const Json& schema, const std::string& type, const std::string& path,
                     bool alone) {
-    static constexpr Names kAll = {"type",     "properties", "required", "additionalProperties",
-                                   "items",    "minItems",   "maxItems"};
+    const Names all = {"type",  "properties", "required", "additionalProperties",
+                       "items", "minItems",   "maxItems"};
     if (type == "object") {
-      allow_only(schema, path,
-                 alone ? Names{"type", "properties", "required", "additionalProperties"} : kAll);
+      if (alone) {
+        allow_only(schema, path, {"type", "properties", "required", "additionalProperties"});
+      } else {
+        allow_only(schema, path, all);
+      }
       return object(schema, path);
     }
     if (type == "array") {
-      allow_only(schema, path, alone ? Names{"type", "items", "minItems", "maxItems"} : kAll);
+      if (alone) {
+        allow_only(schema, path, {"type", "items", "minItems", "maxItems"});
+      } else {
+        allow_only(schema, path, all);
+      }
       return array(schema, path);
     }
     if (!among(type, {"string", "integer", "number", "boolean", "null"})) {
       return refuse(path + "/type", "it must be a type of JSON");
     }
-    allow_only(schema, path, alone ? Names{"type"} : kAll);
+    if (alone) {
+      allow_only(schema, path, {"type"});
+    } else {
+      allow_only(schema, path, all);
+    }
     return "{\"type\":" + quoted(type) + '}';
   }
 
@@ -278,8 +292,7 @@ class Checker {
              (others == nullptr ? any : value(*others, path + "/additionalProperties")) + '}';
     }
     if (others != nullptr && !none) {
-      return refuse(path + "/additionalProperties",
-                    "beside properties only false is enforced");
+      return refuse(path + "/additionalProperties", "beside properties only false is enforced");
     }
     static const Json nothing{Json::Kind::object};
     if (properties == nullptr) properties = &nothing;
@@ -327,8 +340,8 @@ class Checker {
 
   std::string array(const Json& schema, const std::string& path) {
     const Json* items = schema.find("items");
-    std::string text = R"({"type":"array","items":)" +
-                       (items == nullptr ? "{}" : value(*items, path + "/items"));
+    std::string text =
+        R"({"type":"array","items":)" + (items == nullptr ? "{}" : value(*items, path + "/items"));
     std::array<std::int64_t, 2> bounds{0, kLengthMax};
     for (std::size_t which = 0; which < 2; ++which) {
       const std::string name = which == 0 ? "minItems" : "maxItems";
@@ -383,9 +396,9 @@ class Checker {
 
 base::Result<std::string> checked_schema(std::string_view schema, const std::string& param) {
   if (schema.size() > kSchemaBytesMax) {
-    return base::make_error(
-        base::ErrorCode::invalid_request,
-        param + " has more than " + std::to_string(kSchemaBytesMax) + " bytes", param);
+    return base::make_error(base::ErrorCode::invalid_request,
+                            param + " has more than " + std::to_string(kSchemaBytesMax) + " bytes",
+                            param);
   }
   const base::Result<Json> root = parse_json(schema, kSchemaDepthMax, param);
   if (root.has_error()) return root.error();

@@ -2,9 +2,9 @@
 
 #include "grammar/limits.hpp"
 
-#include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <chrono>
 
 namespace deepseek::grammar {
 namespace {
