@@ -157,10 +157,12 @@ class EngineStream final : public EventStream {
     for (const protocol::Event& event : events) {
       if (std::holds_alternative<protocol::Finished>(event)) --unfinished_;
       const auto* delta = std::get_if<protocol::Delta>(&event);
-      if (delta == nullptr) continue;
-      int& consumed = consumed_[static_cast<std::size_t>(delta->sequence)];
+      const auto* call = std::get_if<protocol::ToolCallDelta>(&event);
+      if (delta == nullptr && call == nullptr) continue;
+      const int sequence = delta != nullptr ? delta->sequence : call->sequence;
+      int& consumed = consumed_[static_cast<std::size_t>(sequence)];
       if (++consumed < batch) continue;
-      credits.emplace_back(delta->sequence, std::exchange(consumed, 0));
+      credits.emplace_back(sequence, std::exchange(consumed, 0));
     }
     if (unfinished_ == 0) {
       hold_.settle();

@@ -22,9 +22,11 @@ std::string refusal(const Request& request, const FeatureUse& use) {
 }  // namespace
 
 base::Result<void> check_local_support(const Request& request) {
-  if (request.features.empty()) return {};
-  const FeatureUse& use = request.features.front();
-  return base::make_error(base::ErrorCode::not_implemented, refusal(request, use), use.param);
+  for (const FeatureUse& use : request.features) {
+    if (use.feature == Feature::tools) continue;  // The engine reads them.
+    return base::make_error(base::ErrorCode::not_implemented, refusal(request, use), use.param);
+  }
+  return {};
 }
 
 }  // namespace deepseek::protocol
