@@ -2,8 +2,8 @@
 
 #include "engine/text_match.hpp"
 
-#include <boost/json/parse.hpp>
 #include <algorithm>
+#include <boost/json/parse.hpp>
 #include <utility>
 
 namespace deepseek::engine {
@@ -20,9 +20,9 @@ std::string string_of(const std::string& text) {
 // Ids are short and plain, or they are not the model's to give.
 bool usable_id(const std::string& id) {
   return id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char byte) {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') || byte == '_' || byte == '-';
-  });
+           return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                  (byte >= '0' && byte <= '9') || byte == '_' || byte == '-';
+         });
 }
 
 }  // namespace

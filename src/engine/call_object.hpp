@@ -35,13 +35,13 @@ class CallObject {
 
   State state_ = State::begin;
   Member member_ = Member::other;
-  JsonRelay relay_;      // of the key or value that is being read
-  std::string text_;     // of it; not of arguments that go out at once
-  bool streams_ = false; // these arguments do
-  bool in_text_ = false; // they are a string
+  JsonRelay relay_;       // of the key or value that is being read
+  std::string text_;      // of it; not of arguments that go out at once
+  bool streams_ = false;  // these arguments do
+  bool in_text_ = false;  // they are a string
   std::string name_;
   std::string id_;
-  std::string held_;     // arguments that came before the name
+  std::string held_;  // arguments that came before the name
   bool has_arguments_ = false;
   bool begun_ = false;
   bool ended_ = false;

@@ -30,17 +30,17 @@ class JsonRelay {
 
  private:
   enum class State {
-    value,           // one must come
-    value_or_end,    // behind [
-    key_or_end,      // behind {
-    key,             // behind a comma in an object
+    value,         // one must come
+    value_or_end,  // behind [
+    key_or_end,    // behind {
+    key,           // behind a comma in an object
     colon,
     comma_or_end,
     string,
-    escape,          // behind a backslash
-    hexadecimal,     // behind \u
-    pair,            // behind the first half of a surrogate pair a backslash must come
-    pair_escape,     // and then a u
+    escape,       // behind a backslash
+    hexadecimal,  // behind \u
+    pair,         // behind the first half of a surrogate pair a backslash must come
+    pair_escape,  // and then a u
     number,
     word,
     done,
@@ -59,10 +59,10 @@ class JsonRelay {
   bool keyed() const { return !open_.empty() && open_.back() == '{'; }
 
   State state_ = State::value;
-  std::string open_;     // brackets that came out and are not closed
-  std::string pending_;  // blanks, commas, keys, numbers: not sure yet
-  std::string escape_;   // an escape that is not complete
-  std::string scalar_;   // of a number or word
+  std::string open_;        // brackets that came out and are not closed
+  std::string pending_;     // blanks, commas, keys, numbers: not sure yet
+  std::string escape_;      // an escape that is not complete
+  std::string scalar_;      // of a number or word
   std::uint32_t high_ = 0;  // first half of a surrogate pair
   bool in_key_ = false;
 };

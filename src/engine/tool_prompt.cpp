@@ -41,8 +41,8 @@ std::string deepseek_description(const wire::Chat& chat, ToolFormat format) {
             "tool_call_name\n```json\ntool_call_arguments\n```";
   }
   call += kCallEnd;
-  text += "\nTo call tools, write exactly this and nothing behind it:\n" + std::string(kCallsBegin) +
-          call + std::string(kCallsEnd) +
+  text += "\nTo call tools, write exactly this and nothing behind it:\n" +
+          std::string(kCallsBegin) + call + std::string(kCallsEnd) +
           "\n\nThe name must be that of one of the tools, the arguments a JSON object that follows "
           "its parameters. Several calls stand one behind the other between the outer marks.";
   return text;
@@ -161,7 +161,8 @@ void one_call_each(wire::Chat& chat) {
       continue;
     }
     int results = 0;
-    while (i + 1 + results < chat.messages_size() && chat.messages(i + 1 + results).role() == "tool") {
+    while (i + 1 + results < chat.messages_size() &&
+           chat.messages(i + 1 + results).role() == "tool") {
       ++results;
     }
     for (int call = 0; call < calls; ++call) {

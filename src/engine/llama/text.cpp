@@ -179,8 +179,8 @@ void Text::add_tools(const wire::Chat& chat, RenderedPrompt& prompt) const {
   if (chat.tool_choice() == wire::NAMED) options.names = {chat.tool_name()};
   options.parallel = chat.parallel_tool_calls();
   options.at_start = !chat.continue_final_message();
-  const bool short_ids = options.format == ToolFormat::mistral_list ||
-                         options.format == ToolFormat::mistral_named;
+  const bool short_ids =
+      options.format == ToolFormat::mistral_list || options.format == ToolFormat::mistral_named;
   options.make_id = [short_ids] {
     return short_ids ? base::random_id("", 9) : base::random_id("call_", 24);
   };
