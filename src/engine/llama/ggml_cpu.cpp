@@ -33,7 +33,10 @@ base::Result<GgmlCpu> find_ggml_cpu() {
       !take(library, "_Z39ggml_backend_cpu_get_extra_buffer_typesv", buffer_types) ||
       !take(library, "ggml_barrier", cpu.barrier) ||
       !take(library, "ggml_threadpool_chunk_set", cpu.set_counter) ||
-      !take(library, "ggml_threadpool_chunk_add", cpu.add_to_counter)) {
+      !take(library, "ggml_threadpool_chunk_add", cpu.add_to_counter) ||
+      !take(library, "ggml_cpu_fp16_to_fp32", cpu.half_to_float) ||
+      !take(library, "ggml_cpu_bf16_to_fp32", cpu.brain_to_float) ||
+      !take(library, "quantize_row_q8_0", cpu.float_to_q8_0)) {
     return base::make_error(base::ErrorCode::unavailable,
                             "ggml's CPU backend (" + (name.empty() ? "none is loaded" : name) +
                                 ") has no place for further layouts of weights");

@@ -4,6 +4,7 @@
 
 #include "base/result.hpp"
 
+#include <cstdint>
 #include <vector>
 
 struct ggml_backend_buffer_type;
@@ -19,6 +20,10 @@ struct GgmlCpu {
   // A counter that the threads of a step share.
   void (*set_counter)(ggml_threadpool* pool, int value) = nullptr;
   int (*add_to_counter)(ggml_threadpool* pool, int value) = nullptr;
+  // Rows of `count` numbers, with the instructions that the backend is built for.
+  void (*half_to_float)(const std::uint16_t* from, float* to, std::int64_t count) = nullptr;
+  void (*brain_to_float)(const std::uint16_t* from, float* to, std::int64_t count) = nullptr;
+  void (*float_to_q8_0)(const float* from, void* to, std::int64_t count) = nullptr;
 };
 
 // Looks in the CPU backend that is loaded. Fails with `unavailable`: none, or one without them.

@@ -12,6 +12,7 @@
 #include <ggml-cpu.h>
 #include <gguf.h>
 #include <llama.h>
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <random>
@@ -202,6 +203,24 @@ TEST(LayoutLlama, ADamagedWeightIsNamedHoweverManyThreadsPack) {
     const auto done = weights.pack(threads, out);
     ASSERT_TRUE(done.has_error());
     EXPECT_THAT(done.error().message, testing::HasSubstr("row 800 "));
+  }
+}
+
+TEST(LayoutLlama, WhatIsNoNumberIsFoundWhereWeightsAreConverted) {
+  loaded();
+  constexpr std::array<std::array<std::byte, 2>, 2> none{
+      {{std::byte{0x00}, std::byte{0x7E}}, {std::byte{0x00}, std::byte{0x7C}}}};  // NaN, infinity
+  for (const auto& half : none) {
+    for (const int threads : {1, 4}) {
+      LargeWeights weights(GGML_TYPE_F16);
+      const std::size_t row = weights.file.size() / 2002;
+      std::ranges::copy(
+          half, weights.file.begin() + static_cast<std::ptrdiff_t>((1001 + 800) * row + 100));
+      std::vector<std::byte> out;
+      const auto done = weights.pack(threads, out);
+      ASSERT_TRUE(done.has_error());
+      EXPECT_THAT(done.error().message, testing::HasSubstr("row 800 "));
+    }
   }
 }
 
