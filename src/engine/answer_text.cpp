@@ -5,15 +5,35 @@
 
 namespace deepseek::engine {
 
-AnswerText::AnswerText(std::vector<std::string> stops, ReasoningSplitter splitter)
-    : stops_(std::move(stops)), splitter_(std::move(splitter)) {}
+AnswerText::AnswerText(std::vector<std::string> stops, ReasoningSplitter splitter,
+                       std::unique_ptr<ToolParser> tools)
+    : stops_(std::move(stops)), splitter_(std::move(splitter)), tools_(std::move(tools)) {}
 
 AnswerText::Output AnswerText::push(std::string_view token_bytes) {
   Output output;
-  StopMatcher::Output matched = stops_.push(utf8_.push(token_bytes));
-  output.stopped = stopped_ = matched.stopped;
-  split(std::move(matched.text), output);
+  push_whole(utf8_.push(token_bytes), output);
   return output;
+}
+
+void AnswerText::push_whole(std::string_view text, Output& output) {
+  if (tools_ == nullptr) {
+    StopMatcher::Output matched = stops_.push(text);
+    output.stopped = stopped_ = matched.stopped;
+    return split(std::move(matched.text), output);
+  }
+  // Byte by byte: a call may begin or end anywhere in the text.
+  for (std::size_t at = 0; at < text.size() && !stopped_; ++at) {
+    const std::string_view next = text.substr(at, 1);
+    if (tools_->in_call()) {
+      split(stops_.finish() + std::string(next), output);
+    } else {
+      StopMatcher::Output matched = stops_.push(next);
+      stopped_ = matched.stopped;
+      split(std::move(matched.text), output);
+    }
+    stopped_ = stopped_ || tools_->enough();
+  }
+  output.stopped = stopped_;
 }
 
 bool AnswerText::follow(std::string_view content) {
@@ -26,13 +46,17 @@ bool AnswerText::follow(std::string_view content) {
 AnswerText::Output AnswerText::finish() {
   Output output;
   if (!stopped_) {  // After a stop string, what is still held back stands behind it.
-    StopMatcher::Output matched = stops_.push(utf8_.finish());
-    if (!matched.stopped) matched.text += stops_.finish();
-    split(std::move(matched.text), output);
+    push_whole(utf8_.finish(), output);
+    if (!stopped_) split(stops_.finish(), output);
   }
   ReasoningSplitter::Output rest = splitter_.finish();
-  output.content += rest.content;
+  to_tools(std::move(rest.content), output);
   output.reasoning += rest.reasoning;
+  if (tools_ == nullptr) return output;
+  ToolParser::Output last{std::move(output.content), std::move(output.calls)};
+  tools_->finish(last);
+  output.content = std::move(last.content);
+  output.calls = std::move(last.calls);
   return output;
 }
 
@@ -41,8 +65,20 @@ void AnswerText::split(std::string text, Output& output) {
   text.erase(0, known);
   followed_ -= known;
   ReasoningSplitter::Output parts = splitter_.push(text);
-  output.content += parts.content;
+  to_tools(std::move(parts.content), output);
   output.reasoning += parts.reasoning;
+}
+
+void AnswerText::to_tools(std::string content, Output& output) {
+  if (content.empty()) return;
+  if (tools_ == nullptr) {
+    output.content += content;
+    return;
+  }
+  ToolParser::Output parsed{std::move(output.content), std::move(output.calls)};
+  tools_->push(content, parsed);
+  output.content = std::move(parsed.content);
+  output.calls = std::move(parsed.calls);
 }
 
 }  // namespace deepseek::engine

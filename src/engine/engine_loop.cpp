@@ -417,12 +417,30 @@ Sampled EngineLoop::sample_one(SequenceId id, std::span<const float> logits) {
   sampled.stop = output.stopped;
   output.put_first(std::exchange(running.unsent, {}));
   if (output.empty()) return sampled;
+  // One event a token, because it costs one credit: what else there is goes out with the next one.
+  const bool says = !output.content.empty() || !output.reasoning.empty();
+  if (!says) {
+    add_call(id, output.calls.front());
+    output.calls.erase(output.calls.begin());
+  } else {
+    wire::Delta* delta = add_event(id)->mutable_delta();
+    *delta = std::exchange(running.pending, {});
+    delta->set_content(std::exchange(output.content, {}));
+    delta->set_reasoning(std::exchange(output.reasoning, {}));
+  }
+  running.unsent.calls = std::move(output.calls);
   sampled.text_event = true;
-  wire::Delta* delta = add_event(id)->mutable_delta();
-  *delta = std::exchange(running.pending, {});
-  delta->set_content(std::move(output.content));
-  delta->set_reasoning(std::move(output.reasoning));
   return sampled;
+}
+
+// An answer with a call is not continued elsewhere, so its tokens need not be told.
+void EngineLoop::add_call(SequenceId id, const ToolCallPiece& piece) {
+  running_.at(id).pending.Clear();
+  wire::ToolCallDelta* call = add_event(id)->mutable_tool_call();
+  call->set_index(piece.index);
+  call->set_id(piece.id);
+  call->set_name(piece.name);
+  call->set_arguments(piece.arguments);
 }
 
 void EngineLoop::add_logprobs(Running& running, std::span<const float> logits, Token token) {
@@ -444,14 +462,16 @@ void EngineLoop::report_end(const Ended& ended) {
   Running& running = running_.at(ended.id);
   AnswerText::Output rest = running.text.finish();
   rest.put_first(std::exchange(running.unsent, {}));  // if the first token was the end
+  for (const ToolCallPiece& piece : rest.calls) add_call(ended.id, piece);
   wire::Delta last = std::move(running.pending);
-  if (!rest.empty() || last.token_ids_size() > 0) {
+  if (!rest.content.empty() || !rest.reasoning.empty() || last.token_ids_size() > 0) {
     last.set_content(std::move(rest.content));
     last.set_reasoning(std::move(rest.reasoning));
     *add_event(ended.id)->mutable_delta() = std::move(last);
   }
   wire::Finished* finished = add_event(ended.id)->mutable_finished();
-  finished->set_reason(to_wire(ended.reason));
+  const bool called = ended.reason == EndReason::stop && running.text.called();
+  finished->set_reason(called ? wire::Finished::TOOL_CALLS : to_wire(ended.reason));
   finished->set_prompt_tokens(running.count_prompt ? ended.facts.prompt_tokens : 0);
   finished->set_cached_tokens(running.count_prompt ? ended.facts.cached_tokens : 0);
   finished->set_completion_tokens(ended.facts.completion_tokens);

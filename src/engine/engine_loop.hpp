@@ -126,6 +126,7 @@ class EngineLoop {
   void sample(const Slice& slice, std::size_t index, std::vector<Sampled>& sampled);
   Sampled sample_one(SequenceId id, std::span<const float> logits);
   void add_logprobs(Running& running, std::span<const float> logits, Token token);
+  void add_call(SequenceId id, const ToolCallPiece& piece);
   void report_end(const Ended& ended);
   wire::SequenceEvent* add_event(SequenceId id);
   void fail(SequenceId id, const base::Error& error);

@@ -1,6 +1,7 @@
 #include "engine/job_builder.hpp"
 
 #include "engine/resumption.hpp"
+#include "engine/tool_check.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -49,7 +50,11 @@ base::Result<RenderedPrompt> render(const wire::Chat& chat, const TextModel& mod
                                     std::int32_t tokens_max, const std::string& field) {
   std::size_t bytes = 0;
   for (const wire::ChatMessage& message : chat.messages()) bytes += message.content().size();
-  const base::Result<void> checked = check_text(bytes, model, tokens_max, field);
+  base::Result<void> checked = check_text(bytes, model, tokens_max, field);
+  if (checked.has_error()) return checked.error();
+  checked = check_text(bytes + tool_bytes(chat), model, tokens_max, "tools");
+  if (checked.has_error()) return checked.error();
+  checked = check_tools(chat);
   if (checked.has_error()) return checked.error();
   return model.render(chat);
 }
@@ -149,9 +154,12 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   }
   ReasoningSplitter splitter;
   if (submit.has_chat()) {
-    splitter = ReasoningSplitter(model.reasoning_tags(), prompt->place);
+    ReasoningTags tags = model.reasoning_tags();
+    tags.calls = std::move(prompt->call_marks);
+    splitter = ReasoningSplitter(std::move(tags), prompt->place);
   }
-  job.text = AnswerText({submit.stop().begin(), submit.stop().end()}, std::move(splitter));
+  job.text = AnswerText({submit.stop().begin(), submit.stop().end()}, std::move(splitter),
+                        std::move(prompt->tools));
   job.sampler = std::move(sampler.value());
   if (submit.has_logprobs()) job.logprobs = submit.logprobs();
   job.count_prompt = submit.count_prompt();

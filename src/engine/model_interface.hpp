@@ -8,6 +8,7 @@
 #include "base/result.hpp"
 #include "engine/reasoning_splitter.hpp"
 #include "engine/scheduler.hpp"
+#include "engine/tool_parser.hpp"
 
 #include "deepseek/engine/v1/engine.pb.h"
 
@@ -37,6 +38,8 @@ struct RenderedPrompt {
   std::vector<Token> tokens;
   std::string text;                         // what the template made; empty for plain input
   AnswerPlace place = AnswerPlace::before;  // where the model's text begins
+  std::unique_ptr<ToolParser> tools{};      // finds calls in the answer; null: none may be there
+  std::vector<std::string> call_marks{};    // that end thinking, where there are tools
 };
 
 class TextModel {

@@ -8,6 +8,19 @@ namespace {
 
 constexpr std::string_view kBlank = " \t\r\n";
 
+// How many of the last bytes may be the beginning of `mark`.
+std::size_t begun(std::string_view text, std::string_view mark) {
+  std::size_t kept = std::min(text.size(), mark.empty() ? 0 : mark.size() - 1);
+  while (kept > 0 && !mark.starts_with(text.substr(text.size() - kept))) --kept;
+  return kept;
+}
+
+std::size_t kept_of(std::string_view text, const ReasoningTags& tags) {
+  std::size_t kept = begun(text, tags.close);
+  for (const std::string& mark : tags.calls) kept = std::max(kept, begun(text, mark));
+  return kept;
+}
+
 }  // namespace
 
 ReasoningSplitter::ReasoningSplitter(ReasoningTags tags, AnswerPlace place)
@@ -38,19 +51,23 @@ void ReasoningSplitter::advance(Output& output) {
     }
   }
   if (state_ == State::inside) {
-    const std::size_t end = held_.find(tags_.close);
+    // What is met first ends it.
+    std::size_t end = held_.find(tags_.close);
+    std::size_t tag = tags_.close.size();
+    for (const std::string& mark : tags_.calls) {
+      const std::size_t at = held_.find(mark);
+      if (at >= end) continue;
+      end = at;
+      tag = 0;
+    }
     if (end == std::string::npos) {
-      std::size_t kept = std::min(held_.size(), tags_.close.size() - 1);
-      while (kept > 0 &&
-             !tags_.close.starts_with(std::string_view(held_).substr(held_.size() - kept))) {
-        --kept;
-      }
+      const std::size_t kept = kept_of(held_, tags_);
       output.reasoning += held_.substr(0, held_.size() - kept);
       held_.erase(0, held_.size() - kept);
       return;
     }
     output.reasoning += held_.substr(0, end);
-    held_.erase(0, end + tags_.close.size());
+    held_.erase(0, end + tag);
     state_ = State::after_tag;
   }
   if (state_ == State::after_tag) {  // The blank lines after the tag belong to neither.

@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace deepseek::engine {
 
@@ -14,6 +15,8 @@ namespace deepseek::engine {
 struct ReasoningTags {
   std::string open;
   std::string close;
+  // Marks of calls, which end thinking too where the model forgets the tag; they stay text.
+  std::vector<std::string> calls{};
 };
 
 // Where in an answer its next text stands.

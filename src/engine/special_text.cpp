@@ -1,5 +1,8 @@
 #include "engine/special_text.hpp"
 
+#include "engine/json_relay.hpp"
+
+#include <boost/json/parse.hpp>
 #include <utility>
 
 namespace deepseek::engine {
@@ -60,6 +63,33 @@ std::string SpecialText::guard(std::string_view text, std::string_view nonce) co
     guarded += text.substr(0, length);
     guarded += close_mark(nonce);
     text.remove_prefix(length);
+  }
+  return guarded;
+}
+
+std::string SpecialText::guard_json(std::string_view json, std::string_view nonce) const {
+  std::string guarded;
+  guarded.reserve(json.size());
+  while (!json.empty()) {
+    const std::size_t begin = json.find('"');
+    guarded += json.substr(0, begin);
+    if (begin == std::string_view::npos) break;
+    std::size_t end = begin + 1;
+    while (end < json.size() && json[end] != '"') end += json[end] == '\\' ? 2 : 1;
+    const std::string_view literal = json.substr(begin, end + 1 - begin);
+    json.remove_prefix(begin + literal.size());
+    boost::system::error_code error;
+    const boost::json::value value = boost::json::parse(literal, error);
+    if (error || !value.is_string()) {
+      guarded += literal;
+      continue;
+    }
+    const std::string text = guard(value.get_string(), nonce);
+    if (text == std::string_view(value.get_string())) {
+      guarded += literal;
+    } else {
+      guarded += json_string(text);
+    }
   }
   return guarded;
 }

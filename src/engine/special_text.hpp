@@ -30,6 +30,9 @@ class SpecialText {
 
   // `text` with every special token between marks; `nonce` makes the marks unguessable.
   std::string guard(std::string_view text, std::string_view nonce) const;
+  // The same for each string and key of JSON text, whichever way it is escaped; `json` must be
+  // valid. What has no special token stays as it is.
+  std::string guard_json(std::string_view json, std::string_view nonce) const;
   // Cuts what the template made of guarded texts. `invalid_request` when the template tore a pair
   // of marks apart.
   static base::Result<std::vector<PromptPiece>> cut(std::string_view rendered,

@@ -220,9 +220,7 @@ void expect_not_local(const base::Result<Request>& result, const Refusal& refusa
 
 TEST(DecodeChat, notes_what_local_models_cannot_do) {
   const Refusal cases[] = {
-      {R"("tools":[{"type":"function"}])", "tools", "tool calls"},
-      {R"("tool_choice":"required")", "tool_choice", "tool calls"},
-      {R"("tools":[{"type":"function","function":{"name":"f","parameters":{}}}])", "tools", ""},
+      {R"("tools":[{"type":"function"}])", "tools[0]", ""},
       {R"("functions":[{}])", "functions", "function calls"},
       {R"("response_format":{"type":"json_object"})", "response_format", "response_format"},
       {R"("response_format":{"type":"json_schema","json_schema":{"schema":{}}})",
@@ -246,6 +244,8 @@ TEST(DecodeChat, notes_what_local_models_cannot_do) {
   expect_not_local(parts(R"({"type":"input_audio","input_audio":{"data":"","format":"wav"}})"),
                    {"", "messages[0].content[1]", "audio"});
   EXPECT_TRUE(check_local_support(*chat(R"("tools":[],"tool_choice":"none")")));
+  EXPECT_TRUE(check_local_support(*chat(
+      R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required")")));
 }
 
 TEST(DecodeChat, checks_the_shape_of_what_it_passes_on) {

@@ -1,7 +1,9 @@
 #include "engine/llama/text.hpp"
 
 #include "base/id.hpp"
+#include "engine/llama/deepseek_v3_template.hpp"
 #include "engine/llama/sampler.hpp"
+#include "engine/tool_splitter.hpp"
 
 #include <chat.h>
 #include <llama.h>
@@ -49,6 +51,53 @@ std::vector<std::string> special_texts(const llama_vocab* vocabulary) {
   return texts;
 }
 
+common_chat_msg to_message(const wire::ChatMessage& message) {
+  common_chat_msg entry;
+  entry.role = message.role();
+  entry.content = message.content();
+  entry.reasoning_content = message.reasoning_content();
+  entry.tool_name = message.name();
+  entry.tool_call_id = message.tool_call_id();
+  for (const wire::ToolCall& call : message.tool_calls()) {
+    const std::string arguments = call.arguments().empty() ? "{}" : call.arguments();
+    entry.tool_calls.push_back({call.name(), arguments, call.id()});
+  }
+  return entry;
+}
+
+common_chat_templates_inputs inputs_of(const wire::Chat& chat) {
+  common_chat_templates_inputs inputs;
+  inputs.enable_thinking = chat.enable_thinking();
+  inputs.add_generation_prompt = true;
+  // The analysis for tool calls is not needed for rendering and takes long.
+  inputs.force_pure_content = true;
+  for (const wire::ChatMessage& message : chat.messages()) {
+    inputs.messages.push_back(to_message(message));
+  }
+  for (const wire::Tool& tool : chat.tools()) {
+    const std::string none = R"({"type": "object", "properties": {}})";
+    inputs.tools.push_back(
+        {tool.name(), tool.description(), tool.parameters().empty() ? none : tool.parameters()});
+  }
+  return inputs;
+}
+
+// DeepSeek V3's own template says nothing of tools and joins calls wrongly; a file of DeepSeek's
+// vocabulary without a template can only be V3's.
+std::string template_override(const Model& model, const std::vector<std::string>& specials) {
+  const auto known = [&specials](std::string_view text) {
+    return std::find(specials.begin(), specials.end(), text) != specials.end();
+  };
+  const char* own = llama_model_chat_template(model.get(), nullptr);
+  if (own == nullptr) return known(kCallSeparator) ? std::string(kDeepseekV3Template) : "";
+  const std::string_view source = own;
+  const auto has = [source](std::string_view part) {
+    return source.find(part) != std::string_view::npos;
+  };
+  const bool v3 = has(kCallSeparator) && has("tool['type']") && !has("think") && !has("tools");
+  return v3 ? std::string(kDeepseekV3Template) : "";
+}
+
 }  // namespace
 
 struct Text::Template {
@@ -59,7 +108,8 @@ base::Result<std::unique_ptr<Text>> Text::make(const Model& model) {
   silence_common_log();
   auto chat_template = std::make_unique<Template>();
   try {
-    chat_template->templates = common_chat_templates_init(model.get(), "");
+    chat_template->templates = common_chat_templates_init(
+        model.get(), template_override(model, special_texts(model.vocabulary())));
   } catch (const std::exception& exception) {
     return base::make_error(base::ErrorCode::invalid_request,
                             std::string("The model's chat template (tokenizer.chat_template) "
@@ -77,6 +127,7 @@ Text::Text(const Model& model, std::unique_ptr<Template> chat_template)
   read_vocabulary();
   read_marks();
   read_reasoning();
+  read_tools();
 }
 
 Text::~Text() = default;
@@ -101,6 +152,57 @@ void Text::read_marks() {
   }
 }
 
+void Text::read_tools() {
+  std::string source = common_chat_templates_source(template_->templates.get(), "tool_use");
+  if (source.empty()) source = common_chat_templates_source(template_->templates.get());
+  const auto capabilities = common_chat_templates_get_caps(template_->templates.get());
+  const auto can = [&capabilities](const char* what) {
+    const auto found = capabilities.find(what);
+    return found != capabilities.end() && found->second;
+  };
+  const bool shows = can("supports_tools");
+  tools_ = {tool_format_of(source, shows || can("supports_tool_calls")), shows};
+  // Described by us in a format of ours, where the model's own is not read here.
+  if (tools_.format == ToolFormat::other) tools_.shows_tools = false;
+  const auto has = [&source](std::string_view part) {
+    return source.find(part) != std::string::npos;
+  };
+  knows_effort_ = has("reasoning_effort");
+  knows_max_effort_ = has("'max'") || has("\"max\"");
+  // Marks that are special tokens have no text of their own otherwise.
+  std::vector<std::string> marks{tags_.open, tags_.close};
+  for (const std::string_view mark : format_marks(tools_.format)) marks.emplace_back(mark);
+  for (Token token = 0; token < vocabulary(); ++token) {
+    std::string& piece = pieces_[static_cast<std::size_t>(token)];
+    if (!piece.empty()) continue;
+    std::string whole = piece_of(model_.vocabulary(), token, true);
+    if (whole.empty() || std::find(marks.begin(), marks.end(), whole) == marks.end()) continue;
+    longest_piece_ = std::max(longest_piece_, whole.size());
+    piece = std::move(whole);
+  }
+}
+
+// Calls of the request's tools, in what the model answers.
+void Text::add_tools(const wire::Chat& chat, RenderedPrompt& prompt) const {
+  if (chat.tools().empty() || chat.tool_choice() == wire::NONE) return;
+  ToolSplitterOptions options;
+  options.format = tools_.format;
+  for (const wire::Tool& tool : chat.tools()) options.names.push_back(tool.name());
+  if (chat.tool_choice() == wire::NAMED) options.names = {chat.tool_name()};
+  options.parallel = chat.parallel_tool_calls();
+  options.at_start = !chat.continue_final_message();
+  const bool short_ids =
+      options.format == ToolFormat::mistral_list || options.format == ToolFormat::mistral_named;
+  options.make_id = [short_ids] {
+    return short_ids ? base::random_id("", 9) : base::random_id("call_", 24);
+  };
+  prompt.tools = make_tool_splitter(std::move(options));
+  if (!call_ends_thinking(tools_.format)) return;
+  for (const std::string_view mark : call_marks(tools_.format)) {
+    prompt.call_marks.emplace_back(mark);
+  }
+}
+
 // Asks llama.cpp's analysis of the template once; it renders the template many times.
 void Text::read_reasoning() {
   try {
@@ -118,25 +220,39 @@ void Text::read_reasoning() {
   }
 }
 
-// The text of it still holds the marks of `nonce`, and no tokens.
-base::Result<RenderedPrompt> Text::apply(const wire::Chat& chat, std::string_view nonce) const {
-  common_chat_templates_inputs inputs;
-  inputs.enable_thinking = chat.enable_thinking();
-  inputs.add_generation_prompt = true;
-  // The analysis for tool calls is not needed for rendering and takes long.
-  inputs.force_pure_content = true;
-  for (const wire::ChatMessage& message : chat.messages()) {
-    if (!valid_role(message.role())) {
-      return base::make_error(base::ErrorCode::invalid_request,
-                              "A message has a role that is not a name.", "messages");
+wire::Chat Text::guarded(wire::Chat chat, std::string_view nonce) const {
+  for (wire::ChatMessage& message : *chat.mutable_messages()) {
+    message.set_content(specials_.guard(message.content(), nonce));
+    message.set_reasoning_content(specials_.guard(message.reasoning_content(), nonce));
+    message.set_name(specials_.guard(message.name(), nonce));
+    message.set_tool_call_id(specials_.guard(message.tool_call_id(), nonce));
+    for (wire::ToolCall& call : *message.mutable_tool_calls()) {
+      call.set_id(specials_.guard(call.id(), nonce));
+      call.set_name(specials_.guard(call.name(), nonce));
+      call.set_arguments(specials_.guard_json(call.arguments(), nonce));
     }
-    common_chat_msg entry;
-    entry.role = message.role();
-    entry.content = specials_.guard(message.content(), nonce);
-    entry.reasoning_content = specials_.guard(message.reasoning_content(), nonce);
-    entry.tool_name = specials_.guard(message.name(), nonce);
-    entry.tool_call_id = specials_.guard(message.tool_call_id(), nonce);
-    inputs.messages.push_back(std::move(entry));
+  }
+  for (wire::Tool& tool : *chat.mutable_tools()) {
+    tool.set_name(specials_.guard(tool.name(), nonce));
+    tool.set_description(specials_.guard(tool.description(), nonce));
+    tool.set_parameters(specials_.guard_json(tool.parameters(), nonce));
+  }
+  return chat;
+}
+
+// The text of it still holds the marks of `nonce`, and no tokens.
+base::Result<RenderedPrompt> Text::apply(const wire::Chat& request, std::string_view nonce) const {
+  for (const wire::ChatMessage& message : request.messages()) {
+    if (valid_role(message.role())) continue;
+    return base::make_error(base::ErrorCode::invalid_request,
+                            "A message has a role that is not a name.", "messages");
+  }
+  const wire::Chat chat = prepare_tools(guarded(request, nonce), tools_);
+  common_chat_templates_inputs inputs = inputs_of(chat);
+  if (!chat.reasoning_effort().empty() && knows_effort_) {
+    const bool high = chat.reasoning_effort() == "max" && !knows_max_effort_;
+    inputs.chat_template_kwargs["reasoning_effort"] =
+        '"' + (high ? "high" : chat.reasoning_effort()) + '"';
   }
   std::optional<common_chat_msg> continued;
   if (chat.continue_final_message() && !inputs.messages.empty() &&
@@ -173,6 +289,7 @@ base::Result<RenderedPrompt> Text::render(const wire::Chat& chat) const {
   if (pieces.has_error()) return pieces.error();
   RenderedPrompt prompt;
   prompt.place = rendered->place;
+  add_tools(chat, prompt);
   bool first = true;
   for (const PromptPiece& piece : *pieces) {
     const base::Result<std::vector<Token>> tokens =

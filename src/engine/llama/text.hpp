@@ -7,6 +7,7 @@
 #include "engine/llama/model.hpp"
 #include "engine/model_interface.hpp"
 #include "engine/special_text.hpp"
+#include "engine/tool_prompt.hpp"
 
 #include <memory>
 #include <set>
@@ -38,7 +39,10 @@ class Text final : public TextModel {
   void read_vocabulary();
   void read_marks();
   void read_reasoning();
-  base::Result<RenderedPrompt> apply(const wire::Chat& chat, std::string_view nonce) const;
+  void read_tools();
+  void add_tools(const wire::Chat& chat, RenderedPrompt& prompt) const;
+  wire::Chat guarded(wire::Chat chat, std::string_view nonce) const;
+  base::Result<RenderedPrompt> apply(const wire::Chat& request, std::string_view nonce) const;
   base::Result<std::vector<Token>> tokens_of(std::string_view text, bool add_special,
                                              bool parse_special) const;
 
@@ -49,9 +53,13 @@ class Text final : public TextModel {
   SpecialText specials_;
   // Of these, those that the template writes though the vocabulary calls them ordinary.
   std::set<std::string, std::less<>> marks_;
-  std::vector<std::string> pieces_;  // bytes of each token that is no special one
+  // Bytes of each token that is no special one, or that is a mark of the model's calls or thinking.
+  std::vector<std::string> pieces_;
   std::size_t longest_piece_ = 1;
   ReasoningTags tags_;
+  ToolPrompt tools_;
+  bool knows_effort_ = false;  // the template knows reasoning_effort
+  bool knows_max_effort_ = false;
 };
 
 }  // namespace deepseek::engine::llama
