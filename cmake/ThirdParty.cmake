@@ -50,6 +50,22 @@ else()
     ${DEEPSEEK_LLAMA_PREFIX}/include/inside)
 endif()
 
+# xgrammar is built by ./dev outside the tree too. Only src/grammar links `deepseek_xgrammar`.
+set(DEEPSEEK_XGRAMMAR_PREFIX "" CACHE PATH "Where the built xgrammar is installed; ./dev sets it")
+if(NOT DEEPSEEK_XGRAMMAR_PREFIX)
+  message(NOTICE "xgrammar: DEEPSEEK_XGRAMMAR_PREFIX is not set, so deepseek-engine is left out; "
+    "`./dev build` builds xgrammar and sets it.")
+elseif(NOT EXISTS ${DEEPSEEK_XGRAMMAR_PREFIX}/include/xgrammar/xgrammar.h)
+  message(FATAL_ERROR "xgrammar: no include/xgrammar/xgrammar.h under ${DEEPSEEK_XGRAMMAR_PREFIX}. "
+    "Remove that folder and run `./dev build`, which builds it again.")
+else()
+  add_library(deepseek_xgrammar STATIC IMPORTED)
+  set_target_properties(deepseek_xgrammar PROPERTIES
+    IMPORTED_LOCATION ${DEEPSEEK_XGRAMMAR_PREFIX}/lib/libxgrammar.a)
+  target_include_directories(deepseek_xgrammar SYSTEM INTERFACE ${DEEPSEEK_XGRAMMAR_PREFIX}/include)
+  target_link_libraries(deepseek_xgrammar INTERFACE Threads::Threads)
+endif()
+
 # The default model lies where the programs look for it: <folder of the program>/../share/models.
 set(DEEPSEEK_MODEL_FILE "" CACHE FILEPATH "The default model's GGUF file; ./dev sets it")
 if(DEEPSEEK_MODEL_FILE)

@@ -1,4 +1,4 @@
-"""Configures and builds a preset under build/PRESET, with llama.cpp and the model in place."""
+"""Configures and builds a preset under build/PRESET, with what it links and the model in place."""
 
 import os
 import pathlib
@@ -6,6 +6,7 @@ import subprocess
 
 import download
 import llama
+import xgrammar
 from steps import ROOT, Failure, lock, ninja, run
 
 PRESETS = ("dev", "release", "tsan", "fuzz", "package")
@@ -43,6 +44,8 @@ def build(preset, definitions=(), targets=("all",)):
         release = "another tree" if source else download.LLAMA_VERSION
         settings += [f"-DDEEPSEEK_LLAMA_PREFIX={prefix}", f"-DDEEPSEEK_LLAMA_VERSION={release}",
                      f"-DDEEPSEEK_MODEL_FILE={download.default_model()}"]
+        grammars = xgrammar.prefix("thread" if preset == "tsan" else "")
+        settings.append(f"-DDEEPSEEK_XGRAMMAR_PREFIX={grammars}")
     with lock(ROOT / "build" / f"{preset}.lock", f"build/{preset}"):
         _configure(preset, settings)
         ninja(folder(preset), targets, _BUILD_FIX)

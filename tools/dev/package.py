@@ -35,6 +35,8 @@ def make():
     for text in ("LICENSE", "README.md", "README.zh-CN.md", "CHANGELOG.md"):
         shutil.copy2(ROOT / text, tree / "share")
     shutil.copy2(download.llama_source() / "LICENSE", tree / "share/licenses/llama.cpp")
+    for text in ("LICENSE", "NOTICE"):  # of xgrammar, and of what it carries
+        shutil.copy2(download.xgrammar_source() / text, tree / f"share/licenses/xgrammar-{text}")
     archive = tree.parent / f"{name}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=6) as file:
         file.add(tree, name, filter=_without_owner)
