@@ -2,6 +2,8 @@
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(OpenSSL 3 REQUIRED)
 find_package(Protobuf 3.21 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(GRPC REQUIRED grpc++>=1.51)  # for its version alone
 find_package(Threads REQUIRED)
 find_package(GTest 1.12 REQUIRED)
 find_package(yaml-cpp 0.7 REQUIRED)
@@ -20,6 +22,11 @@ target_compile_definitions(deepseek_boost PUBLIC BOOST_ASIO_SEPARATE_COMPILATION
 target_include_directories(deepseek_boost SYSTEM PUBLIC ${Boost_INCLUDE_DIRS})
 target_link_libraries(deepseek_boost PUBLIC Boost::json OpenSSL::SSL OpenSSL::Crypto
   Threads::Threads)
+
+# Only src/io includes gRPC; its headers lock with Abseil's mutexes.
+add_library(deepseek_grpc INTERFACE)
+target_link_libraries(deepseek_grpc INTERFACE grpc++ grpc++_reflection grpc gpr
+  absl_synchronization)
 
 # llama.cpp is built by ./dev outside the tree: DEEPSEEK_LLAMA_PREFIX holds include/ and lib/.
 # Only src/engine/llama links `deepseek_llama`. The libraries are copied beside the programs, so

@@ -2,6 +2,8 @@
 
 #include "base/clock.hpp"
 #include "base/id.hpp"
+#include "frontend/rpc_routes.hpp"
+#include "protocol/rpc/rpc_encode.hpp"
 
 #include <array>
 #include <charconv>
@@ -23,6 +25,7 @@ std::string fingerprint(std::string_view model) {
 
 base::Result<protocol::Request> decode_request(Endpoint endpoint, const io::HttpRequest& request,
                                                const protocol::DecodeContext& context) {
+  if (is_rpc(endpoint)) return decode_rpc_request(endpoint, request, context);
   if (endpoint == Endpoint::generate) {
     const auto query = io::parse_query(request.query);
     return protocol::decode_generate(request.body, query, context);
@@ -73,6 +76,9 @@ std::unique_ptr<protocol::StreamEncoder> make_stream_encoder(Endpoint endpoint,
       return protocol::make_responses_stream(head, request);
     case Endpoint::generate:
       return protocol::make_generate_stream(head, request);
+    case Endpoint::rpc_json:
+    case Endpoint::rpc_binary:
+      return protocol::make_rpc_stream(rpc_codec(endpoint), head, request);
     default:
       return protocol::make_chat_stream(head, request);
   }
@@ -91,6 +97,9 @@ std::string answer_body(Endpoint endpoint, const protocol::AnswerHead& head,
       return protocol::responses_body(head, request, answer);
     case Endpoint::generate:
       return protocol::generate_body(request, answer);
+    case Endpoint::rpc_json:
+    case Endpoint::rpc_binary:
+      return protocol::rpc_answer_body(rpc_codec(endpoint), head, request, answer);
     default:
       return protocol::chat_body(head, answer);
   }

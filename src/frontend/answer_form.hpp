@@ -15,7 +15,7 @@
 
 namespace deepseek::frontend {
 
-// `endpoint` is chat, completions, infer, generate, messages or responses in
+// `endpoint` is chat, completions, infer, generate, messages, responses, rpc_json or rpc_binary in
 // all of these.
 base::Result<protocol::Request> decode_request(Endpoint endpoint, const io::HttpRequest& request,
                                                const protocol::DecodeContext& context);

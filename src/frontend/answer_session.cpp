@@ -4,6 +4,7 @@
 #include "io/task_group.hpp"
 #include "protocol/sse.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -97,8 +98,12 @@ void AnswerSession::watch_client() {
 }
 
 void AnswerSession::watch_deadline() {
-  if (snapshot_->request_timeout.count() == 0) return;
-  deadline_.expires_after(snapshot_->request_timeout);
+  const base::TimePoint never = base::TimePoint::max();
+  const auto own = snapshot_->request_timeout;
+  const base::TimePoint by =
+      std::min(own.count() == 0 ? never : base::now() + own, responder_.deadline().value_or(never));
+  if (by == never) return;
+  deadline_.expires_at(by);
   // The handler may be on its way when the timer is destroyed, so it must not touch the session.
   deadline_.async_wait([watched = std::weak_ptr(watch_)](const boost::system::error_code& error) {
     const auto watch = watched.lock();
@@ -138,7 +143,7 @@ void AnswerSession::add_notes(io::HttpResponse& response) {
 // The head of a stream goes out before its answer is continued elsewhere; that is told at its end,
 // as a comment. Frames that pass as they are come from one backend, which the head names.
 std::string AnswerSession::late_route_note() const {
-  if (verbatim_ || !watch_->stream) return {};
+  if (verbatim_ || !watch_->stream || endpoint_ == Endpoint::rpc_binary) return {};
   const std::string note = watch_->stream->route_note();
   return note.size() <= told_note_ ? std::string{} : ": DeepSeek-Route: " + note + "\n\n";
 }
@@ -176,7 +181,8 @@ asio::awaitable<void> AnswerSession::run_whole() {
 asio::awaitable<void> AnswerSession::run_stream() {
   last_write_ = base::now();
   io::TaskGroup companions(responder_.executor());
-  if (snapshot_->keep_alive_comment.count() > 0) {
+  // A call of gRPC has no comments; its connection has pings.
+  if (snapshot_->keep_alive_comment.count() > 0 && endpoint_ != Endpoint::rpc_binary) {
     companions.spawn("keep alive", send_keep_alives());
   }
   std::exception_ptr failure;
@@ -315,7 +321,8 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
     error = base::make_error(ErrorCode::cancelled, "the client has gone");
   } else if (watch_->expired) {
     error = base::make_error(ErrorCode::deadline_exceeded,
-                             "the answer took longer than network.rpc_timeout allows");
+                             "the answer took longer than network.rpc_timeout, or the call's own "
+                             "deadline, allows");
   }
   const auto& row = base::describe(error.code);
   report(row.http_status, row.name);
@@ -330,12 +337,14 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
     frames_.clear();
     encoder_->fail(error, frames_);
     for (const std::string& frame : frames_) piece += frame;
-  } else {
+  } else if (endpoint_ != Endpoint::rpc_binary) {
     piece = protocol::error_frame(error, record_.form, record_.id);
   }
-  const bool taken = co_await write(std::move(piece));
-  if (!taken) co_return;
-  [[maybe_unused]] auto finished = co_await responder_.finish();
+  if (!piece.empty()) {
+    const bool taken = co_await write(std::move(piece));
+    if (!taken) co_return;
+  }
+  [[maybe_unused]] auto finished = co_await responder_.fail(error);
 }
 
 }  // namespace deepseek::frontend

@@ -1,6 +1,7 @@
 #include "frontend/endpoint_table.hpp"
 
 #include "base/utf8.hpp"
+#include "frontend/rpc_routes.hpp"
 #include "protocol/quote.hpp"
 
 #include <algorithm>
@@ -119,6 +120,21 @@ bool answers(const EndpointRow& row, std::string_view method) {
   return row.method == method || (row.method == "GET" && method == "HEAD");
 }
 
+// Visits every row that HTTP has.
+template <class Visit>
+void each_row(Visit visit) {
+  for (const EndpointRow& row : table) visit(row);
+  for (const EndpointRow& row : rpc_http_table()) visit(row);
+}
+
+const EndpointRow* find_row(std::string_view path) {
+  const EndpointRow* found = nullptr;
+  each_row([&](const EndpointRow& row) {
+    if (found == nullptr && matches(row, path)) found = &row;
+  });
+  return found;
+}
+
 base::Error no_such_path(std::string_view method, std::string_view path) {
   std::string message = "there is no endpoint " + protocol::quoted(path);
   if (path == "/" && method == "POST") message += " for POST";
@@ -142,16 +158,16 @@ std::span<const EndpointRow> endpoint_table() {
 
 base::Result<Route> find_endpoint(std::string_view method, std::string_view path) {
   const EndpointRow* other_method = nullptr;
-  for (const EndpointRow& row : table) {
-    if (!matches(row, path)) continue;
-    if (!answers(row, method)) {
-      other_method = &row;
-      continue;
-    }
-    if (row.endpoint != model) return Route{&row, {}};
-    auto id = decode_id(path.substr(row.path.size()));
+  const EndpointRow* found = nullptr;
+  each_row([&](const EndpointRow& row) {
+    if (found != nullptr || !matches(row, path)) return;
+    (answers(row, method) ? found : other_method) = &row;
+  });
+  if (found != nullptr) {
+    if (found->endpoint != model) return Route{found, {}};
+    auto id = decode_id(path.substr(found->path.size()));
     if (!id) return no_such_path(method, path);
-    return Route{&row, std::move(*id)};
+    return Route{found, std::move(*id)};
   }
   // A POST to the root is a base_url without its path: to that client there is nothing here.
   if (other_method == nullptr || other_method->endpoint == root) return no_such_path(method, path);
@@ -160,19 +176,18 @@ base::Result<Route> find_endpoint(std::string_view method, std::string_view path
 
 std::string allowed_methods(std::string_view path) {
   std::string methods;
-  for (const EndpointRow& row : table) {
-    if (!matches(row, path)) continue;
+  each_row([&](const EndpointRow& row) {
+    if (!matches(row, path)) return;
     if (!methods.empty()) methods += ", ";
     methods += row.method;
     if (row.method == "GET") methods += ", HEAD";
-  }
+  });
   return methods;
 }
 
 std::string_view metric_label(std::string_view path) {
-  const auto row = std::ranges::find_if(
-      table, [path](const EndpointRow& candidate) { return matches(candidate, path); });
-  return row == table.end() ? "other" : row->label;
+  const EndpointRow* const row = find_row(path);
+  return row == nullptr ? "other" : row->label;
 }
 
 std::string_view known_method(std::string_view method) {

@@ -32,6 +32,8 @@ enum class Endpoint {
   messages,
   responses,
   count_tokens,
+  rpc_json,    // a method of the gRPC service, over HTTP
+  rpc_binary,  // the same as a call of gRPC
 };
 
 enum class BodyForm { none, json, optional_json };

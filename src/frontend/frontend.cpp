@@ -7,8 +7,11 @@
 #include "frontend/endpoint_table.hpp"
 #include "frontend/http_rules.hpp"
 #include "frontend/ranking.hpp"
+#include "frontend/rpc_routes.hpp"
 #include "frontend/token_count.hpp"
 #include "frontend/web_files.hpp"
+#include "protocol/rpc/rpc_decode.hpp"
+#include "protocol/rpc/rpc_encode.hpp"
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
@@ -35,15 +38,40 @@ protocol::ModelCard card(const gateway::ModelEntry& entry) {
 }
 
 // Pages for people and probes ask for no key.
-bool needs_key(Endpoint endpoint) {
+bool needs_key(const EndpointRow& row) {
+  const Endpoint endpoint = row.endpoint;
+  if (is_rpc(endpoint)) return rpc_row(row).method != protocol::RpcMethod::health;
   return endpoint != Endpoint::root && endpoint != Endpoint::web_file &&
          endpoint != Endpoint::health && endpoint != Endpoint::ready;
 }
 
-io::HttpResponse models_page(const Snapshot& snapshot, const RequestRecord& record) {
+std::vector<protocol::ModelCard> model_cards(const Snapshot& snapshot) {
   std::vector<protocol::ModelCard> cards;
   for (const auto& entry : snapshot.gateway->models()) cards.push_back(card(entry));
-  return json_response(200, protocol::models_body(cards), record.id);
+  return cards;
+}
+
+io::HttpResponse models_page(const Snapshot& snapshot, const RequestRecord& record) {
+  return json_response(200, protocol::models_body(model_cards(snapshot)), record.id);
+}
+
+base::Result<protocol::EmbeddingRequest> decode_binary_embed(
+    std::string_view body, const protocol::DecodeContext& context) {
+  return protocol::decode_rpc_embed(protocol::RpcCodec::binary, body, context);
+}
+
+base::Result<protocol::EmbeddingRequest> decode_json_embed(std::string_view body,
+                                                           const protocol::DecodeContext& context) {
+  return protocol::decode_rpc_embed(protocol::RpcCodec::json, body, context);
+}
+
+// What the model is asked for a decoded request.
+template <class Call>
+Call& asked(Call& call) {
+  return call;
+}
+protocol::EmbeddingRequest& asked(protocol::RerankRequest& request) {
+  return request.texts;
 }
 
 io::HttpResponse model_page(const Snapshot& snapshot, const std::string& id,
@@ -63,18 +91,19 @@ Frontend::Frontend(Options options, std::shared_ptr<const Snapshot> snapshot)
     : options_(std::move(options)), snapshot_(std::move(snapshot)) {}
 
 base::Result<std::uint64_t> Frontend::accept_head(const io::HttpRequest& request) {
-  auto route = find_endpoint(request.method, request.path);
+  auto route = find_route(request);
   if (route.has_error()) return route.error();
   const auto snapshot = snapshot_.get();
   // Before the body is read: who may not ask costs no more than the head.
-  if (needs_key(route->row->endpoint)) {
+  if (needs_key(*route->row)) {
     auto tenant = authenticate(*snapshot->keys, request.fields);
     if (tenant.has_error()) return tenant.error();
   }
   auto form = check_body_form(*route->row, request);
   if (form.has_error()) return form.error();
   const std::uint64_t body_max = snapshot->body_max;
-  return route->row->body == BodyForm::none ? std::min(body_max, ignored_body_max) : body_max;
+  const bool bodiless = route->row->body == BodyForm::none && !request.grpc;
+  return bodiless ? std::min(body_max, ignored_body_max) : body_max;
 }
 
 io::HttpResponse Frontend::refuse(const io::HttpRefusal& refusal, const io::HttpRequest& request) {
@@ -121,7 +150,7 @@ asio::awaitable<void> Frontend::handle(io::HttpRequest request, io::HttpResponde
 
 asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
                                               io::HttpResponder& responder, RequestRecord& record) {
-  auto route = find_endpoint(request.method, request.path);
+  auto route = find_route(request);
   if (route.has_error()) {
     co_await send_error(responder, route.error(), record);
     co_return;
@@ -140,6 +169,10 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
       break;
     case Endpoint::rerank:
       co_await rerank(request, responder, record);
+      break;
+    case Endpoint::rpc_json:
+    case Endpoint::rpc_binary:
+      co_await call(*route, request, responder, record);
       break;
     case Endpoint::tokenize:
     case Endpoint::detokenize:
@@ -168,68 +201,114 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
     co_await send_error(responder, decoded.error(), record);
     co_return;
   }
-  decoded->raw_body = std::move(request.body);
+  const bool binary = route.row->endpoint == Endpoint::rpc_binary;
+  if (!binary) decoded->raw_body = std::move(request.body);
   const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
   AnswerSession session(route.row->endpoint, std::move(*decoded), caller, snapshot, responder,
                         record, [this, &record] { report(record); });
-  if (snapshot->cache != nullptr) session.consult(*snapshot->cache, read_wish(request));
+  // Its keys are made from JSON.
+  if (snapshot->cache != nullptr && !binary) session.consult(*snapshot->cache, read_wish(request));
   co_await session.run();
+}
+
+template <class Decode, class MakeBody>
+asio::awaitable<void> Frontend::take_turn(const io::HttpRequest& request,
+                                          io::HttpResponder& responder, RequestRecord& record,
+                                          Decode decode, MakeBody make_body) {
+  CallTurn turn(snapshot_.get(), request, responder, record);
+  auto decoded = turn.decode(decode);
+  if (decoded.has_error()) {
+    co_await send_error(responder, decoded.error(), record);
+    co_return;
+  }
+  auto result = co_await turn.run(asked(*decoded));
+  if (result.has_error()) {
+    co_await send_error(responder, result.error(), record);
+    co_return;
+  }
+  std::string body = make_body(*decoded, *result);
+  co_await send(responder, json_response(200, std::move(body), record.id), record);
 }
 
 asio::awaitable<void> Frontend::embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record) {
-  CallTurn turn(snapshot_.get(), request, responder, record);
-  auto decoded = turn.decode(protocol::decode_embeddings);
-  if (decoded.has_error()) {
-    co_await send_error(responder, decoded.error(), record);
-    co_return;
+  const auto body = [&record](const auto& decoded, const auto& result) {
+    return protocol::embeddings_body(record.model, result.vectors, result.prompt_tokens,
+                                     decoded.base64);
+  };
+  co_await take_turn(request, responder, record, protocol::decode_embeddings, body);
+}
+
+asio::awaitable<void> Frontend::call(const Route& route, io::HttpRequest& request,
+                                     io::HttpResponder& responder, RequestRecord& record) {
+  const auto codec = rpc_codec(route.row->endpoint);
+  switch (rpc_row(*route.row).method) {
+    case protocol::RpcMethod::list_models:
+    case protocol::RpcMethod::health: {
+      auto body = call_page(route, request, record);
+      if (body.has_error()) {
+        co_await send_error(responder, body.error(), record);
+      } else {
+        co_await send(responder, json_response(200, std::move(*body), record.id), record);
+      }
+      co_return;
+    }
+    case protocol::RpcMethod::embed:
+      break;
+    default:
+      co_await answer(route, request, responder, record);
+      co_return;
   }
-  auto result = co_await turn.run(*decoded);
-  if (result.has_error()) {
-    co_await send_error(responder, result.error(), record);
-    co_return;
+  const bool binary = codec == protocol::RpcCodec::binary;
+  const auto body = [&record, codec](const auto&, const auto& result) {
+    return protocol::rpc_embed_body(codec, record.model, result.vectors, result.prompt_tokens);
+  };
+  co_await take_turn(request, responder, record, binary ? decode_binary_embed : decode_json_embed,
+                     body);
+}
+
+base::Result<std::string> Frontend::call_page(const Route& route, const io::HttpRequest& request,
+                                              const RequestRecord& record) const {
+  const auto codec = rpc_codec(route.row->endpoint);
+  const auto method = rpc_row(*route.row).method;
+  const auto snapshot = snapshot_.get();
+  auto read =
+      protocol::decode_rpc_empty(method, codec, request.body, {snapshot->limits, {}, record.id});
+  if (read.has_error()) return read.error();
+  if (method == protocol::RpcMethod::list_models) {
+    return protocol::rpc_models_body(codec, model_cards(*snapshot));
   }
-  std::string body = protocol::embeddings_body(record.model, result->vectors, result->prompt_tokens,
-                                               decoded->base64);
-  co_await send(responder, json_response(200, std::move(body), record.id), record);
+  protocol::RpcHealth health;
+  const ServerFacts now = facts();
+  health.draining = now.draining;
+  health.version = now.version;
+  health.uptime_seconds = now.uptime.count();
+  for (const auto& model : snapshot->gateway->status()) {
+    health.models.push_back(
+        {model.model, std::string(gateway::to_string(model.status.state)), model.status.reason});
+  }
+  return protocol::rpc_health_body(codec, health);
 }
 
 asio::awaitable<void> Frontend::rerank(const io::HttpRequest& request, io::HttpResponder& responder,
                                        RequestRecord& record) {
-  CallTurn turn(snapshot_.get(), request, responder, record);
-  auto decoded = turn.decode(protocol::decode_rerank);
-  if (decoded.has_error()) {
-    co_await send_error(responder, decoded.error(), record);
-    co_return;
-  }
-  auto result = co_await turn.run(decoded->texts);
-  if (result.has_error()) {
-    co_await send_error(responder, result.error(), record);
-    co_return;
-  }
-  if (result->scores.empty()) result->scores = similarities(result->vectors);
-  const auto ranked = best_first(result->scores, decoded->results_max);
-  std::string body = protocol::rerank_body(*decoded, record.model, ranked, result->prompt_tokens);
-  co_await send(responder, json_response(200, std::move(body), record.id), record);
+  const auto body = [&record](const protocol::RerankRequest& decoded, auto& result) {
+    if (result.scores.empty()) result.scores = similarities(result.vectors);
+    const auto ranked = best_first(result.scores, decoded.results_max);
+    return protocol::rerank_body(decoded, record.model, ranked, result.prompt_tokens);
+  };
+  co_await take_turn(request, responder, record, protocol::decode_rerank, body);
 }
 
 asio::awaitable<void> Frontend::tokenize(Endpoint endpoint, const io::HttpRequest& request,
                                          io::HttpResponder& responder, RequestRecord& record) {
   const bool back = endpoint == Endpoint::detokenize;
-  CallTurn turn(snapshot_.get(), request, responder, record);
-  auto decoded = turn.decode(back ? protocol::decode_detokenize : protocol::decode_tokenize);
-  if (decoded.has_error()) {
-    co_await send_error(responder, decoded.error(), record);
-    co_return;
-  }
-  auto result = co_await turn.run(*decoded);
-  if (result.has_error()) {
-    co_await send_error(responder, result.error(), record);
-    co_return;
-  }
-  std::string body = back ? protocol::detokenized_body(result->text)
-                          : protocol::tokens_body(result->tokens, result->context_max);
-  co_await send(responder, json_response(200, std::move(body), record.id), record);
+  const auto body = [back](const auto&, const auto& result) {
+    return back ? protocol::detokenized_body(result.text)
+                : protocol::tokens_body(result.tokens, result.context_max);
+  };
+  co_await take_turn(request, responder, record,
+                     back ? protocol::decode_detokenize : protocol::decode_tokenize, body);
 }
 
 asio::awaitable<void> Frontend::count_tokens(const io::HttpRequest& request,
@@ -307,7 +386,7 @@ ServerFacts Frontend::facts() const {
 RequestRecord Frontend::make_record(const io::HttpRequest& request) const {
   RequestRecord record;
   record.id = choose_request_id(request, base::random_id("req_"));
-  record.label = metric_label(request.path);
+  record.label = route_label(request);
   record.form = error_form(request.path);
   record.method = known_method(request.method);
   record.began = base::now();

@@ -42,8 +42,17 @@ class Frontend final : public io::HttpHandler {
  private:
   boost::asio::awaitable<void> answer(const Route& route, io::HttpRequest& request,
                                       io::HttpResponder& responder, RequestRecord& record);
+  // One call from its request to its answer, which `make_body` writes from both.
+  template <class Decode, class MakeBody>
+  boost::asio::awaitable<void> take_turn(const io::HttpRequest& request,
+                                         io::HttpResponder& responder, RequestRecord& record,
+                                         Decode decode, MakeBody make_body);
   boost::asio::awaitable<void> embed(const io::HttpRequest& request, io::HttpResponder& responder,
                                      RequestRecord& record);
+  boost::asio::awaitable<void> call(const Route& route, io::HttpRequest& request,
+                                    io::HttpResponder& responder, RequestRecord& record);
+  base::Result<std::string> call_page(const Route& route, const io::HttpRequest& request,
+                                      const RequestRecord& record) const;
   boost::asio::awaitable<void> rerank(const io::HttpRequest& request, io::HttpResponder& responder,
                                       RequestRecord& record);
   // Text or a chat to tokens, or back.

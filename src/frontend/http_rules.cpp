@@ -107,6 +107,7 @@ io::HttpResponse error_response(const base::Error& error, std::string_view reque
   io::HttpResponse response =
       json_response(base::describe(error.code).http_status,
                     protocol::error_body(error, form, request_id), request_id, form);
+  response.error = error;
   auto wait = error.retry_after;
   if (!wait && is_worth_retrying(error.code)) wait = default_retry_after;
   if (wait) {

@@ -10,8 +10,10 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 namespace deepseek::io {
@@ -31,6 +33,12 @@ class HttpResponder {
   virtual boost::asio::awaitable<base::Result<void>> start(HttpResponse head) = 0;
   virtual boost::asio::awaitable<base::Result<void>> write(std::string_view piece) = 0;
   virtual boost::asio::awaitable<base::Result<void>> finish() = 0;
+  // In place of finish(), when the answer broke and its last piece has said so: for transports that
+  // have a status at the end.
+  virtual boost::asio::awaitable<base::Result<void>> fail(const base::Error& error) {
+    (void)error;
+    return finish();
+  }
 
   // True once send() or start() was called.
   virtual bool started() const = 0;
@@ -39,6 +47,11 @@ class HttpResponder {
   // connection while the request is being answered, or when the server shuts down hard. Pass {} to
   // clear it. It must not destroy the responder.
   virtual void on_client_gone(std::function<void()> callback) = 0;
+
+  // When the client will have given up, if it said so.
+  virtual std::optional<std::chrono::steady_clock::time_point> deadline() const {
+    return std::nullopt;
+  }
 
   // The executor of the connection's I/O thread.
   virtual boost::asio::any_io_executor executor() const = 0;

@@ -73,12 +73,15 @@ struct HttpRequest {
   std::string body;
   std::string peer_address;  // numeric
   bool secure = false;       // came over TLS
+  bool grpc = false;         // a gRPC call: the path names its method, the body is its message
 };
 
 struct HttpResponse {
   int status = 200;
   HttpFields fields;  // without Content-Length, Connection, Date: the session writes those
   std::string body;
+  // What `body` words, for transports that have a form of their own for it.
+  std::optional<base::Error> error = {};
 };
 
 // What was wrong with the bytes of a connection before a handler could see a request.

@@ -82,8 +82,13 @@ void read_suffix(JsonReader& reader, Request& request) {
 base::Result<Request> decode_completions(std::string_view body, const DecodeContext& context) {
   const auto object = parse_json_object(body, context.limits);
   if (!object) return object.error();
+  return decode_completions_object(*object, context);
+}
+
+base::Result<Request> decode_completions_object(const boost::json::object& object,
+                                                const DecodeContext& context) {
   JsonReader::Failure failure;
-  JsonReader reader(*object, failure);
+  JsonReader reader(object, failure);
   Request request;
   read_prompt_or_messages(reader, context.limits, request);
   read_sampling(reader, context.limits, request);

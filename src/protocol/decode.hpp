@@ -9,6 +9,7 @@
 #include "protocol/request.hpp"
 #include "protocol/request_limits.hpp"
 
+#include <boost/json/fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,6 +62,14 @@ base::Result<EmbeddingRequest> decode_embeddings(std::string_view body,
 // POST /v1/rerank, in the form that Jina and Cohere share: `query`, `documents` (strings, or
 // objects with `text`), `top_n`, `return_documents`.
 base::Result<RerankRequest> decode_rerank(std::string_view body, const DecodeContext& context);
+
+// The same three from the object that their body holds, for forms that are no JSON on the wire.
+base::Result<Request> decode_chat_object(const boost::json::object& object,
+                                         const DecodeContext& context);
+base::Result<Request> decode_completions_object(const boost::json::object& object,
+                                                const DecodeContext& context);
+base::Result<EmbeddingRequest> decode_embeddings_object(const boost::json::object& object,
+                                                        const DecodeContext& context);
 
 // POST /v1/tokenize, in vLLM's form: `prompt`, a text, or `messages` with what else a chat's prompt
 // is made of (`tools`, `thinking`).

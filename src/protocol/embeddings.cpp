@@ -8,12 +8,17 @@ namespace deepseek::protocol {
 
 base::Result<EmbeddingRequest> decode_embeddings(std::string_view body,
                                                  const DecodeContext& context) {
+  const auto object = parse_json_object(body, context.limits);
+  if (!object) return object.error();
+  return decode_embeddings_object(*object, context);
+}
+
+base::Result<EmbeddingRequest> decode_embeddings_object(const boost::json::object& object,
+                                                        const DecodeContext& context) {
   constexpr std::int64_t dimensions_max = 1 << 16;
   const RequestLimits& limits = context.limits;
-  const auto object = parse_json_object(body, limits);
-  if (!object) return object.error();
   JsonReader::Failure failure;
-  JsonReader reader(*object, failure);
+  JsonReader reader(object, failure);
   EmbeddingRequest request;
   request.inputs = read_prompts(
       reader, "input", {limits.embedding_inputs_max, "limits.embedding_inputs_max"}, limits);

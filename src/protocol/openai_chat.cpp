@@ -8,8 +8,13 @@ namespace deepseek::protocol {
 base::Result<Request> decode_chat(std::string_view body, const DecodeContext& context) {
   const auto object = parse_json_object(body, context.limits);
   if (!object) return object.error();
+  return decode_chat_object(*object, context);
+}
+
+base::Result<Request> decode_chat_object(const boost::json::object& object,
+                                         const DecodeContext& context) {
   JsonReader::Failure failure;
-  JsonReader reader(*object, failure);
+  JsonReader reader(object, failure);
   Request request;
   request.form = ClientForm::chat;
   if (!read_messages(reader, context.limits, request)) {

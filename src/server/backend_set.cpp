@@ -1,5 +1,6 @@
 #include "server/backend_set.hpp"
 
+#include "gateway/grpc/grpc_health.hpp"
 #include "gateway/model_check.hpp"
 #include "server/wiring.hpp"
 
@@ -86,6 +87,7 @@ base::Result<void> BackendSet::make_engines(const Configuration& configuration,
 
 base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& configuration,
                                                        const Configuration::Backend& backend) {
+  if (backend.type == BackendType::grpc) return make_grpc(configuration, backend);
   std::shared_ptr<ManagedProcess> program;
   if (backend.type == BackendType::managed) {
     auto found = find_or_make_program(configuration, backend);
@@ -96,7 +98,10 @@ base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& conf
   if (options.has_error()) return options.error();
   auto made = gateway::OpenAiBackend::make(std::move(*options), executors_of(threads_));
   if (made.has_error()) return made.error();
-  Relay relay{backend, std::move(program), std::move(*made), nullptr, nullptr, nullptr, false};
+  Relay relay;
+  relay.configured = backend;
+  relay.program = std::move(program);
+  relay.backend = std::move(*made);
   gateway::Backend* front = relay.backend.get();
   if (relay.program) {
     relay.managed = std::make_unique<gateway::ManagedBackend>(*relay.program, *relay.backend);
@@ -118,6 +123,25 @@ base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& conf
       };
     }
   }
+  return relay;
+}
+
+base::Result<BackendSet::Relay> BackendSet::make_grpc(const Configuration& configuration,
+                                                      const Configuration::Backend& backend) {
+  auto options = grpc_backend_options(backend);
+  if (options.has_error()) return options.error();
+  auto made = gateway::GrpcBackend::make(std::move(*options), threads_.size());
+  if (made.has_error()) return made.error();
+  Relay relay;
+  relay.configured = backend;
+  relay.grpc = std::move(*made);
+  relay.target =
+      std::make_unique<gateway::Target>(relay_target(configuration, backend), *relay.grpc);
+  relay.check = std::make_unique<gateway::HealthProberOptions>();
+  relay.check->check = [server = relay.grpc.get()](asio::any_io_executor executor,
+                                                   base::Milliseconds timeout) {
+    return gateway::check_grpc_health(*server, std::move(executor), timeout);
+  };
   return relay;
 }
 

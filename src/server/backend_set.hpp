@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "gateway/engine_backend.hpp"
+#include "gateway/grpc/grpc_backend.hpp"
 #include "gateway/managed/managed_backend.hpp"
 #include "gateway/relay/openai_backend.hpp"
 #include "gateway/resilience/health_prober.hpp"
@@ -70,6 +71,7 @@ class BackendSet final : public TargetSource {
     Configuration::Backend configured;
     std::shared_ptr<gateway::ManagedProcess> program;  // null: it is not ours
     std::unique_ptr<gateway::OpenAiBackend> backend;
+    std::unique_ptr<gateway::GrpcBackend> grpc;        // in place of `backend`
     std::unique_ptr<gateway::ManagedBackend> managed;  // of `program`, in front of `backend`
     std::unique_ptr<gateway::Target> target;
     std::unique_ptr<gateway::HealthProberOptions> check;  // null: it is not asked
@@ -78,6 +80,8 @@ class BackendSet final : public TargetSource {
   void start(Relay& relay);
   base::Result<Relay> make_relay(const Configuration& configuration,
                                  const Configuration::Backend& backend);
+  base::Result<Relay> make_grpc(const Configuration& configuration,
+                                const Configuration::Backend& backend);
   base::Result<std::shared_ptr<gateway::ManagedProcess>> find_or_make_program(
       const Configuration& configuration, const Configuration::Backend& backend);
   void replace_programs(std::span<Relay> gone, std::span<Relay> made);

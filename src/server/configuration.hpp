@@ -29,7 +29,7 @@ enum class KvType { f16, q8_0, q4_0 };
 enum class PrefixSharing { none, user, tenant, all };
 enum class Speculation { none, prompt_lookup };
 
-enum class BackendType { openai, deepseek, azure, managed };
+enum class BackendType { openai, deepseek, azure, managed, grpc };
 using gateway::ManagedEngine;
 using protocol::Continuation;
 using Strategy = gateway::StrategyKind;
@@ -93,6 +93,17 @@ struct Configuration {
     std::uint32_t port = 8081;  // 0: the system chooses
     bool operator==(const Metrics&) const = default;
   } metrics;
+
+  // The same API over gRPC. Bodies, metadata and times are bounded as those of `http`.
+  struct Grpc {
+    bool enabled = false;
+    std::string host = "127.0.0.1";
+    std::uint32_t port = 9090;  // 0: the system chooses
+    std::uint32_t calls_max = 10'000;
+    std::uint32_t streams_max = 100;  // of one connection
+    bool reflection = true;
+    bool operator==(const Grpc&) const = default;
+  } grpc;
 
   struct Http {
     std::uint64_t head_max = 16u << 10;

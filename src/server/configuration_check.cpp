@@ -99,6 +99,7 @@ class Check {
   void ports() {
     const auto& metrics = values_.metrics;
     const auto& server = values_.server;
+    grpc_port();
     if (!metrics.enabled || server.port == 0 || metrics.port != server.port ||
         metrics.host != server.host) {
       return;
@@ -108,6 +109,22 @@ class Check {
                       ", which is server.port too; allowed is another port, 0, or "
                       "metrics.enabled: false",
                   "server.port");
+  }
+
+  void grpc_port() {
+    const auto& grpc = values_.grpc;
+    if (!grpc.enabled || grpc.port == 0) return;
+    const auto clash = [&](const std::string& other) {
+      problems_.add("grpc.port",
+                    "found " + std::to_string(grpc.port) + ", which is " + other +
+                        " too; allowed is another port, 0, or grpc.enabled: false",
+                    other);
+    };
+    if (grpc.port == values_.server.port && grpc.host == values_.server.host) clash("server.port");
+    const auto& metrics = values_.metrics;
+    if (metrics.enabled && grpc.port == metrics.port && grpc.host == metrics.host) {
+      clash("metrics.port");
+    }
   }
 
   void cache() {

@@ -1,4 +1,5 @@
 // The checks of what belongs to other servers: backends, routes, keys, waiting and keeping answers.
+#include "io/http_url.hpp"
 #include "server/configuration_check.hpp"
 #include "server/setting.hpp"
 #include "server/wiring.hpp"
@@ -75,6 +76,7 @@ class GatewayCheck {
     } else {
       no_program(backend);
     }
+    if (backend.type == BackendType::grpc) grpc_server(backend);
     if (!backend.api_version.empty() && backend.type != BackendType::azure) {
       add("api_version", "found a version with type " + std::string(to_string(backend.type)) +
                              "; allowed is one with type azure");
@@ -86,6 +88,29 @@ class GatewayCheck {
       if (backend.models.empty() || holds(backend.models, ours)) continue;
       add("upstream_models",
           "found " + quoted(ours) + ", which is not in models; allowed are names that are");
+    }
+  }
+
+  // What a call of gRPC has no place for.
+  void grpc_server(const Backend& backend) {
+    const auto url = io::parse_url(backend.base_url);
+    if (url.has_value() && !url->path.empty() && url->path != "/") {
+      add("base_url", "found the path " + quoted(url->path) +
+                          " with type grpc; allowed are host and port alone");
+    }
+    if (!backend.health_path.empty()) {
+      add("health_path", "found a path with type grpc, which asks the standard health service");
+    }
+    if (!backend.allow_fields.empty()) {
+      add("allow_fields", "found fields with type grpc, which passes all that it knows");
+    }
+    if (!backend.token_limit_field.empty()) {
+      add("token_limit_field", "found a field with type grpc, which has its own");
+    }
+    if (backend.continuation != Continuation::none &&
+        backend.continuation != Continuation::prefix) {
+      add("continuation", "found " + std::string(to_string(backend.continuation)) +
+                              " with type grpc; allowed are none and prefix");
     }
   }
 

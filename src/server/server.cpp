@@ -97,12 +97,23 @@ base::Result<void> Server::open_ports() {
                            static_cast<std::uint16_t>(configuration_.server.port));
   if (port.has_error()) return port.error();
   api_port_ = *port;
-  if (!configuration_.metrics.enabled) return {};
+  if (!configuration_.metrics.enabled) return open_grpc();
   metrics_server_.emplace(*threads_, metrics_page_, metrics_options(), logger);
   port = metrics_server_->listen(configuration_.metrics.host,
                                  static_cast<std::uint16_t>(configuration_.metrics.port));
   if (port.has_error()) return port.error();
   metrics_port_ = *port;
+  return open_grpc();
+}
+
+// Last, since from here on calls may come.
+base::Result<void> Server::open_grpc() {
+  if (!configuration_.grpc.enabled) return {};
+  grpc_.emplace(*threads_, *frontend_, grpc_options(configuration_), base::Logger(sink_, "grpc"));
+  auto port =
+      grpc_->listen(configuration_.grpc.host, static_cast<std::uint16_t>(configuration_.grpc.port));
+  if (port.has_error()) return port.error();
+  grpc_port_ = *port;
   return {};
 }
 
@@ -212,6 +223,11 @@ void Server::announce() const {
                                {"address", configuration_.metrics.host},
                                {"port", static_cast<int>(metrics_port_)}});
   }
+  if (grpc_) {
+    logger_.info("listening", {{"for", "grpc"},
+                               {"address", configuration_.grpc.host},
+                               {"port", static_cast<int>(grpc_port_)}});
+  }
   logger_.info("deepseek-server " + std::string(base::version()) + " is at " +
                base_url(configuration_, api_port_));
 }
@@ -298,9 +314,13 @@ asio::awaitable<void> Server::drain() {
   io::TaskGroup ending(context_.get_executor());
   ending.spawn("stop backends", stop_backends(limit));
   // Answers that run too long end with their engine, so that they get an error and not a cut.
-  const bool all_answered = co_await api_->drain(
-      drain_timeout + configuration_.engine.shutdown_timeout + std::chrono::milliseconds(1000));
+  const auto cut_after =
+      drain_timeout + configuration_.engine.shutdown_timeout + std::chrono::milliseconds(1000);
+  io::TaskGroup calls(context_.get_executor());
+  if (grpc_) calls.spawn("drain gRPC", drain_grpc(cut_after));
+  const bool all_answered = co_await api_->drain(cut_after);
   if (!all_answered) logger_.warning("connections were cut");
+  co_await calls.join();
   drained_ = true;
   limit.expires_at(base::TimePoint::min());
   co_await ending.join();
@@ -308,6 +328,11 @@ asio::awaitable<void> Server::drain() {
     [[maybe_unused]] const bool ended =
         co_await metrics_server_->drain(std::chrono::milliseconds(1000));
   }
+}
+
+asio::awaitable<void> Server::drain_grpc(std::chrono::milliseconds limit) {
+  const bool all_answered = co_await grpc_->drain(limit);
+  if (!all_answered) logger_.warning("calls of gRPC were cut");
 }
 
 // At the limit, or as soon as everything is answered.

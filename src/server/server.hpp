@@ -12,6 +12,7 @@
 #include "frontend/metrics_page.hpp"
 #include "gateway/engine_backend.hpp"
 #include "gateway/outlier_watch.hpp"
+#include "io/grpc_server.hpp"
 #include "io/http_server.hpp"
 #include "io/io_threads.hpp"
 #include "io/signals.hpp"
@@ -52,6 +53,7 @@ class Server {
   base::Result<void> open_ledger();
   base::Result<void> open_cache();
   base::Result<void> open_ports();
+  base::Result<void> open_grpc();
   void watch_metrics();
   std::vector<frontend::EngineReport> engine_reports() const;
   void watch_cache();
@@ -64,6 +66,7 @@ class Server {
   boost::asio::awaitable<void> compare_backends();
   void watch_outliers(const frontend::Snapshot& snapshot);
   boost::asio::awaitable<void> drain();
+  boost::asio::awaitable<void> drain_grpc(std::chrono::milliseconds limit);
   boost::asio::awaitable<void> stop_backends(boost::asio::steady_timer& limit);
   void reload();
   void apply(const Configuration& wanted);
@@ -89,9 +92,11 @@ class Server {
   std::optional<frontend::Frontend> frontend_;
   std::optional<io::HttpServer> api_;
   std::optional<io::HttpServer> metrics_server_;
+  std::optional<io::GrpcServer> grpc_;
   bool drained_ = false;
   std::uint16_t api_port_ = 0;
   std::uint16_t metrics_port_ = 0;
+  std::uint16_t grpc_port_ = 0;
 };
 
 }  // namespace deepseek::server

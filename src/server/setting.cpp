@@ -12,6 +12,7 @@ namespace {
 constexpr std::array section_table{
     Section{"", "Outside any section."},
     Section{"server", "Where the API listens, and how the process ends."},
+    Section{"grpc", "The API over gRPC, on a port of its own."},
     Section{"metrics", "GET /metrics for Prometheus, on a port of its own."},
     Section{"http", "Bounds of connections and requests; a refusal names the setting it hit."},
     Section{"tls", "TLS 1.3. Certificate and key, or neither."},

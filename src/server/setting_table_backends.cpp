@@ -23,12 +23,15 @@ const std::array table{
         .accepts = form::is_name,
         .field = in_entry<&B::name, backends>},
     Setting{.name = "backends[].type",
-            .help = "openai for every server of the OpenAI form, deepseek for the official API, "
-                    "azure for Azure OpenAI, managed for a program that this server starts.",
+            .help =
+                "openai for every server of the OpenAI form, deepseek for the official API, "
+                "azure for Azure OpenAI, managed for a program that this server starts, grpc for "
+                "another deepseek-server that is called over gRPC.",
             .example = "openai",
             .field = in_entry<&B::type, backends>},
     Setting{.name = "backends[].base_url",
-            .help = "Where it is, with the path before /chat/completions. managed has none. "
+            .help = "Where it is, with the path before /chat/completions; with type grpc host and "
+                    "port alone, http:// without TLS and https:// with it. managed has none. "
                     "${NAME} stands for a variable of the environment.",
             .example = "http://127.0.0.1:9001/v1",
             .maximum = 2'048,
@@ -146,8 +149,10 @@ const std::array table{
             .maximum = hour,
             .field = in_entry<&B::gap_timeout, backends>},
     Setting{.name = "backends[].health_path",
-            .help = "Path for GET that answers 200 while it is well. Empty makes no checks but "
-                    "those of real requests; with type managed left out it is /health.",
+            .help =
+                "Path for GET that answers 200 while it is well. Empty makes no checks but "
+                "those of real requests; with type managed left out it is /health. With type grpc "
+                "there is none: the standard health service is asked.",
             .example = "/health",
             .maximum = 1'024,
             .form = form::path,

@@ -9,6 +9,7 @@ namespace {
 
 using C = Configuration;
 constexpr auto server = &C::server;
+constexpr auto grpc = &C::grpc;
 constexpr auto metrics = &C::metrics;
 constexpr auto http = &C::http;
 constexpr auto tls = &C::tls;
@@ -50,6 +51,42 @@ const std::array table{
             .form = form::name,
             .accepts = form::is_name,
             .field = at<server, &C::Server::zone>},
+
+    Setting{.name = "grpc.enabled",
+            .help = "Serve the API over gRPC as well. TLS, keys and bounds are those of HTTP: the "
+                    "sections tls, access, http and limits.",
+            .example = "true",
+            .field = at<grpc, &C::Grpc::enabled>},
+    Setting{.name = "grpc.host",
+            .help = "Address of the gRPC listener. 127.0.0.1 serves this machine only; 0.0.0.0 and "
+                    ":: serve every network it is in.",
+            .example = "0.0.0.0",
+            .minimum = 1,
+            .maximum = 253,
+            .field = at<grpc, &C::Grpc::host>},
+    Setting{.name = "grpc.port",
+            .help = "Port of the gRPC listener, which no other program may share. 0 lets the "
+                    "system choose one.",
+            .example = "9090",
+            .maximum = 65'535,
+            .field = at<grpc, &C::Grpc::port>},
+    Setting{.name = "grpc.calls_max",
+            .help = "Most calls at a time; one more is refused with RESOURCE_EXHAUSTED.",
+            .example = "10000",
+            .minimum = 1,
+            .maximum = 1'000'000,
+            .field = at<grpc, &C::Grpc::calls_max>},
+    Setting{.name = "grpc.streams_max",
+            .help = "Most calls of one connection at a time; the client holds back more.",
+            .example = "100",
+            .minimum = 1,
+            .maximum = 65'536,
+            .field = at<grpc, &C::Grpc::streams_max>},
+    Setting{.name = "grpc.reflection",
+            .help = "Tell clients which methods and messages there are, as grpcurl and its like "
+                    "ask. It asks for no key and says what proto/deepseek/v1 says.",
+            .example = "true",
+            .field = at<grpc, &C::Grpc::reflection>},
 
     Setting{.name = "metrics.enabled",
             .help = "Serve GET /metrics in the Prometheus text format.",

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "io/http_url.hpp"
+#include "protocol/rpc/rpc_method.hpp"
 #include "server/configuration_loader.hpp"
 #include "server/usage_recorder.hpp"
 
@@ -104,6 +105,26 @@ io::HttpServerOptions api_options(const Configuration& configuration,
   options.body_timeout = http.body_timeout;
   options.write_timeout = http.write_timeout;
   options.tls = std::move(tls);
+  return options;
+}
+
+io::GrpcServerOptions grpc_options(const Configuration& configuration) {
+  const Configuration::Http& http = configuration.http;
+  io::GrpcServerOptions options;
+  options.service = protocol::rpc_service;
+  for (const protocol::RpcRow& row : protocol::rpc_table()) options.paths.push_back(row.rpc_path);
+  options.calls_max = configuration.grpc.calls_max;
+  options.streams_max = configuration.grpc.streams_max;
+  options.message_max = std::min<std::uint64_t>(http.body_max, 1u << 30);
+  options.metadata_max = static_cast<std::uint32_t>(http.head_max);
+  options.fields_max = http.fields_max;
+  options.body_timeout = http.body_timeout;
+  options.write_timeout = http.write_timeout;
+  options.idle_timeout = http.idle_timeout;
+  options.reflection = configuration.grpc.reflection;
+  options.certificate = configuration.tls.certificate;
+  options.key = configuration.tls.key;
+  options.key_password = configuration.tls.key_password.reveal();
   return options;
 }
 

@@ -10,10 +10,12 @@
 #include "gateway/attempt_record.hpp"
 #include "gateway/cache/cache_rules.hpp"
 #include "gateway/engine_backend.hpp"
+#include "gateway/grpc/grpc_backend.hpp"
 #include "gateway/managed/managed_process.hpp"
 #include "gateway/relay/openai_backend.hpp"
 #include "gateway/resilience/outlier_detector.hpp"
 #include "gateway/target.hpp"
+#include "io/grpc_server.hpp"
 #include "io/http_server.hpp"
 #include "server/configuration.hpp"
 #include "server/program_paths.hpp"
@@ -37,11 +39,15 @@ base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& 
 
 io::HttpServerOptions api_options(const Configuration& configuration,
                                   std::shared_ptr<const io::TlsContext> tls);
+io::GrpcServerOptions grpc_options(const Configuration& configuration);
 io::HttpServerOptions metrics_options();
 
 // One upstream's options, at `port` of this machine if it is managed; the error names the setting.
 base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend,
                                                           std::uint16_t port);
+// The same for one of type grpc.
+base::Result<gateway::GrpcBackendOptions> grpc_backend_options(
+    const Configuration::Backend& backend);
 // What is started for a managed backend; without its port if it may be any.
 gateway::ManagedCommand managed_command(const Configuration::Backend& backend);
 gateway::ManagedProcessOptions managed_options(const Configuration& configuration,

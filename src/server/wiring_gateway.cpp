@@ -244,6 +244,27 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend
   return options;
 }
 
+Result<gateway::GrpcBackendOptions> grpc_backend_options(const Configuration::Backend& backend) {
+  auto url = io::parse_url(backend.base_url);
+  if (url.has_error()) {
+    url.error().message = "backend \"" + backend.name + "\": " + url.error().message;
+    return url.error();
+  }
+  gateway::GrpcBackendOptions options;
+  options.name = backend.name;
+  const bool six = url->host.find(':') != std::string::npos;
+  options.channel.address =
+      (six ? "[" + url->host + "]" : url->host) + ":" + std::to_string(url->port);
+  options.channel.secure = url->secure;
+  options.channel.trust_file = backend.trust_file;
+  options.channel.connect_timeout = backend.connect_timeout;
+  options.api_key = backend.api_key.reveal();
+  options.upstream_models = backend.upstream_models;
+  options.continuation = backend.continuation;
+  options.gap_timeout = backend.gap_timeout;
+  return options;
+}
+
 gateway::TokenPrices token_prices(const Configuration::Backend& backend) {
   gateway::TokenPrices prices;
   prices.input = backend.price_input;

@@ -57,6 +57,11 @@ def test_libraries_stay_in_their_rooms():
                 wrong.append(f"{path}:{line}: {name}: only storage knows a database library")
             if name.startswith("boost/beast") and room != "io":
                 wrong.append(f"{path}:{line}: {name}: only io knows Beast")
+            if name.startswith(("grpc/", "grpcpp/")) and room != "io":
+                wrong.append(f"{path}:{line}: {name}: only io knows gRPC")
+            if name.endswith(".pb.h") and name.startswith(("deepseek/v1/", "google/api/")) \
+                    and path.parts[:3] != ("src", "protocol", "rpc"):
+                wrong.append(f"{path}:{line}: {name}: only src/protocol/rpc knows that code")
             if name.startswith("openssl/") and room not in ("io", "base"):
                 wrong.append(f"{path}:{line}: {name}: only io knows OpenSSL")
     tree.complain(wrong)

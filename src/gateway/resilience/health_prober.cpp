@@ -46,6 +46,10 @@ asio::awaitable<base::Result<std::unique_ptr<io::HttpClient>>> get(
 
 asio::awaitable<bool> check_health(const HealthProberOptions& options,
                                    asio::any_io_executor executor) {
+  if (options.check) {
+    const bool alive = co_await options.check(executor, options.timeout);
+    co_return alive;
+  }
   const base::TimePoint deadline = base::now() + options.timeout;
   auto client = co_await get(options, options.path, executor, deadline);
   co_return client.has_value();

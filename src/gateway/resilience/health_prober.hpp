@@ -29,6 +29,9 @@ struct HealthProberOptions {
   std::string models_path{};
   base::Milliseconds models_interval{600'000};
   std::function<void(std::vector<std::string>)> on_models{};
+  // In place of a GET, for upstreams that do not speak HTTP/1.1.
+  std::function<boost::asio::awaitable<bool>(boost::asio::any_io_executor, base::Milliseconds)>
+      check{};
   bool ended = false;  // set on the task's thread: no further check begins
 };
 
