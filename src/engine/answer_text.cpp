@@ -11,6 +11,8 @@ AnswerText::AnswerText(std::vector<std::string> stops, ReasoningSplitter splitte
 
 AnswerText::Output AnswerText::push(std::string_view token_bytes) {
   Output output;
+  thought_ = splitter_.reasoning();
+  begun_.clear();
   push_whole(utf8_.push(token_bytes), output);
   return output;
 }
@@ -65,6 +67,7 @@ void AnswerText::split(std::string text, Output& output) {
   text.erase(0, known);
   followed_ -= known;
   ReasoningSplitter::Output parts = splitter_.push(text);
+  if (thought_) begun_ += parts.content;
   to_tools(std::move(parts.content), output);
   output.reasoning += parts.reasoning;
 }

@@ -45,6 +45,8 @@ class AnswerText {
   // The end of the answer, also after `stopped`: what was held back. Call it once.
   Output finish();
   bool reasoning() const { return splitter_.reasoning(); }
+  // What the push() that ended its thinking brought of the model's content, calls included.
+  const std::string& begun() const { return begun_; }
   // There are calls, and the model wrote each to its end.
   bool called() const { return tools_ != nullptr && tools_->called(); }
 
@@ -58,6 +60,8 @@ class AnswerText {
   ReasoningSplitter splitter_;
   std::unique_ptr<ToolParser> tools_;
   std::size_t followed_ = 0;  // bytes that stops_ holds back and the client has
+  std::string begun_;
+  bool thought_ = false;  // when the last push() began
   bool stopped_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "engine/engine_link.hpp"
 
 #include "base/version.hpp"
+#include "engine/constraint_of.hpp"
 #include "io/frame_channel.hpp"
 #include "io/task_group.hpp"
 
@@ -41,7 +42,8 @@ struct EngineLink::State {
         options(link_options),
         on_closed(std::move(closed)),
         log(logger),
-        worker(1) {}
+        worker(1),
+        compiler(1) {}
 
   boost::asio::awaitable<void> read_loop();
   void handle(wire::ToEngine message);
@@ -52,6 +54,13 @@ struct EngineLink::State {
   void handle_tokenize(wire::Tokenize call);
   void handle_detokenize(wire::Detokenize call);
   void handle_embed(wire::Embed call);
+  struct Preparation {
+    wire::Submit submit;
+    base::TimePoint arrival;
+  };
+  void prepare(const std::shared_ptr<Preparation>& work);
+  void build(const std::shared_ptr<Preparation>& work, std::unique_ptr<TokenConstraint> constraint);
+  void hand_over(SequenceId id, base::Result<SubmitJob> job);
   void prepared(SequenceId id, base::Result<SubmitJob> job);
   void write(const wire::FromEngine& message);
   void write_payload(std::string payload);
@@ -66,9 +75,11 @@ struct EngineLink::State {
   Options options;
   std::function<void()> on_closed;
   base::Logger log;
-  boost::asio::thread_pool worker;  // one thread: template and tokenizer
+  boost::asio::thread_pool worker;    // one thread: template and tokenizer
+  boost::asio::thread_pool compiler;  // one thread: what answers must be, which may take long
 
   const TextModel* text = nullptr;
+  ConstraintSource* constraints = nullptr;
   EngineLoop* loop = nullptr;
   JobLimits limits;
   bool shutting_down = false;
@@ -81,8 +92,7 @@ EngineLink::EngineLink(boost::asio::io_context& context, int descriptor, const O
     : state_(std::make_unique<State>(context, descriptor, options, std::move(on_closed), log)) {}
 
 EngineLink::~EngineLink() {
-  state_->worker.stop();
-  state_->worker.join();
+  stop_workers();
 }
 
 void EngineLink::start() {
@@ -94,9 +104,11 @@ void EngineLink::start() {
   state_->tasks.spawn("engine link", state_->read_loop());
 }
 
-void EngineLink::attach(const TextModel& text, EngineLoop& loop, const JobLimits& limits) {
-  boost::asio::post(state_->context, [state = state_.get(), &text, &loop, limits] {
+void EngineLink::attach(const TextModel& text, ConstraintSource& constraints, EngineLoop& loop,
+                        const JobLimits& limits) {
+  boost::asio::post(state_->context, [state = state_.get(), &text, &constraints, &loop, limits] {
     state->text = &text;
+    state->constraints = &constraints;
     state->loop = &loop;
     state->limits = limits;
   });
@@ -109,9 +121,11 @@ void EngineLink::send(const wire::FromEngine& message) {
                     });
 }
 
-void EngineLink::stop_worker() {
-  state_->worker.stop();
-  state_->worker.join();
+void EngineLink::stop_workers() {
+  for (boost::asio::thread_pool* const pool : {&state_->compiler, &state_->worker}) {
+    pool->stop();
+    pool->join();
+  }
 }
 
 void EngineLink::finish() {
@@ -176,10 +190,41 @@ void EngineLink::State::handle_submit(wire::Submit submit) {
   }
   if (preparing.size() >= options.preparing_max) return fail_request(id, tokenizer_busy());
   preparing.emplace(id, false);
-  boost::asio::post(worker, [this, id, now = base::now(), submit = std::move(submit)] {
-    auto job = std::make_shared<base::Result<SubmitJob>>(build_job(submit, *text, limits, now));
-    boost::asio::post(context, [this, id, job] { prepared(id, std::move(*job)); });
+  auto work = std::make_shared<Preparation>(Preparation{std::move(submit), base::now()});
+  boost::asio::post(worker, [this, work = std::move(work)] { prepare(work); });
+}
+
+// On the worker. What has to be compiled first holds up nobody else.
+void EngineLink::State::prepare(const std::shared_ptr<Preparation>& work) {
+  const SequenceId id = work->submit.request();
+  auto wanted = constraint_of(work->submit, *text);
+  if (wanted.has_error()) return hand_over(id, wanted.error());
+  if (!*wanted) return build(work, nullptr);
+  if (auto known = constraints->find(**wanted)) return build(work, std::move(known));
+  boost::asio::post(compiler, [this, work, id, wanted = std::move(**wanted)] {
+    auto made = constraints->make(wanted);
+    if (made.has_error()) return hand_over(id, made.error());
+    boost::asio::post(worker, [this, work, constraint = std::move(*made)]() mutable {
+      build(work, std::move(constraint));
+    });
   });
+}
+
+// On the worker.
+void EngineLink::State::build(const std::shared_ptr<Preparation>& work,
+                              std::unique_ptr<TokenConstraint> constraint) {
+  std::shared_ptr<ConstrainedAnswer> answer;
+  if (constraint) {
+    answer = std::make_shared<ConstrainedAnswer>(std::move(constraint), text->vocabulary(),
+                                                 constraints->ends());
+  }
+  hand_over(work->submit.request(),
+            build_job(work->submit, *text, limits, work->arrival, std::move(answer)));
+}
+
+void EngineLink::State::hand_over(SequenceId id, base::Result<SubmitJob> job) {
+  auto made = std::make_shared<base::Result<SubmitJob>>(std::move(job));
+  boost::asio::post(context, [this, id, made] { prepared(id, std::move(*made)); });
 }
 
 void EngineLink::State::prepared(SequenceId id, base::Result<SubmitJob> job) {

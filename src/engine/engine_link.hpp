@@ -28,11 +28,12 @@ class EngineLink {
 
   void start();  // says Hello and begins to read
 
-  // The model is there: from now on commands are taken. Both must outlive the link's worker, which
-  // stop_worker() ends.
-  void attach(const TextModel& text, EngineLoop& loop, const JobLimits& limits);
+  // The model is there: from now on commands are taken. All must outlive the link's workers, which
+  // stop_workers() ends.
+  void attach(const TextModel& text, ConstraintSource& constraints, EngineLoop& loop,
+              const JobLimits& limits);
   void send(const wire::FromEngine& message);
-  void stop_worker();
+  void stop_workers();
   // Reads no more; io_context.run() returns when everything sent so far is written. Any thread.
   void finish();
 

@@ -154,10 +154,12 @@ void EngineLoop::handle_submit(SubmitJob job) {
   if (taken.has_error()) return fail(id, taken.error());
   Running& running = running_[id];
   running.sampler = std::move(job.sampler);
+  running.constraint = std::move(job.constraint);
   running.text = std::move(job.text);
   running.logprobs = job.logprobs;
   running.count_prompt = job.count_prompt;
   running.unsent = std::move(job.unsent);
+  begin_mask(running);
   look_for_state(id);
 }
 
@@ -405,16 +407,39 @@ void EngineLoop::sample(const Slice& slice, std::size_t index, std::vector<Sampl
   }
 }
 
+// What the model thinks is free; its content is held to the constraint, if there is one.
+std::optional<Token> EngineLoop::choose(Running& running, std::span<const float> logits) {
+  if (!running.constraint || running.text.reasoning()) return running.sampler->sample(logits);
+  masks_.await(*running.constraint);
+  if (running.constraint->over()) return std::nullopt;
+  const Token token = running.sampler->sample(running.constraint->allowed(logits));
+  // Where biases leave nothing that may come, what was drawn may not.
+  if (!running.constraint->accept(token)) return std::nullopt;
+  return token;
+}
+
+void EngineLoop::begin_mask(const Running& running) {
+  if (running.constraint && !running.text.reasoning()) masks_.begin(running.constraint);
+}
+
 Sampled EngineLoop::sample_one(SequenceId id, std::span<const float> logits) {
   Running& running = running_.at(id);
-  const Token token = running.sampler->sample(logits);
-  Sampled sampled{id, token, text_.is_end(token), false};
+  const bool thought = running.text.reasoning();
+  const std::optional<Token> chosen = choose(running, logits);
+  Sampled sampled{id, chosen.value_or(0), !chosen || text_.is_end(*chosen), false};
   if (sampled.stop) return sampled;
+  const Token token = *chosen;
   if (running.logprobs) add_logprobs(running, logits, token);
   running.pending.add_token_ids(token);
   AnswerText::Output output = running.text.push(text_.piece(token, false));
   if (running.text.reasoning() || !output.reasoning.empty()) ++running.reasoning_tokens;
   sampled.stop = output.stopped;
+  if (running.constraint && thought && !running.constraint->accept_text(running.text.begun())) {
+    // The token that ended its thinking says what may not come: nothing right can follow.
+    output = {};
+    sampled.stop = true;
+  }
+  if (!sampled.stop) begin_mask(running);
   output.put_first(std::exchange(running.unsent, {}));
   if (output.empty()) return sampled;
   // One event a token, because it costs one credit: what else there is goes out with the next one.

@@ -8,7 +8,9 @@
 
 #include "base/log.hpp"
 #include "engine/answer_text.hpp"
+#include "engine/constrained_answer.hpp"
 #include "engine/embed_queue.hpp"
+#include "engine/mask_maker.hpp"
 #include "engine/model_interface.hpp"
 #include "engine/prefix_store.hpp"
 #include "engine/scheduler.hpp"
@@ -28,6 +30,7 @@ namespace deepseek::engine {
 struct SubmitJob {
   SequenceSpec spec;
   std::unique_ptr<TokenSampler> sampler;
+  std::shared_ptr<ConstrainedAnswer> constraint;  // null: any token may come
   AnswerText text;
   std::optional<std::int32_t> logprobs;
   bool count_prompt = true;
@@ -96,6 +99,7 @@ class EngineLoop {
  private:
   struct Running {
     std::unique_ptr<TokenSampler> sampler;
+    std::shared_ptr<ConstrainedAnswer> constraint;
     AnswerText text;
     std::optional<std::int32_t> logprobs;
     bool count_prompt = true;
@@ -125,6 +129,8 @@ class EngineLoop {
   void tell_device_failed();
   void sample(const Slice& slice, std::size_t index, std::vector<Sampled>& sampled);
   Sampled sample_one(SequenceId id, std::span<const float> logits);
+  std::optional<Token> choose(Running& running, std::span<const float> logits);
+  void begin_mask(const Running& running);
   void add_logprobs(Running& running, std::span<const float> logits, Token token);
   void add_call(SequenceId id, const ToolCallPiece& piece);
   void report_end(const Ended& ended);
@@ -150,6 +156,7 @@ class EngineLoop {
   StateMemory states_;
   Scheduler scheduler_;
   std::unordered_map<SequenceId, Running> running_;
+  MaskMaker masks_;
   EmbedQueue embeds_;
   wire::FromEngine message_;  // the step that is being made
   std::uint64_t steps_ = 0;

@@ -37,6 +37,7 @@ class FakeText final : public TextModel {
   std::size_t longest_piece() const override { return 1; }
   std::int32_t vocabulary() const override { return kVocabulary; }
   ReasoningTags reasoning_tags() const override { return {}; }
+  ToolFormat tool_format() const override { return ToolFormat::hermes; }
   base::Result<std::unique_ptr<TokenSampler>> make_sampler(const wire::Sampling&) const override {
     class Greedy final : public TokenSampler {
       Token sample(std::span<const float> logits) override {

@@ -182,6 +182,17 @@ constexpr std::
                        o.layout_file = v;
                        return {};
                      }},
+                Flag{"--grammar-cache", "SIZE", "at most so much of compiled constraints",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       const Result<std::uint64_t> bytes = base::parse_bytes(v);
+                       if (bytes.has_error()) return wrong("--grammar-cache", v, "a size as 64MB");
+                       o.grammar_cache_bytes = *bytes;
+                       return {};
+                     }},
+                Flag{"--grammar-compile", "MS", "a constraint that takes longer is refused",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--grammar-compile", v, 1, 600'000, o.grammar_compile_ms);
+                     }},
                 Flag{"--context-max",
                      "N", "tokens of one sequence; 0: what the model was trained for",
                      [](EngineOptions& o, std::string_view v) {

@@ -44,6 +44,8 @@ struct EngineOptions {
   std::int32_t attention_window = 0;  // last tokens that are kept; 0: all
   std::int32_t attention_sinks = 4;   // first tokens that are kept then
   std::int32_t context_max = 0;       // 0: what the model was trained for
+  std::uint64_t grammar_cache_bytes = 256ULL << 20;  // of compiled constraints
+  std::int32_t grammar_compile_ms = 2000;            // of one; then it is refused
   bool embeddings = false;
   std::vector<std::pair<std::string, std::string>> adapters;  // name and LoRA file
   std::int32_t gpu_layers = -1;

@@ -116,7 +116,8 @@ base::Result<std::int32_t> adapter_number(const std::string& name, const JobLimi
 }  // namespace
 
 base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& model,
-                                  const JobLimits& limits, base::TimePoint now) {
+                                  const JobLimits& limits, base::TimePoint now,
+                                  std::shared_ptr<ConstrainedAnswer> constraint) {
   if (static_cast<std::size_t>(submit.stop_size()) > limits.stops_max) {
     return make_error(ErrorCode::invalid_request,
                       "There are " + std::to_string(submit.stop_size()) +
@@ -161,6 +162,7 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   job.text = AnswerText({submit.stop().begin(), submit.stop().end()}, std::move(splitter),
                         std::move(prompt->tools));
   job.sampler = std::move(sampler.value());
+  job.constraint = std::move(constraint);
   if (submit.has_logprobs()) job.logprobs = submit.logprobs();
   job.count_prompt = submit.count_prompt();
   if (submit.has_resume()) {

@@ -16,8 +16,10 @@ struct JobLimits {
   std::vector<std::string> adapters{};  // their names; the first has number 1
 };
 
+// `constraint`: what constraint_of(submit) became; null where there is none.
 base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& model,
-                                  const JobLimits& limits, base::TimePoint now);
+                                  const JobLimits& limits, base::TimePoint now,
+                                  std::shared_ptr<ConstrainedAnswer> constraint = nullptr);
 base::Result<wire::TokenizeReply> tokenize(const wire::Tokenize& call, const TextModel& model,
                                            const JobLimits& limits);
 base::Result<wire::DetokenizeReply> detokenize(const wire::Detokenize& call,

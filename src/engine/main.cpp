@@ -10,6 +10,7 @@
 #include "engine/llama/context.hpp"
 #include "engine/llama/context_plan.hpp"
 #include "engine/llama/embedder.hpp"
+#include "engine/llama/grammar_source.hpp"
 #include "engine/llama/layout_planner.hpp"
 #include "engine/llama/log_bridge.hpp"
 #include "engine/llama/model.hpp"
@@ -37,6 +38,7 @@ struct Machinery {
   std::unique_ptr<llama::LayoutPlanner> layouts;
   std::unique_ptr<llama::Model> model;
   std::unique_ptr<llama::Text> text;
+  std::unique_ptr<llama::GrammarSource> grammars;
   std::unique_ptr<llama::Context> context;
   std::unique_ptr<FaultyDecoder> faulty;  // in front of it, in tests
   std::unique_ptr<llama::LazyEmbedder> embedder;
@@ -126,6 +128,10 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
   auto text = llama::Text::make(*machinery.model);
   if (text.has_error()) return text.error();
   machinery.text = std::move(*text);
+  grammar::Compiler::Options grammars;
+  grammars.cache_bytes_max = options.grammar_cache_bytes;
+  grammars.compile_max = base::Milliseconds(options.grammar_compile_ms);
+  machinery.grammars = std::make_unique<llama::GrammarSource>(*machinery.text, grammars);
   for (const auto& [name, file] : options.adapters) {
     const base::Result<void> added = machinery.model->add_adapter(name, file);
     if (added.has_error()) return added.error();
@@ -245,7 +251,7 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
   limits.context_max = machinery.plan.context_max;
   limits.embedding_max = machinery.plan.context_max;
   for (const auto& [name, file] : options.adapters) limits.adapters.push_back(name);
-  link.attach(*machinery.text, *machinery.loop, limits);
+  link.attach(*machinery.text, *machinery.grammars, *machinery.loop, limits);
   link.send(describe(options, machinery));
   if (machinery.plan.cut_by_memory) {
     log.warning("memory.max_cache_size is more than this machine has left; the pool is smaller",
@@ -262,7 +268,7 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
                      {"repacked_bytes", machinery.model->facts().repacked_bytes},
                      {"resident", base::format_bytes(resident_bytes())}});
   machinery.loop->run();
-  link.stop_worker();
+  link.stop_workers();
   link.finish();
 }
 

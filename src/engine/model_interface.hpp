@@ -8,7 +8,9 @@
 #include "base/result.hpp"
 #include "engine/reasoning_splitter.hpp"
 #include "engine/scheduler.hpp"
+#include "engine/tool_format.hpp"
 #include "engine/tool_parser.hpp"
+#include "grammar/constraint.hpp"
 
 #include "deepseek/engine/v1/engine.pb.h"
 
@@ -32,6 +34,30 @@ class TokenSampler {
   virtual Token sample(std::span<const float> logits) = 0;
   // Goes on as if it had chosen these.
   virtual void replay(std::span<const Token> tokens) = 0;
+};
+
+// Holds one answer to what it must be, token by token. Belongs to one thread at a time.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  // One bit for each token of the vocabulary that may come next, the lowest bit first. False: all
+  // may, and `mask` means nothing.
+  virtual bool fill(std::span<std::int32_t> mask) = 0;
+  // False if it may not come here; then nothing has changed.
+  virtual bool accept(Token token) = 0;
+  virtual bool accept_text(const std::string& text) = 0;
+};
+
+// Makes them for one model. Any thread may ask.
+class ConstraintSource {
+ public:
+  virtual ~ConstraintSource() = default;
+  // At once, or null where it has to be compiled.
+  virtual std::unique_ptr<TokenConstraint> find(const grammar::Constraint& wanted) = 0;
+  // Compiles it, which may take long. Fails with `invalid_request`; its param is the client's.
+  virtual base::Result<std::unique_ptr<TokenConstraint>> make(
+      const grammar::Constraint& wanted) = 0;
+  virtual std::vector<Token> ends() const = 0;  // that end an answer
 };
 
 struct RenderedPrompt {
@@ -59,6 +85,7 @@ class TextModel {
   virtual std::size_t longest_piece() const = 0;  // bytes; no token stands for more text
   virtual std::int32_t vocabulary() const = 0;
   virtual ReasoningTags reasoning_tags() const = 0;
+  virtual ToolFormat tool_format() const = 0;  // in which the model writes calls
   virtual base::Result<std::unique_ptr<TokenSampler>> make_sampler(
       const wire::Sampling& sampling) const = 0;
 };

@@ -14,6 +14,12 @@ base::Error other_tokens(const std::string& how) {
       "The answer cannot go on here: its tokens " + how + ". They are of another model.");
 }
 
+base::Error not_allowed() {
+  return base::make_error(base::ErrorCode::not_implemented,
+                          "The answer cannot go on here: what was said of it is not what the "
+                          "request asks for.");
+}
+
 // False if `text` does not begin with what was sent of it.
 bool drop_sent(std::string& text, const std::string& sent) {
   if (!text.starts_with(sent)) return false;
@@ -30,7 +36,12 @@ base::Result<std::vector<Token>> replay(const wire::Resume& resume, const TextMo
   for (const Token token : resume.token_ids()) {
     if (token < 0 || token >= model.vocabulary()) return other_tokens("are not in the vocabulary");
     spoken.push_back(token);
+    const bool thought = job.text.reasoning();
+    if (job.constraint && !thought && !job.constraint->accept(token)) return not_allowed();
     AnswerText::Output output = job.text.push(model.piece(token, false));
+    if (job.constraint && thought && !job.constraint->accept_text(job.text.begun())) {
+      return not_allowed();
+    }
     job.unsent.content += output.content;
     job.unsent.reasoning += output.reasoning;
     if (!output.stopped) continue;
@@ -49,6 +60,7 @@ base::Result<std::vector<Token>> follow(const wire::Resume& resume, const TextMo
   const base::Result<std::vector<Token>> content = model.tokenize(resume.content(), false);
   if (content.has_error()) return content.error();
   spoken->insert(spoken->end(), content->begin(), content->end());
+  if (job.constraint && !job.constraint->accept_text(resume.content())) return not_allowed();
   if (!resume.content().empty() && job.text.follow(resume.content())) job.ended = EndReason::stop;
   return spoken;
 }

@@ -1,5 +1,6 @@
 #include "engine/resumption.hpp"
 
+#include "engine/fake_constraint.hpp"
 #include "engine/job_builder.hpp"
 
 #include <gtest/gtest.h>
@@ -114,6 +115,7 @@ class FakeText final : public TextModel {
   std::size_t longest_piece() const override { return 1; }
   std::int32_t vocabulary() const override { return kVocabulary; }
   ReasoningTags reasoning_tags() const override { return tags; }
+  ToolFormat tool_format() const override { return ToolFormat::hermes; }
   base::Result<std::unique_ptr<TokenSampler>> make_sampler(
       const wire::Sampling& sampling) const override {
     return std::unique_ptr<TokenSampler>(std::make_unique<FakeSampler>(sampling));
@@ -199,7 +201,8 @@ class ResumptionTest : public testing::Test {
   }
 
   base::Result<SubmitJob> build(const wire::Submit& submit) const {
-    return build_job(submit, text_, limits_, base::now());
+    auto constraint = only_.empty() ? nullptr : only(only_, kVocabulary, kEnd);
+    return build_job(submit, text_, limits_, base::now(), std::move(constraint));
   }
   std::string prompt_of(const wire::Submit& submit) const {
     std::string text;
@@ -255,6 +258,7 @@ class ResumptionTest : public testing::Test {
 
   FakeText text_;
   JobLimits limits_;
+  std::string only_;  // all that the content may be; empty: anything
   FakeDecoder::Model model_;
 };
 
@@ -468,6 +472,34 @@ TEST_F(ResumptionTest, WhatStandsBetweenGoesOnBehindItsMark) {
   EXPECT_EQ(prompt_of(submit), "<a|c>");
   submit.mutable_resume()->set_content("b");
   EXPECT_EQ(prompt_of(submit), "<a|c>b");
+}
+
+TEST_F(ResumptionTest, AConstrainedAnswerIsHeldToItsEnd) {
+  only_ = "the answer";
+  const wire::Submit submit = chat("q");
+  say(submit, {'o', 't', 'h', 'e', 'r'});
+  EXPECT_EQ(run(submit).content, "the answer");
+  check_every_cut(submit);
+}
+
+TEST_F(ResumptionTest, ThinkingIsFreeAndContentIsHeld) {
+  only_ = "yes";
+  const wire::Submit submit = chat("q");
+  text_.opening = "<think>";
+  say(submit, {'h', 'm', kClose, kCloseRest, 'n', 'o'});
+  const Answer whole = run(submit);
+  EXPECT_EQ(whole.reasoning, "hm");
+  EXPECT_EQ(whole.content, "yes");
+  check_every_cut(submit);
+}
+
+TEST_F(ResumptionTest, WhatWasSaidMustBeWhatIsAskedFor) {
+  only_ = "yes";
+  Said said;
+  said.content = "no";
+  const auto refused = build(resumed(chat("q"), said));
+  ASSERT_TRUE(refused.has_error());
+  EXPECT_EQ(refused.error().code, base::ErrorCode::not_implemented);
 }
 
 }  // namespace

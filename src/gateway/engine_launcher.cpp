@@ -101,6 +101,8 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
   add("--layout", command.layout);
   add("--layout-loss", std::to_string(command.layout_loss));
   if (!command.layout_file.empty()) add("--layout-file", command.layout_file);
+  add("--grammar-cache", std::to_string(command.grammar_cache_bytes) + "B");
+  add("--grammar-compile", std::to_string(command.grammar_compile.count()));
   add("--attention-window", std::to_string(command.attention_window));
   add("--attention-sinks", std::to_string(command.attention_sinks));
   add("--context-max", std::to_string(command.context_max));

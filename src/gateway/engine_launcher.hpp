@@ -42,8 +42,10 @@ struct EngineCommand {
   std::string layout = "auto";           // auto, as_is
   std::uint32_t layout_loss = 0;         // millionths of perplexity for converted weights
   std::string layout_file;               // of measurements; empty: they are made each time
-  std::uint32_t attention_window = 0;    // last tokens that are kept; 0: all
-  std::uint32_t attention_sinks = 4;     // first tokens that are kept then
+  std::uint64_t grammar_cache_bytes = 256ULL << 20;  // of compiled constraints
+  base::Milliseconds grammar_compile{2'000};         // of one; then it is refused
+  std::uint32_t attention_window = 0;                // last tokens that are kept; 0: all
+  std::uint32_t attention_sinks = 4;                 // first tokens that are kept then
   std::uint32_t context_max = 0;
   bool embeddings = false;
   std::map<std::string, std::string> adapters{};  // name → LoRA file

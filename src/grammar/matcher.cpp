@@ -3,6 +3,7 @@
 #include "base/digest.hpp"
 #include "base/utf8.hpp"
 #include "grammar/limits.hpp"
+#include "grammar/repetitions.hpp"
 #include "grammar/schema.hpp"
 
 #include <xgrammar/xgrammar.h>
@@ -51,24 +52,6 @@ std::string reason(const std::exception& error) {
   if (text.starts_with('[') && place != std::string::npos) text.erase(0, place + 2);
   const std::size_t end = text.find('\n');
   return "it cannot be read: " + text.substr(0, end);
-}
-
-// Counted repetitions are unrolled: none may be long, nor be multiplied by those around it.
-bool has_bomb(const std::string& text) {
-  std::int64_t product = 1;
-  for (std::size_t at = text.find('{'); at != std::string::npos; at = text.find('{', at + 1)) {
-    std::int64_t number = 0;
-    std::int64_t largest = 0;
-    for (std::size_t digit = at + 1; digit < text.size() && text[digit] != '}'; ++digit) {
-      const bool is_digit = text[digit] >= '0' && text[digit] <= '9';
-      number = is_digit ? number * 10 + (text[digit] - '0') : 0;
-      largest = std::max(largest, number);
-      if (largest > kRepeatMax) return true;
-    }
-    product *= std::max<std::int64_t>(largest, 1);
-    if (product > kRepeatProductMax) return true;
-  }
-  return false;
 }
 
 std::string literal(const std::string& text) {
@@ -133,6 +116,7 @@ struct Compiler::State {
   base::Result<std::shared_ptr<const Compiled>> make(const Constraint& constraint);
   xgrammar::CompiledGrammar run(const Constraint& constraint, const std::string& text);
   base::Result<std::string> checked(const Constraint& constraint) const;
+  std::shared_ptr<const Compiled> find(const base::Sha256Digest& key);
   void keep(const base::Sha256Digest& key, const std::shared_ptr<const Compiled>& compiled);
 
   struct Entry {
@@ -219,6 +203,14 @@ base::Result<std::shared_ptr<const Compiled>> Compiler::State::make(const Constr
   }
 }
 
+std::shared_ptr<const Compiled> Compiler::State::find(const base::Sha256Digest& key) {
+  const std::lock_guard lock(mutex);
+  const auto known = found.find(key);
+  if (known == found.end()) return nullptr;
+  entries.splice(entries.begin(), entries, known->second);
+  return known->second->compiled;
+}
+
 void Compiler::State::keep(const base::Sha256Digest& key,
                            const std::shared_ptr<const Compiled>& compiled) {
   const std::lock_guard lock(mutex);
@@ -237,16 +229,13 @@ Compiler::Compiler(const Vocabulary& vocabulary, const Options& options)
     : state_(std::make_unique<State>(vocabulary, options)) {}
 Compiler::~Compiler() = default;
 
+std::shared_ptr<const Compiled> Compiler::find(const Constraint& constraint) {
+  return state_->find(key_of(constraint));
+}
+
 base::Result<std::shared_ptr<const Compiled>> Compiler::compile(const Constraint& constraint) {
   const base::Sha256Digest key = key_of(constraint);
-  {
-    const std::lock_guard lock(state_->mutex);
-    const auto known = state_->found.find(key);
-    if (known != state_->found.end()) {
-      state_->entries.splice(state_->entries.begin(), state_->entries, known->second);
-      return known->second->compiled;
-    }
-  }
+  if (auto known = state_->find(key)) return known;
   base::Result<std::shared_ptr<const Compiled>> made = state_->make(constraint);
   if (made.has_value()) state_->keep(key, *made);
   return made;

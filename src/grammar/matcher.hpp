@@ -33,6 +33,8 @@ class Compiler {
   Compiler(const Vocabulary& vocabulary, const Options& options);
   ~Compiler();
 
+  // From the cache; null if it is not there.
+  std::shared_ptr<const Compiled> find(const Constraint& constraint);
   // From the cache, or in up to compile_max. Fails with `invalid_request`, whose param names the
   // client's field, with a path where the constraint is a schema.
   base::Result<std::shared_ptr<const Compiled>> compile(const Constraint& constraint);

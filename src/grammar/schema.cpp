@@ -2,6 +2,7 @@
 
 #include "grammar/json_value.hpp"
 #include "grammar/limits.hpp"
+#include "grammar/repetitions.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -41,6 +43,8 @@ std::string quoted(std::string_view text) {
   }
   return out + '"';
 }
+
+constexpr std::int64_t kIntegerMax = 999'999'999'999'999;
 
 class Checker {
  public:
@@ -249,8 +253,20 @@ class Checker {
   // `alone`: the keywords of other types may not stand beside it, where they would mean nothing.
   std::string typed(const Json& schema, const std::string& type, const std::string& path,
                     bool alone) {
-    const Names all = {"type",  "properties", "required", "additionalProperties",
-                       "items", "minItems",   "maxItems"};
+    const Names all = {"type",
+                       "properties",
+                       "required",
+                       "additionalProperties",
+                       "items",
+                       "minItems",
+                       "maxItems",
+                       "minLength",
+                       "maxLength",
+                       "pattern",
+                       "minimum",
+                       "maximum",
+                       "exclusiveMinimum",
+                       "exclusiveMaximum"};
     if (type == "object") {
       if (alone) {
         allow_only(schema, path, {"type", "properties", "required", "additionalProperties"});
@@ -270,12 +286,128 @@ class Checker {
     if (!among(type, {"string", "integer", "number", "boolean", "null"})) {
       return refuse(path + "/type", "it must be a type of JSON");
     }
-    if (alone) {
-      allow_only(schema, path, {"type"});
-    } else {
+    const bool is_string = type == "string";
+    const bool is_integer = type == "integer";
+    if (!alone) {
       allow_only(schema, path, all);
+    } else if (is_string) {
+      allow_only(schema, path, {"type", "minLength", "maxLength", "pattern"});
+    } else if (is_integer) {
+      allow_only(schema, path,
+                 {"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"});
+    } else {
+      allow_only(schema, path, {"type"});
     }
-    return "{\"type\":" + quoted(type) + '}';
+    if (type == "number") refuse_bounds(schema, path);
+    std::string text = "{\"type\":" + quoted(type);
+    if (is_string) text += string_bounds(schema, path);
+    if (is_integer) text += integer_bounds(schema, path);
+    return text + '}';
+  }
+
+  // Those of numbers with fractions would not be held to exactly.
+  void refuse_bounds(const Json& schema, const std::string& path) {
+    for (const char* name : {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}) {
+      if (schema.find(name) == nullptr) continue;
+      refuse(path + '/' + name, "bounds are enforced for integers alone");
+    }
+  }
+
+  std::string integer_bounds(const Json& schema, const std::string& path) {
+    std::int64_t least = -kIntegerMax;
+    std::int64_t most = kIntegerMax;
+    bool bounded_below = false;
+    bool bounded_above = false;
+    for (const auto& [name, below, add] : {std::tuple{"minimum", true, 0},
+                                           {"exclusiveMinimum", true, 1},
+                                           {"maximum", false, 0},
+                                           {"exclusiveMaximum", false, -1}}) {
+      const Json* bound = schema.find(name);
+      if (bound == nullptr) continue;
+      const auto number = small_integer(*bound);
+      if (!number) return refuse(path + '/' + name, "it must be an integer of at most 15 digits");
+      (below ? bounded_below : bounded_above) = true;
+      if (below) least = std::max(least, *number + add);
+      if (!below) most = std::min(most, *number + add);
+    }
+    if (least > most) return refuse(path, "no integer is within these bounds");
+    std::string text;
+    if (bounded_below) text += ",\"minimum\":" + std::to_string(least);
+    if (bounded_above) text += ",\"maximum\":" + std::to_string(most);
+    return text;
+  }
+
+  std::string string_bounds(const Json& schema, const std::string& path) {
+    const Json* pattern = schema.find("pattern");
+    std::array<std::int64_t, 2> bounds{0, kLengthMax};
+    std::string text;
+    for (std::size_t which = 0; which < 2; ++which) {
+      const std::string name = which == 0 ? "minLength" : "maxLength";
+      const Json* bound = schema.find(name);
+      if (bound == nullptr) continue;
+      const auto number = small_integer(*bound);
+      if (!number || *number < 0 || *number > kLengthMax) {
+        return refuse(path + '/' + name,
+                      "it must be an integer from 0 to " + std::to_string(kLengthMax));
+      }
+      if (pattern != nullptr) return refuse(path + '/' + name, "it is not enforced with pattern");
+      bounds[which] = *number;
+      text += ",\"" + name + "\":" + std::to_string(*number);
+    }
+    if (bounds[0] > bounds[1]) return refuse(path + "/minLength", "it is more than maxLength");
+    if (pattern != nullptr) text += ",\"pattern\":" + quoted(checked_pattern(*pattern, path));
+    return text;
+  }
+
+  // A pattern may match anywhere in a text; what is enforced is one for the whole text.
+  std::string checked_pattern(const Json& pattern, const std::string& path) {
+    const std::string where = path + "/pattern";
+    const std::string& text = pattern.text;
+    if (!pattern.is(Json::Kind::string) || text.size() > kPatternBytesMax) {
+      return refuse(where,
+                    "it must be a text of at most " + std::to_string(kPatternBytesMax) + " bytes");
+    }
+    if (text.size() < 2 || text.front() != '^' || text.back() != '$' ||
+        text[text.size() - 2] == '\\') {
+      return refuse(where, "it must begin with ^ and end with $, so that all of the text is meant");
+    }
+    const std::string inner = text.substr(1, text.size() - 2);
+    bool in_class = false;
+    for (std::size_t at = 0; at < inner.size(); ++at) {
+      const char byte = inner[at];
+      if (byte == '\\') {
+        ++at;
+        if (at < inner.size() && std::string_view("dwDW.-+*?()[]{}|^$/\\ntr").find(inner[at]) ==
+                                     std::string_view::npos) {
+          return refuse(where, std::string("\\") + inner[at] + " is not enforced");
+        }
+        continue;
+      }
+      if (byte == '[') in_class = true;
+      if (byte == ']') in_class = false;
+      if (in_class) continue;
+      if (byte == '^' || byte == '$' || (byte == '(' && inner.compare(at, 2, "(?") == 0)) {
+        return refuse(where, "anchors inside and groups with (? are not enforced");
+      }
+      if (byte == '|' && depth_at(inner, at) == 0) {
+        return refuse(where, "alternatives must stand in a group: ^(a|b)$");
+      }
+    }
+    if (has_bomb(inner)) return refuse(where, "its counted repetitions are too long");
+    return text;
+  }
+
+  static int depth_at(const std::string& text, std::size_t end) {
+    int depth = 0;
+    for (std::size_t at = 0; at < end; ++at) {
+      if (text[at] == '\\')
+        ++at;
+      else if (text[at] == '(')
+        ++depth;
+      else if (text[at] == ')')
+        --depth;
+    }
+    return depth;
   }
 
   std::string object(const Json& schema, const std::string& path) {
@@ -292,6 +424,7 @@ class Checker {
              (others == nullptr ? any : value(*others, path + "/additionalProperties")) + '}';
     }
     if (others != nullptr && !none) {
+      // "\u0061" would pass for another name than "a".
       return refuse(path + "/additionalProperties", "beside properties only false is enforced");
     }
     static const Json nothing{Json::Kind::object};

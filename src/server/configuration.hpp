@@ -169,8 +169,10 @@ struct Configuration {
     Layout layout = Layout::automatic;
     double layout_loss_max = 0.5;  // percent of perplexity
     KvType kv_type = KvType::f16;
-    std::uint32_t attention_window = 0;  // tokens; 0: all are kept
-    std::uint32_t attention_sinks = 4;   // tokens
+    MemorySize grammar_cache{256u << 20, 0};  // of compiled constraints
+    milliseconds grammar_timeout{2'000};      // of one compilation
+    std::uint32_t attention_window = 0;       // tokens; 0: all are kept
+    std::uint32_t attention_sinks = 4;        // tokens
     std::uint32_t stream_credits = 64;
     std::uint32_t warmup_requests = 1;
     milliseconds restart_backoff_max{10'000};

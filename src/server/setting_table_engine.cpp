@@ -203,6 +203,19 @@ const std::array table{
                     "need flash attention.",
             .example = "q8_0",
             .field = at<engine, &C::Engine::kv_type>},
+    Setting{.name = "engine.grammar_cache",
+            .help = "Memory for what is compiled of schemas, grammars and tools; those used least "
+                    "lately make room.",
+            .example = "64MB",
+            .minimum = megabyte,
+            .maximum = 64 * 1024 * gigabyte,
+            .field = at<engine, &C::Engine::grammar_cache>},
+    Setting{.name = "engine.grammar_timeout",
+            .help = "A schema or grammar that takes longer to compile is refused.",
+            .example = "2s",
+            .minimum = 10,
+            .maximum = 600'000,
+            .field = at<engine, &C::Engine::grammar_timeout>},
     Setting{.name = "engine.attention_window",
             .help = "Tokens at the end of a conversation that a model sees at least; what is "
                     "before is forgotten, but for the first few. KV memory is bounded by it, and "

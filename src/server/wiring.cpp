@@ -42,6 +42,8 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   command.layout = to_string(engine.layout);
   command.layout_loss = static_cast<std::uint32_t>(std::lround(engine.layout_loss_max * 10'000));
   command.layout_file = data_directory(configuration) + "/layouts.json";
+  command.grammar_cache_bytes = engine.grammar_cache.resolve(machine_memory());
+  command.grammar_compile = engine.grammar_timeout;
   command.attention_window = engine.attention_window;
   command.attention_sinks = engine.attention_sinks;
   command.context_max = model.context_max;

