@@ -229,6 +229,7 @@ void AnswerRun::leg_failed(LegPointer leg, const base::Error& error) {
   failed.failure = failure_;
   failed.error = error;
   failed.spoken = progress_.spoken();
+  failed.said = failed.spoken && leg->first_token.has_value();
   failed.cannot_continue = progress_.cannot_continue();
   const CandidateSet all = context_.group.size() >= candidates_max
                                ? ~CandidateSet{0}

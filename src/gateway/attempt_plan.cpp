@@ -57,7 +57,7 @@ void AttemptPlan::started(std::size_t candidate) {
 }
 
 bool AttemptPlan::may_hedge() const {
-  return !hedged_ && !given_up_ && continuations_ == 0 && attempts_ <= options_.retry.retries_max;
+  return !hedged_ && !given_up_ && !spoken_ && attempts_ <= options_.retry.retries_max;
 }
 
 void AttemptPlan::lost(std::size_t candidate) {
@@ -75,8 +75,14 @@ void AttemptPlan::failed(const Failed& failed, TimePoint /*now*/) {
   if (failed.spoken && !failed.cannot_continue.empty()) {
     return give_up(broken_off(failed.error, failed.cannot_continue));
   }
-  if (failed.spoken && ++continuations_ > options_.continuations_max) {
-    return give_up(broken_off(failed.error, "it broke off too often"));
+  spoken_ = spoken_ || failed.spoken;
+  if (failed.said) {
+    if (++continuations_ > options_.continuations_max) {
+      return give_up(broken_off(failed.error, "it broke off too often"));
+    }
+    // It had gone on: what failed before it did is over.
+    attempts_ = 1;
+    pauses_ = 0;
   }
   if (!info.same_again) refused_ |= candidate_bit(failed.candidate);
   if (running_ > 0) return;

@@ -69,7 +69,8 @@ class AttemptPlan {
     std::size_t candidate = 0;
     AttemptFailure failure{};
     base::Error error{};
-    bool spoken = false;
+    bool spoken = false;  // the client has text, of this attempt or an earlier one
+    bool said = false;    // some of it is this attempt's
     std::string_view cannot_continue{};
   };
   void failed(const Failed& failed, base::TimePoint now);
@@ -100,6 +101,7 @@ class AttemptPlan {
   std::uint32_t attempts_ = 0;
   std::uint32_t running_ = 0;
   std::uint32_t pauses_ = 0;
+  bool spoken_ = false;  // the client has text
   std::uint32_t continuations_ = 0;
   bool again_ = false;
   bool hedged_ = false;

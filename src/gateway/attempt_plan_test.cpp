@@ -182,9 +182,46 @@ TEST(AttemptPlan, ContinuationsAreBounded) {
   for (std::size_t candidate = 0; candidate < 2; ++candidate) {
     plan.started(candidate);
     auto broken = failed(candidate, FailureKind::broken);
-    broken.spoken = true;
+    broken.spoken = broken.said = true;
     plan.failed(broken, start);
     EXPECT_EQ(plan.next(start).kind, candidate == 0 ? Kind::choose : Kind::give_up);
+  }
+}
+
+TEST(AttemptPlan, AContinuationThatSaysNothingIsARetry) {
+  PlanOptions options = exact();
+  options.continuations_max = 1;
+  options.retry.retries_max = 3;
+  AttemptPlan plan(options, 8, TimePoint::max());
+  plan.started(0);
+  auto broken = failed(0, FailureKind::broken);
+  broken.spoken = broken.said = true;
+  plan.failed(broken, start);
+  broken.said = false;
+  for (std::size_t candidate = 1; candidate <= 2; ++candidate) {
+    ASSERT_EQ(plan.next(start).kind, Kind::choose);
+    plan.started(candidate);
+    broken.candidate = candidate;
+    plan.failed(broken, start);
+  }
+  EXPECT_EQ(plan.next(start).kind, Kind::choose);
+  plan.started(3);
+  broken.candidate = 3;
+  plan.failed(broken, start);
+  EXPECT_EQ(plan.next(start).kind, Kind::give_up) << "retries are bounded too";
+}
+
+TEST(AttemptPlan, WhatWentOnMayBeRetriedAsOftenAsAFirstAttempt) {
+  PlanOptions options = exact();
+  options.continuations_max = 9;
+  options.retry.retries_max = 1;
+  AttemptPlan plan(options, 8, TimePoint::max());
+  for (std::size_t candidate = 0; candidate < 5; ++candidate) {
+    ASSERT_EQ(plan.next(start).kind, Kind::choose) << candidate;
+    plan.started(candidate);
+    auto broken = failed(candidate, FailureKind::broken);
+    broken.spoken = broken.said = true;
+    plan.failed(broken, start);
   }
 }
 
