@@ -126,7 +126,7 @@ def test_bounds_of_integers(walker, bounds):
     assert walker.taken(schema, INTEGERS) == [judge.is_valid(value) for value in INTEGERS]
 
 
-TEXTS = ["", "a", "ab", "abc", "é", "日本", "😀", "x" * 11, "/", "ab12", "12", "A-1", "a.b", "aa", "_", "]"]
+TEXTS = ["", "a", "ab", "abc", "é", "日本", "😀", "x" * 11, "/", "ab12", "12", "A-1", "a.b", "_", "]"]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,9 @@ def test_bounds_of_texts(walker, bounds):
     assert walker.taken(schema, TEXTS) == [judge.is_valid(value) for value in TEXTS]
 
 
-@pytest.mark.parametrize("pattern", ["a", "^a", r"^\s$", r"^\S$", "^a|b$", r"^(?=a)$", r"^\bx$", "^a^$"])
+UNENFORCED = ["a", "^a", r"^\s$", r"^\S$", "^a|b$", r"^(?=a)$", r"^\bx$", "^a^$"]
+
+
+@pytest.mark.parametrize("pattern", UNENFORCED)
 def test_patterns_that_are_not_enforced_are_refused(walker, pattern):
     assert walker.taken({"type": "string", "pattern": pattern}, ["a"]) is None

@@ -53,7 +53,8 @@ int main() {
       std::fprintf(stderr, "schema_walk: %s\n", read.error().message.c_str());
       return 2;
     }
-    std::cout << walk(compiler, *read) << '\n';
+    std::printf("%s\n", walk(compiler, *read).c_str());
+    std::fflush(stdout);
   }
   return 0;
 }
