@@ -44,6 +44,7 @@ class FakeSampler final : public TokenSampler {
     for (const auto& [token, count] : counts_) {
       const auto penalty = static_cast<float>(count * sampling_.frequency_penalty());
       float& weight = weights[static_cast<std::size_t>(token)];
+      if (weight < 0) continue;  // it may not come
       weight = std::max(0.0F, weight - penalty);
     }
     Token token =

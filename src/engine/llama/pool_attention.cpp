@@ -163,7 +163,10 @@ class Attention {
 
   bool run() {
     prepare();
-    if (*work_.plan == nullptr) return false;
+    if (*work_.plan == nullptr) {
+      cpu_.barrier(params_.threadpool);  // ggml's own way writes where others still look
+      return false;
+    }
     const kernels::AttentionPlan& plan = **work_.plan;
     const std::int64_t parts = parts_of_each(plan);
     const std::int64_t count = pieces(plan) * parts;
