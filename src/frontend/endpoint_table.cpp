@@ -30,8 +30,18 @@ constexpr std::array table{
     EndpointRow{"GET", "/chat", web_file, BodyForm::none, "/chat", "A page to chat on"},
     EndpointRow{"GET", "/chat.css", web_file, BodyForm::none, "/chat", "The look of that page"},
     EndpointRow{"GET", "/chat.js", web_file, BodyForm::none, "/chat", "The script of that page"},
+    EndpointRow{"GET", "/docs", web_file, BodyForm::none, "/docs",
+                "All of this as a page, to read and to try"},
+    EndpointRow{"GET", "/docs/docs.js", web_file, BodyForm::none, "/docs",
+                "The script of that page"},
+    EndpointRow{"GET", "/docs/swagger-ui.css", web_file, BodyForm::none, "/docs",
+                "The look of that page"},
+    EndpointRow{"GET", "/docs/swagger-ui-bundle.js", web_file, BodyForm::none, "/docs",
+                "Swagger UI"},
+    EndpointRow{"GET", "/openapi.json", web_file, BodyForm::none, "/openapi.json",
+                "The same for programs, as OpenAPI 3.1"},
     EndpointRow{"GET", "/openapi.yaml", web_file, BodyForm::none, "/openapi.yaml",
-                "All of this for programs, as OpenAPI 3.1"},
+                "That document as YAML"},
     EndpointRow{"POST", "/v1/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
                 chat_about},
     EndpointRow{"POST", "/v1/completions", completions, BodyForm::json, "/v1/completions",
@@ -170,7 +180,8 @@ base::Result<Route> find_endpoint(std::string_view method, std::string_view path
     return Route{found, std::move(*id)};
   }
   // A POST to the root is a base_url without its path: to that client there is nothing here.
-  if (other_method == nullptr || other_method->endpoint == root) return no_such_path(method, path);
+  const bool lost = other_method != nullptr && other_method->endpoint == root && method == "POST";
+  if (other_method == nullptr || lost) return no_such_path(method, path);
   return no_such_method(method, *other_method);
 }
 

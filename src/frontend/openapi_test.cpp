@@ -1,5 +1,6 @@
 // docs/openapi.yaml and the table of endpoints name the same paths and methods.
 #include "frontend/endpoint_table.hpp"
+#include "frontend/rpc_routes.hpp"
 
 #include <gtest/gtest.h>
 #include <fstream>
@@ -41,6 +42,9 @@ TEST(OpenApi, NamesTheEndpointsOfTheTable) {
     std::string path(row.path);
     if (row.endpoint == Endpoint::model) path += "{id}";
     table.insert(std::string(row.method) + " " + path);
+  }
+  for (const EndpointRow& row : rpc_http_table()) {
+    table.insert(std::string(row.method) + " " + std::string(row.path));
   }
   EXPECT_EQ(documented(), table);
 }

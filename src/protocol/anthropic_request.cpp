@@ -314,7 +314,9 @@ void AnthropicReader::read_tool_choice() {
     request_.tool_choice = {Kind::named, choice->required_string("name", name_bytes())};
   } else if (type == "none") {
     request_.tool_choice.kind = Kind::none;
-  } else if (type != "auto" && !choice->failed()) {
+  }
+  if (type != "tool") choice->optional_string("name", name_bytes());
+  if (type != "any" && type != "tool" && type != "none" && (type != "auto" && !choice->failed()) {
     choice->refuse("tool_choice.type",
                    "tool_choice.type must be \"auto\", \"any\", \"tool\" or \"none\", found " +
                        quote_value(type));

