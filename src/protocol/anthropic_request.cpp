@@ -316,7 +316,8 @@ void AnthropicReader::read_tool_choice() {
     request_.tool_choice.kind = Kind::none;
   }
   if (type != "tool") choice->optional_string("name", name_bytes());
-  if (type != "any" && type != "tool" && type != "none" && (type != "auto" && !choice->failed()) {
+  const bool is_choice = type == "auto" || type == "any" || type == "tool" || type == "none";
+  if (!is_choice && !choice->failed()) {
     choice->refuse("tool_choice.type",
                    "tool_choice.type must be \"auto\", \"any\", \"tool\" or \"none\", found " +
                        quote_value(type));

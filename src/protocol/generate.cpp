@@ -57,7 +57,8 @@ base::Result<json::value> query_value(const QueryPair& pair, const RequestLimits
   if (text == "True") return json::value(true);
   if (text == "False") return json::value(false);
   auto value = parse_json(text, limits);
-  if (!value || value->is_null()) return bad_query(name, "must be a number, true or false, found " + quote_value(text));
+  if (!value || value->is_null())
+    return bad_query(name, "must be a number, true or false, found " + quote_value(text));
   return value;
 }
 
