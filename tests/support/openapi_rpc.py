@@ -1,6 +1,7 @@
 """The part of docs/openapi.yaml that the gRPC service's files say: its paths and its messages.
 
-Made from proto/deepseek/v1 with protoc, comments included; test_openapi.py holds the document to it.
+Made from proto/deepseek/v1 with protoc, comments included; test_openapi.py holds the document to
+it.
 """
 
 import pathlib
@@ -30,14 +31,15 @@ _TYPES = {
     _Field.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
 }
 _ERRORS = {
-    "post": "400 bad_request, 401 no_key, 404 no_model, 405 bad_method, 413 too_large, 415 bad_type, "
-    "429 queue_full, 500 mistake, 502 broken, 503 unavailable, 504 too_late",
+    "post": "400 bad_request, 401 no_key, 404 no_model, 405 bad_method, 413 too_large, "
+    "415 bad_type, 429 queue_full, 500 mistake, 502 broken, 503 unavailable, 504 too_late",
     "get": "400 bad_request, 401 no_key, 405 bad_method, 500 mistake",
 }
 
 
 def _words(comment):
-    return " ".join(line.strip().removeprefix("//").strip() for line in comment.splitlines()).strip()
+    lines = (line.strip().removeprefix("//").strip() for line in comment.splitlines())
+    return " ".join(lines).strip()
 
 
 def _quoted(text):
