@@ -29,6 +29,7 @@ class Answer:
     first: float | None = None
     ended: float = 0.0
     gap_max: float = 0.0
+    gaps: list = dataclasses.field(default_factory=list)  # between two pieces of text
     tokens: int = 0  # of the answer, as the server counts them
     prompt_tokens: int = 0
     text: str = ""
@@ -72,6 +73,7 @@ def ask(url, prompt, tokens, key=None, **more):
                     now = time.perf_counter()
                     answer.first = answer.first or now
                     if last is not None:
+                        answer.gaps.append(now - last)
                         answer.gap_max = max(answer.gap_max, now - last)
                     last = now
                     pieces.append(frame["choices"][0].get("text") or "")

@@ -126,7 +126,8 @@ def bench(arguments, rest):
         python = host.python_environment(ROOT / "tests/requirements.txt")
     with steps.step("build release"):
         own = {"gateway": ["gateway_load", "gateway_upstream"],
-               "engine": ["scheduler_steps", "window_perplexity"]}.get(name, [])
+               "engine": ["scheduler_steps", "window_perplexity"],
+               "api": ["mask_times"]}.get(name, [])
         programs = build.build("release", targets=[*_programs(), *own])
     if beside_llama:
         with steps.step("build llama-server"):
