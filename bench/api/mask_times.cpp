@@ -66,8 +66,7 @@ double mean(const Times& times) {
 int run(const char* path) {
   const deepseek::grammar::Vocabulary vocabulary = read_vocabulary(path);
   deepseek::grammar::Compiler compiler(vocabulary, {});
-  std::vector<std::int32_t> mask(
-      deepseek::grammar::Matcher::mask_words(vocabulary.pieces.size()));
+  std::vector<std::int32_t> mask(deepseek::grammar::Matcher::mask_words(vocabulary.pieces.size()));
   Times masks;
   Times compilations;
   for (std::string line; std::getline(std::cin, line);) {
@@ -92,8 +91,8 @@ int run(const char* path) {
   if (masks.empty() || compilations.empty()) return 2;
   std::sort(masks.begin(), masks.end());
   std::printf("%zu %.1f %.1f %.1f %zu %.1f %.1f\n", masks.size(), mean(masks),
-              masks[masks.size() * 99 / 100], masks.back(), compilations.size(),
-              mean(compilations), *std::max_element(compilations.begin(), compilations.end()));
+              masks[masks.size() * 99 / 100], masks.back(), compilations.size(), mean(compilations),
+              *std::max_element(compilations.begin(), compilations.end()));
   return 0;
 }
 
