@@ -7,6 +7,7 @@
 #include "protocol/json.hpp"
 #include "protocol/json_quick.hpp"
 #include "protocol/openai_body.hpp"
+#include "protocol/rpc/rpc_decode.hpp"
 #include "protocol/sse.hpp"
 
 #include <cstddef>
@@ -105,7 +106,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const DecodeContext context{limits};
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   compare_parsers(text);
-  switch (data[0] % 10) {
+  switch (data[0] % 13) {
     case 0:
       finish(decode_chat(text, context), limits);
       break;
@@ -134,6 +135,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 9:
       finish(decode_responses(text, context), limits);
+      break;
+    case 10:
+      finish(decode_rpc_answer(RpcMethod::chat, RpcCodec::json, text, context), limits);
+      break;
+    case 11:
+      finish(decode_rpc_answer(RpcMethod::chat, RpcCodec::binary, text, context), limits);
+      break;
+    case 12:
+      finish(decode_rpc_answer(RpcMethod::generate, RpcCodec::binary, text, context), limits);
       break;
     default: {
       const auto result = decode_rerank(text, context);
