@@ -277,6 +277,8 @@ asio::awaitable<void> AnswerSession::forward_events() {
 }
 
 asio::awaitable<void> AnswerSession::send_keep_alives() {
+  const std::string_view alive =
+      endpoint_ == Endpoint::messages ? protocol::sse_ping : protocol::sse_keep_alive;
   for (;;) {
     silence_.expires_at(last_write_ + snapshot_->keep_alive_comment);
     auto [error] = co_await silence_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -287,7 +289,7 @@ asio::awaitable<void> AnswerSession::send_keep_alives() {
     }
     if (base::now() < last_write_ + snapshot_->keep_alive_comment) continue;
     writing_ = true;
-    const bool taken = co_await write(std::string(protocol::sse_keep_alive));
+    const bool taken = co_await write(std::string(alive));
     writing_ = false;
     written_.notify();
     if (!taken) co_return;

@@ -55,6 +55,22 @@ TEST(AnswerSession, CommentsWhileItWaits) {
   EXPECT_TRUE(harness.responder.text().ends_with("data: [DONE]\n\n"));
 }
 
+TEST(AnswerSession, AnthropicsClientsGetPings) {
+  Harness harness;
+  harness.snapshot.keep_alive_comment = std::chrono::milliseconds(1);
+  harness.rebuild();
+  harness.script.steps = {Wait{}, std::vector{delta("late")}, std::vector{finished()}};
+  harness.responder.on_piece = [&harness](const std::string& piece) {
+    if (piece.starts_with("event: ping\n")) harness.script.resume();
+  };
+  harness.run(make_request(
+      "POST", "/v1/messages",
+      R"({"stream": true, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]})"));
+  EXPECT_EQ(harness.responder.pieces[0], "event: ping\ndata: {\"type\": \"ping\"}\n\n");
+  EXPECT_THAT(harness.responder.text(), HasSubstr("late"));
+  EXPECT_THAT(harness.responder.text(), Not(HasSubstr(": keep-alive")));
+}
+
 TEST(AnswerSession, TellsAnErrorAsAFrameOnceACommentWasSent) {
   Harness harness;
   harness.snapshot.keep_alive_comment = std::chrono::milliseconds(1);

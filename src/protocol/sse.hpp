@@ -15,6 +15,8 @@
 namespace deepseek::protocol {
 
 inline constexpr std::string_view sse_keep_alive = ": keep-alive\n\n";
+// The same in Anthropic's form, whose clients know it as an event.
+inline constexpr std::string_view sse_ping = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
 inline constexpr std::string_view sse_done = "data: [DONE]\n\n";
 
 // One frame; each line of `data` gets its own "data: ". `event` must not hold a line end; if it
