@@ -70,7 +70,8 @@ def run(options, steps):
             build.build("fuzz")
         with steps.step(f"fuzz for {FUZZ_SECONDS} s"):
             fuzz.run_all(fuzz.targets(), FUZZ_SECONDS, results / "fuzz.json")
-    peers = {"DEEPSEEK_SCHEMA_SUITE": str(download.schema_suite())}
+    peers = {"DEEPSEEK_SCHEMA_SUITE": str(download.schema_suite()),
+             "DEEPSEEK_CHAT_TEMPLATES": str(download.llama_source() / "models/templates")}
     if is_whole(options):
         # A real peer of the gateway's tests.
         with steps.step("build llama-server"):
