@@ -53,7 +53,7 @@ struct Bits5 {
 };
 struct Bits6 {
   static constexpr std::size_t bytes = quants6_bytes;
-  static constexpr bool zero_point_in_quants = true;
+  [[maybe_unused]] static constexpr bool zero_point_in_quants = true;
   static __m512i step(const std::byte* block, int step) {
     const __m512i four = load(block + Bits4::bytes + step / (steps / 2) * 64);
     const __m512i pairs = shifted_left(four, 4 - step % (steps / 2) * 2);

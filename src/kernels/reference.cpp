@@ -34,7 +34,7 @@ struct Bits5 {
 };
 struct Bits6 {
   static constexpr std::size_t bytes = quants6_bytes;
-  static constexpr bool zero_point_in_quants = true;
+  [[maybe_unused]] static constexpr bool zero_point_in_quants = true;
   static int quant(const std::byte* block, int step, int at) {
     const std::byte* pairs = block + Bits4::bytes + step / (steps / 2) * group_rows * 4;
     const int shift = step % (steps / 2) * 2;

@@ -3,8 +3,9 @@
 // are JSON. The first byte picks the format, the second the size of the pieces.
 #include "base/utf8.hpp"
 #include "engine/answer_text.hpp"
-#include "engine/json_relay.hpp"
 #include "engine/tool_splitter.hpp"
+#include "grammar/json_value.hpp"
+#include "protocol/json.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -54,16 +55,10 @@ AnswerText::Output said(std::string_view text, std::size_t piece, ToolFormat for
   return all;
 }
 
-bool is_object(const std::string& text) {
-  JsonRelay relay;
-  std::string copy;
-  JsonRelay::Status status = JsonRelay::Status::open;
-  std::size_t at = 0;
-  for (; at < text.size() && status == JsonRelay::Status::open; ++at) {
-    status = relay.push(text[at], copy);
-  }
-  return !text.empty() && text.front() == '{' && status == JsonRelay::Status::whole &&
-         at == text.size();
+bool is_json(const std::string& text) {
+  constexpr std::size_t depth_max = 512;
+  return grammar::parse_json(text, depth_max, "arguments").has_value() ||
+         protocol::parse_json(text, protocol::RequestLimits()).has_value();
 }
 
 }  // namespace
@@ -81,6 +76,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(whole.reasoning == cut.reasoning);
   check(whole.calls == cut.calls);
   check(base::is_valid_utf8(whole.content) && base::is_valid_utf8(whole.reasoning));
-  for (const ToolCallPiece& call : whole.calls) check(is_object(call.arguments));
+  for (const ToolCallPiece& call : whole.calls) check(is_json(call.arguments));
   return 0;
 }
