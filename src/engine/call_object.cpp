@@ -41,7 +41,7 @@ CallObject::Status CallObject::push(char next, CallSink& sink) {
     state_ = State::value;
     relay_ = {};
     text_.clear();
-    streams_ = in_text_ = false;
+    value_begun_ = streams_ = in_text_ = false;
     return Status::open;
   }
   if (next == '}') return end(sink);
@@ -76,7 +76,8 @@ CallObject::Status CallObject::member(char next, CallSink& sink) {
 }
 
 CallObject::Status CallObject::value(char next, CallSink& sink) {
-  if (member_ == Member::arguments && text_.empty() && !streams_ && !is_blank(next)) {
+  if (member_ == Member::arguments && !value_begun_ && !is_blank(next)) {
+    value_begun_ = true;
     in_text_ = next == '"';
     if (next == '{' && !name_.empty()) {
       begin_call(sink);

@@ -35,8 +35,9 @@ class CallObject {
 
   State state_ = State::begin;
   Member member_ = Member::other;
-  JsonRelay relay_;       // of the key or value that is being read
-  std::string text_;      // of it; not of arguments that go out at once
+  JsonRelay relay_;   // of the key or value that is being read
+  std::string text_;  // of it; not of arguments that go out at once
+  bool value_begun_ = false;
   bool streams_ = false;  // these arguments do
   bool in_text_ = false;  // they are a string
   std::string name_;

@@ -169,6 +169,13 @@ TEST(ToolSplitter, ClosesWhatTheModelDoesNot) {
   EXPECT_EQ(parse(ToolFormat::hermes, examples()[10].text).content, examples()[10].text);
 }
 
+TEST(ToolSplitter, ArgumentsThatAreNoObjectAreNoCall) {
+  const std::string text = R"(<tool_call>{"name": "f", "arguments": 007{"a": 1}}</tool_call>)";
+  const Whole whole = parse(ToolFormat::hermes, text);
+  EXPECT_TRUE(whole.calls.empty());
+  EXPECT_EQ(whole.content, text);
+}
+
 TEST(ToolSplitter, ASingleCallEndsTheAnswer) {
   const Whole whole = parse(ToolFormat::deepseek_plain, examples()[1].text, false);
   ASSERT_EQ(whole.calls.size(), 1U);

@@ -9,7 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -20,8 +22,10 @@ using namespace deepseek::engine;
 
 constexpr std::size_t kTextMax = 4096;
 
-void check(bool holds) {
-  if (!holds) std::abort();
+void check(bool holds, std::source_location place = std::source_location::current()) {
+  if (holds) return;
+  std::fprintf(stderr, "line %u does not hold\n", static_cast<unsigned>(place.line()));
+  std::abort();
 }
 
 AnswerText make_answer(ToolFormat format, bool parallel) {
@@ -65,8 +69,8 @@ bool is_json(const std::string& text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2 || size > kTextMax) return 0;
-  const auto format = static_cast<ToolFormat>((data[0] >> 1U) %
-                                              (static_cast<unsigned>(ToolFormat::other) + 1));
+  const auto format =
+      static_cast<ToolFormat>((data[0] >> 1U) % (static_cast<unsigned>(ToolFormat::other) + 1));
   const bool parallel = (data[0] & 1U) != 0;
   const std::size_t piece = 1 + data[1] % 7U;
   const std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);

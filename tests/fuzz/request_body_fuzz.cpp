@@ -12,15 +12,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <source_location>
 
 namespace {
 
 using namespace deepseek;
 using namespace deepseek::protocol;
 
-void check(bool holds) {
-  if (!holds) std::abort();
+void check(bool holds, std::source_location place = std::source_location::current()) {
+  if (holds) return;
+  std::fprintf(stderr, "line %u does not hold\n", static_cast<unsigned>(place.line()));
+  std::abort();
 }
 
 // Whatever was refused must be worded as valid JSON that a client can read.

@@ -1,5 +1,6 @@
 #include "protocol/rpc/rpc_decode.hpp"
 
+#include "protocol/json_reader.hpp"
 #include "protocol/rpc/rpc_message.hpp"
 #include "protocol/rpc/rpc_tree.hpp"
 
@@ -13,13 +14,42 @@ namespace {
 
 constexpr std::int32_t generate_tokens_max = 256;
 
+namespace json = boost::json;
+
+// Where a text holds the character NUL; empty if none does.
+std::string place_of_nul(const json::value& value, const std::string& path) {
+  if (const auto* text = value.if_string()) {
+    return text->find('\0') == json::string::npos ? std::string() : path;
+  }
+  if (const auto* list = value.if_array()) {
+    for (std::size_t index = 0; index < list->size(); ++index) {
+      std::string found = place_of_nul((*list)[index], entry_path(path, index));
+      if (!found.empty()) return found;
+    }
+  }
+  if (const auto* object = value.if_object()) {
+    for (const auto& [name, member] : *object) {
+      std::string inner = (path.empty() ? "" : path + ".") + std::string(name);
+      std::string found = place_of_nul(member, inner);
+      if (!found.empty()) return found;
+    }
+  }
+  return {};
+}
+
 template <class Message>
-base::Result<boost::json::object> read_tree(RpcCodec codec, std::string_view body,
-                                            const RequestLimits& limits) {
+base::Result<json::object> read_tree(RpcCodec codec, std::string_view body,
+                                     const RequestLimits& limits) {
   Message message;
   auto read = read_rpc(codec, body, limits, message);
   if (read.has_error()) return read.error();
-  return rpc_tree(message, limits);
+  auto tree = rpc_tree(message, limits);
+  if (tree.has_error() || codec == RpcCodec::json) return tree;  // JSON was read without any
+  std::string place = place_of_nul(*tree, "");
+  if (place.empty()) return tree;
+  place = rpc_param(place);
+  return base::make_error(base::ErrorCode::invalid_request,
+                          place + " holds the character NUL, which is not accepted", place);
 }
 
 base::Error own_words(base::Error error) {

@@ -88,6 +88,18 @@ TEST(Rpc, EveryFieldIsReadAndToldOn) {
   EXPECT_EQ(again->id, "req_1");
 }
 
+TEST(Rpc, TextsWithNulAreRefusedByTheirField) {
+  Request request = asked();
+  request.messages[0].content = {TextPart{std::string("be\0brief", 8)}};
+  const auto bytes = rpc_request_bytes(request, "tiny", nullptr);
+  ASSERT_TRUE(bytes.has_value());
+  const auto refused = decode_rpc_answer(RpcMethod::chat, RpcCodec::binary, *bytes, context());
+  ASSERT_TRUE(refused.has_error());
+  EXPECT_EQ(refused.error().code, base::ErrorCode::invalid_request);
+  EXPECT_TRUE(refused.error().param.starts_with("messages[0].")) << refused.error().param;
+  EXPECT_NE(refused.error().message.find("NUL"), std::string::npos);
+}
+
 TEST(Rpc, APromptOfTokensIsToldOn) {
   Request request;
   request.operation = Operation::completion;
