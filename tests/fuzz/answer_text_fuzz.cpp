@@ -4,9 +4,8 @@
 #include "base/utf8.hpp"
 #include "engine/answer_text.hpp"
 #include "engine/tool_splitter.hpp"
-#include "grammar/json_value.hpp"
-#include "protocol/json.hpp"
 
+#include <boost/json/parse.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -60,9 +59,11 @@ AnswerText::Output said(std::string_view text, std::size_t piece, ToolFormat for
 }
 
 bool is_json(const std::string& text) {
-  constexpr std::size_t depth_max = 512;
-  return grammar::parse_json(text, depth_max, "arguments").has_value() ||
-         protocol::parse_json(text, protocol::RequestLimits()).has_value();
+  boost::json::parse_options options;
+  options.max_depth = 512;
+  boost::json::error_code error;
+  boost::json::parse(text, error, {}, options);
+  return !error;
 }
 
 }  // namespace
