@@ -9,6 +9,7 @@ import jinja2.sandbox
 import pytest
 
 from support import deepseek_vocabulary
+from support.waiting import wait_until
 
 BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
 TURN = [{"role": "user", "content": "How are you?"}]
@@ -97,7 +98,14 @@ def server(start_server, tmp_path, models):
 def prompt_of(server, model, messages, thinking, **more):
     asked = {"model": model, "messages": messages, **more}
     asked["thinking"] = {"type": "enabled" if thinking else "disabled"}
-    tokens = server.post("/v1/tokenize", asked)
+    answers = []
+
+    def answered():  # the model loads with its first request
+        answers.append(server.post("/v1/tokenize", asked))
+        return answers[-1].status != 503
+
+    wait_until(answered, f"{model} is loaded")
+    tokens = answers[-1]
     assert tokens.status == 200, tokens.text()
     back = {"model": model, "tokens": tokens.json()["tokens"]}
     return server.post("/v1/detokenize", back).json()["prompt"]
