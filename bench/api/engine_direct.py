@@ -53,7 +53,7 @@ class DirectEngine:
         return message
 
     def send(self, message):
-        payload = message.SerializeAsString()
+        payload = message.SerializeToString()
         self.socket.sendall(struct.pack(">I", len(payload)) + payload)
 
     def streams(self, prompts, tokens):

@@ -11,7 +11,7 @@ namespace deepseek::grammar {
 inline constexpr std::size_t kSchemaBytesMax = 256 << 10;
 inline constexpr std::size_t kSchemaDepthMax = 64;       // nested values of the schema's text
 inline constexpr std::size_t kKeywordsMax = 20'000;      // of all of the schema
-inline constexpr std::size_t kPropertiesMax = 1000;      // of all objects of the schema together
+inline constexpr std::size_t kPropertiesMax = 500;       // of all objects of the schema together
 inline constexpr std::size_t kEnumValuesMax = 2000;      // of all enumerations together
 inline constexpr std::size_t kEnumBytesMax = 64 << 10;   // of their texts
 inline constexpr std::size_t kAlternativesMax = 200;     // of one anyOf or oneOf
