@@ -48,10 +48,12 @@ base::Error refused(const Constraint& constraint, const std::string& why) {
 // What xgrammar says, without its place in xgrammar's source.
 std::string reason(const std::exception& error) {
   std::string text = error.what();
-  const std::size_t place = text.find("] ");
-  if (text.starts_with('[') && place != std::string::npos) text.erase(0, place + 2);
-  const std::size_t end = text.find('\n');
-  return "it cannot be read: " + text.substr(0, end);
+  text.resize(std::min(text.size(), text.find('\n')));
+  // "[12:00:00] /folder/file.cc:820: what is wrong".
+  const std::size_t file = text.rfind(".cc:");
+  const std::size_t words = file == std::string::npos ? file : text.find(": ", file);
+  if (words != std::string::npos) text.erase(0, words + 2);
+  return "it cannot be read: " + text;
 }
 
 std::string literal(const std::string& text) {

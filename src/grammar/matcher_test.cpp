@@ -138,6 +138,18 @@ TEST(Compiler, CutsOffWhatTakesTooLong) {
   EXPECT_THAT(compiled.error().message, testing::HasSubstr("longer than 0 ms"));
 }
 
+TEST(Compiler, ARefusalSaysWhatIsWrongAndNoFileOfOurs) {
+  Compiler compiler(vocabulary(), {});
+  for (const auto kind : {Constraint::Kind::regex, Constraint::Kind::ebnf}) {
+    const std::string nested = std::string(8000, '(') + "a" + std::string(8000, ')');
+    const auto refused = compiler.compile({kind, nested, {}, "it"});
+    ASSERT_TRUE(refused.has_error());
+    EXPECT_TRUE(refused.error().message.starts_with("it: it cannot be read: "));
+    EXPECT_EQ(refused.error().message.find(".cc"), std::string::npos) << refused.error().message;
+    EXPECT_EQ(refused.error().message.find('/'), std::string::npos) << refused.error().message;
+  }
+}
+
 TEST(Compiler, ItsCacheIsBounded) {
   Compiler compiler(vocabulary(), {200'000, base::Milliseconds(60'000)});
   const Constraint object{Kind::json_object, "", {}, "f"};

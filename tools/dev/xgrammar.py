@@ -37,7 +37,9 @@ _EDITS = (
 
 def prefix(sanitizer=""):
     """The folder with include/ and lib/libxgrammar.a; `sanitizer` is "thread" or empty."""
-    flags = _FLAGS + (f" -fsanitize={sanitizer} -Wno-tsan" if sanitizer else "")
+    # Its errors name files of its source; none of them shall name a folder of this machine.
+    flags = _FLAGS + f" -ffile-prefix-map={cache()}=."
+    flags += f" -fsanitize={sanitizer} -Wno-tsan" if sanitizer else ""
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=False).stdout.splitlines()[:1]
     parts = [download.XGRAMMAR_VERSION, flags, _CONFIG, _EDITS, compiler]
