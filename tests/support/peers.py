@@ -1,26 +1,17 @@
 """Real programs of others, where a machine has them."""
 
-import os
-import pathlib
 import re
 import subprocess
 import threading
 
-import pytest
-
-from support import http
+from support import cached, http
 from support.server import _die_with_parent
 from support.waiting import wait_until
 
 
 def llama_server():
     """Its program: DEEPSEEK_LLAMA_SERVER, or one that was built here before."""
-    named = os.environ.get("DEEPSEEK_LLAMA_SERVER")
-    cache = pathlib.Path(os.environ.get("DEEPSEEK_CACHE", "~/.cache/deepseek-server")).expanduser()
-    found = [pathlib.Path(named)] if named else sorted(cache.glob("llama-*/bin/llama-server"))
-    if not found:
-        pytest.skip("no llama-server: set DEEPSEEK_LLAMA_SERVER; ./dev test as a whole builds it")
-    return found[0]
+    return cached.find("DEEPSEEK_LLAMA_SERVER", "llama-*/bin/llama-server", "llama-server")
 
 
 class LlamaServer:

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import tarfile
 import tempfile
 import pathlib
 import zipfile
@@ -49,17 +48,16 @@ def _pip_download(requirement, kind, wanted, folder):
     return files[0]
 
 
-def _source(name, version, wanted, size, pick):
-    """The pinned tree of a source release, unpacked in the cache; `pick` finds it in there."""
+def _source(name, version, wanted, size, pick, kind="source"):
+    """The pinned tree of a release, unpacked in the cache; `pick` finds it in there."""
     title = name.removesuffix("-cpp-python")
     folder = cache() / f"{title}-source-{wanted[:12]}"
     with lock(cache() / f"{title}-source.lock", f"the {title} source"):
         if not folder.exists():
             print(f"      downloading {name} {version} ({size})", flush=True)
             with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
-                file = _pip_download(f"{name}=={version}", "source", wanted, f"{work}/pip")
-                with tarfile.open(file) as archive:
-                    archive.extractall(f"{work}/tree")
+                file = _pip_download(f"{name}=={version}", kind, wanted, f"{work}/pip")
+                shutil.unpack_archive(file, f"{work}/tree", "zip" if kind == "wheel" else "gztar")
                 next(pathlib.Path(work, "tree").glob(pick)).rename(folder)
     return folder
 
@@ -79,17 +77,8 @@ def schema_suite():
 
 def swagger_ui():
     """The folder with Swagger UI's script and style sheet in the cache."""
-    folder = cache() / f"swagger-ui-{_SWAGGER_SHA256[:12]}"
-    with lock(cache() / "swagger-ui.lock", "Swagger UI"):
-        if not folder.exists():
-            print("      downloading drf-spectacular-sidecar 2026.10.1 (3 MB)", flush=True)
-            with tempfile.TemporaryDirectory(dir=cache(), prefix="download-") as work:
-                file = _pip_download("drf-spectacular-sidecar==2026.10.1", "wheel",
-                                     _SWAGGER_SHA256, f"{work}/pip")
-                with zipfile.ZipFile(file) as archive:
-                    archive.extractall(f"{work}/tree")
-                next(pathlib.Path(work, "tree").glob("**/swagger-ui-dist")).rename(folder)
-    return folder
+    return _source("drf-spectacular-sidecar", "2026.10.1", _SWAGGER_SHA256, "3 MB",
+                   "**/swagger-ui-dist", "wheel")
 
 
 def default_model():
