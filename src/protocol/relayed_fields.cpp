@@ -126,12 +126,12 @@ constexpr auto table = sorted(fields);
 constexpr auto message_table = sorted(message_fields);
 
 template <class Table>
-const RelayedField* find_in(const Table& table, std::string_view name) {
-  const auto* found = std::lower_bound(table.begin(), table.end(), name,
+const RelayedField* find_in(const Table& sorted_fields, std::string_view name) {
+  const auto* found = std::lower_bound(sorted_fields.begin(), sorted_fields.end(), name,
                                        [](const RelayedField& field, std::string_view wanted) {
                                          return comes_before(field.name, wanted);
                                        });
-  return found != table.end() && found->name == name ? &*found : nullptr;
+  return found != sorted_fields.end() && found->name == name ? &*found : nullptr;
 }
 
 }  // namespace
