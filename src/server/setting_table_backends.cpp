@@ -173,7 +173,7 @@ const std::array table{
             .maximum = 65'536,
             .field = in_entry<&B::pool_idle_max, backends>},
     Setting{.name = "backends[].allow_fields",
-            .help = "Fields of a request that may pass to it beside those of the OpenAI form.",
+            .help = "Fields of a request that may pass to it beside those of its form.",
             .example = "top_k, min_p",
             .maximum = 64,
             .form = form::name,
