@@ -208,8 +208,9 @@ TEST(AnthropicBody, a_text_of_white_space_begins_anew) {
 
 TEST(SaidSpace, drops_what_was_said_and_no_more) {
   const std::tuple<std::string, std::vector<std::string>, std::string> cases[] = {
-      {"a ", {" b"}, "b"},       {"a ", {"b"}, "b"},          {"a", {" b"}, " b"},
-      {"a\n\n", {"\n", "\nb"}, "b"}, {"a \n", {"  \n b"}, " b"},  {"a\n ", {" b c"}, "b c"},
+      {"a ", {" b"}, "b"},           {"a ", {"b"}, "b"},
+      {"a", {" b"}, " b"},           {"a\n\n", {"\n", "\nb"}, "b"},
+      {"a \n", {"  \n b"}, " b"},    {"a\n ", {" b c"}, "b c"},
       {"a ", {"", " ", " b"}, " b"}, {"a\xE3\x80\x80", {"\xE3\x80\x80 b"}, " b"}};
   for (const auto& [text, pieces, expected] : cases) {
     std::string cut = text;
@@ -265,10 +266,12 @@ TEST(AnthropicSplice, thinking_of_other_models_stays_here) {
     const Request request = messages(
         R"("thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user",)"
         R"("content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"secret",)"
-        R"("signature":")" + signature + R"("},{"type":"thinking","thinking":"real",)"
+        R"("signature":")" +
+        signature +
+        R"("},{"type":"thinking","thinking":"real",)"
         R"("signature":"c2ln"},{"type":"text","text":"a"}]},{"role":"assistant","content":)"
-        R"([{"type":"thinking","thinking":"secret","signature":")" + signature +
-        R"("}]},{"role":"user","content":"b"}])");
+        R"([{"type":"thinking","thinking":"secret","signature":")" +
+        signature + R"("}]},{"role":"user","content":"b"}])");
     const std::string body = body_of(request);
     expect_not_in(body, "secret");
     expect_in(body, R"({"type":"thinking","thinking":"real","signature":"c2ln"})");
@@ -280,7 +283,9 @@ TEST(AnthropicSplice, does_not_think_on_behind_thinking_of_others) {
   const Request request = messages(
       R"("thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user",)"
       R"("content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm",)"
-      R"("signature":")" + std::string(own_signature) + R"("},{"type":"tool_use","id":"a",)"
+      R"("signature":")" +
+      std::string(own_signature) +
+      R"("},{"type":"tool_use","id":"a",)"
       R"("name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result",)"
       R"("tool_use_id":"a","content":"x"}]}])");
   expect_not_in(body_of(request), "budget_tokens");
@@ -293,8 +298,9 @@ TEST(AnthropicSplice, goes_on_behind_the_text_so_far) {
   EXPECT_EQ(body_of(fresh, &so_far),
             R"({"model":"claude-there","max_tokens":97,"messages":[{"role":"user","content":)"
             R"("hi"},{"role":"assistant","content":"so \"far\""}]})");
-  const Request begun = messages(R"("messages":[{"role":"user","content":"hi"},)"
-                                 R"({"role":"assistant","content":[{"type":"text","text":"A: "}]}])");
+  const Request begun =
+      messages(R"("messages":[{"role":"user","content":"hi"},)"
+               R"({"role":"assistant","content":[{"type":"text","text":"A: "}]}])");
   expect_in(body_of(begun, &so_far), R"({"role":"assistant","content":"A: so \"far\""}])");
 }
 

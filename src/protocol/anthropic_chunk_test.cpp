@@ -28,11 +28,11 @@ std::string frame(std::string_view type, std::string_view rest = "") {
 
 // Everything that a stream of this form may hold.
 std::string full_stream() {
-  std::string text = frame("message_start",
-                           R"(,"message":{"id":"msg_9","type":"message","role":"assistant",)"
-                           R"("model":"claude-9","content":[],"stop_reason":null,"usage":)"
-                           R"({"input_tokens":10,"cache_creation_input_tokens":3,)"
-                           R"("cache_read_input_tokens":5,"output_tokens":1}})");
+  std::string text =
+      frame("message_start", R"(,"message":{"id":"msg_9","type":"message","role":"assistant",)"
+                             R"("model":"claude-9","content":[],"stop_reason":null,"usage":)"
+                             R"({"input_tokens":10,"cache_creation_input_tokens":3,)"
+                             R"("cache_read_input_tokens":5,"output_tokens":1}})");
   text += frame("content_block_start",
                 R"(,"index":0,"content_block":{"type":"thinking","thinking":"","signature":""})");
   text += frame("ping");
@@ -53,9 +53,9 @@ std::string full_stream() {
                                              R"(,"content_block":{"type":"tool_use","id":"t)" +
                                              index + R"(","name":"weather","input":{}})");
     for (const std::string_view piece : {"", R"({\"city\":)", R"( \"Köln\"})"}) {
-      text += frame("content_block_delta",
-                    ",\"index\":" + index + R"(,"delta":{"type":"input_json_delta",)" +
-                        "\"partial_json\":\"" + std::string(piece) + "\"}");
+      text += frame("content_block_delta", ",\"index\":" + index +
+                                               R"(,"delta":{"type":"input_json_delta",)" +
+                                               "\"partial_json\":\"" + std::string(piece) + "\"}");
     }
     text += frame("content_block_stop", ",\"index\":" + index);
   }
@@ -161,11 +161,14 @@ TEST(AnthropicChunk, a_whole_message_is_the_same_answer) {
 
 TEST(AnthropicChunk, says_why_it_stopped) {
   const std::pair<std::string, FinishReason> cases[] = {
-      {"end_turn", FinishReason::stop},         {"stop_sequence", FinishReason::stop},
-      {"max_tokens", FinishReason::length},     {"model_context_window_exceeded",
-                                                 FinishReason::length},
-      {"tool_use", FinishReason::tool_calls},   {"refusal", FinishReason::content_filter},
-      {"pause_turn", FinishReason::stop},       {"some_later_word", FinishReason::stop}};
+      {"end_turn", FinishReason::stop},
+      {"stop_sequence", FinishReason::stop},
+      {"max_tokens", FinishReason::length},
+      {"model_context_window_exceeded", FinishReason::length},
+      {"tool_use", FinishReason::tool_calls},
+      {"refusal", FinishReason::content_filter},
+      {"pause_turn", FinishReason::stop},
+      {"some_later_word", FinishReason::stop}};
   for (const auto& [word, reason] : cases) {
     const Heard heard = read(frame("message_start", R"(,"message":{"id":"a"})") +
                                  frame("message_delta", R"(,"delta":{"stop_reason":")" + word +
@@ -218,7 +221,8 @@ TEST(AnthropicChunk, what_it_does_not_know_is_passed_over) {
 }
 
 TEST(AnthropicChunk, malformed_events_break_the_stream) {
-  for (const std::string_view data : {"garbage", "{", "[]", "{\"type\":\"ping\"} x", "{\"a\":\"\xFF\"}"}) {
+  for (const std::string_view data :
+       {"garbage", "{", "[]", "{\"type\":\"ping\"} x", "{\"a\":\"\xFF\"}"}) {
     UpstreamStreamReader reader(1 << 20, UpstreamWire::anthropic);
     std::vector<UpstreamFrame> frames;
     const std::string text = "data: " + std::string(data) + "\n\n";
@@ -239,8 +243,7 @@ TEST(AnthropicChunk, counts_that_are_none_are_estimated) {
   EXPECT_EQ(usage("null"), std::nullopt);
   EXPECT_EQ(usage("{}"), (Usage{-1, -1, 0, 0}));
   EXPECT_EQ(usage(R"({"input_tokens":"5","output_tokens":-3})"), (Usage{-1, -1, 0, 0}));
-  EXPECT_EQ(usage(R"({"input_tokens":99999999999999999,"output_tokens":1})"),
-            (Usage{-1, 1, 0, 0}));
+  EXPECT_EQ(usage(R"({"input_tokens":99999999999999999,"output_tokens":1})"), (Usage{-1, 1, 0, 0}));
   EXPECT_EQ(usage(R"({"input_tokens":2,"cache_read_input_tokens":null,"output_tokens":1})"),
             (Usage{2, 1, 0, 0}));
 }

@@ -15,6 +15,7 @@ from support import gateway, messages_text, upstream_text
 from support import upstream_faults as faults
 from support.gateway import asking, hear, streaming
 from support.messages_text import OWN_SIGNATURE, SIGNATURE
+from support.models import default_model
 from support.server import Server
 from support.upstream import Upstream
 from support.upstream_text import text as full_text
@@ -38,31 +39,35 @@ def messages_backend(one, **more):
     return gateway.backend(one.name, one.url, **row)
 
 
+def make_server(folder, ups):
+    first, second, third = ups
+    rows = [
+        messages_backend(first, beta_features=["beta-a", "beta-b"]),
+        gateway.backend(second.name, second.url),
+        messages_backend(third, key_as_bearer=True, upstream_models={"renamed": "claude-there"}),
+    ]
+    orders = {
+        "by-messages": ["first"],
+        "renamed": ["third"],
+        "messages-then-openai": ["first", "second"],
+        "openai-then-messages": ["second", "first"],
+        "messages-then-messages": ["first", "third"],
+        "*": ["first"],
+    }
+    routes = [
+        {"model": model, "backends": names, "strategy": "priority"}
+        for model, names in orders.items()
+    ]
+    breaker = {"failures_max": 1_000_000, "outlier_factor": 0}
+    file = gateway.configuration(folder, rows, routes, breaker=breaker)
+    return Server(("--config", file), wait="listening")
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         ups = [stack.enter_context(Upstream(name)) for name in ("first", "second", "third")]
-        first, second, third = ups
-        rows = [
-            messages_backend(first, beta_features=["beta-a", "beta-b"]),
-            gateway.backend(second.name, second.url),
-            messages_backend(third, key_as_bearer=True, upstream_models={MODEL: "claude-there"}),
-        ]
-        orders = {
-            "by-messages": ["first"],
-            "messages-then-openai": ["first", "second"],
-            "openai-then-messages": ["second", "first"],
-            "messages-then-messages": ["first", "third"],
-        }
-        routes = [
-            {"model": model, "backends": names, "strategy": "priority"}
-            for model, names in orders.items()
-        ]
-        routes.append({"model": "*", "backends": ["first"], "strategy": "priority"})
-        folder = tmp_path_factory.mktemp("anthropic_upstream")
-        breaker = {"failures_max": 1_000_000, "outlier_factor": 0}
-        file = gateway.configuration(folder, rows, routes, breaker=breaker)
-        server = Server(("--config", file), wait="listening")
+        server = make_server(tmp_path_factory.mktemp("anthropic_upstream"), ups)
         stack.callback(server.kill)
         yield server, ups
 
@@ -92,9 +97,20 @@ def chats(relay):
 
 @pytest.fixture
 def claude(relay):
-    client = anthropic.Anthropic(base_url=relay.url, api_key="sk-client-0001", max_retries=0)
-    with client:
+    with claude_of(relay) as client:
         yield client
+
+
+@pytest.fixture
+def fresh(tmp_path, ups):
+    """A server of the test's own: a backend that was overloaded is left alone for a while."""
+    server = make_server(tmp_path, ups)
+    yield server
+    server.kill()
+
+
+def claude_of(server):
+    return anthropic.Anthropic(base_url=server.url, api_key="sk-client-0001", max_retries=0)
 
 
 def telling(question=QUESTION, **more):
@@ -192,6 +208,12 @@ def test_a_tool_loop_of_a_chat(chats, ups, streamed):
     assert [message["role"] for message in told["messages"]] == ["user", "assistant", "user"]
     assert told["messages"][2]["content"][0]["content"] == "rain"
     assert "thinking" not in told
+
+
+def test_a_model_has_its_own_name_there(chats, claude, ups):
+    assert chats.chat.completions.create(**asking(QUESTION) | {"model": "renamed"}).choices
+    assert said(claude.messages.create(**telling(model="renamed"))) == full_text(QUESTION)
+    assert [call.body["model"] for call in ups[2].calls] == ["claude-there"] * 2
 
 
 def test_responses_and_completions(chats, ups):
@@ -329,22 +351,38 @@ def test_an_openai_upstream_still_answers_messages(claude, ups):
     ("status", "kind"),
     [(429, "rate_limit_error"), (529, "overloaded_error"), (500, "api_error"), (401, "x")],
 )
+@pytest.mark.parametrize("model", ["messages-then-openai", "messages-then-messages"])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_refusal_goes_to_the_next(chats, claude, ups, status, kind, streamed):
+def test_a_refusal_goes_to_the_next(fresh, ups, status, kind, streamed, model):
     ups[0].behave(messages_text.refusal(status, kind, "scripted words"))
-    options = asking(QUESTION) | {"model": "messages-then-openai"}
-    if streamed:
-        heard = hear(chats.chat.completions.create(**options, stream=True))
-        heard.assert_one_answer(full_text(QUESTION))
-        message = stream_of(claude, **telling(model="messages-then-messages"))
+    if model == "messages-then-openai":
+        with gateway.client(fresh) as client:
+            options = asking(QUESTION) | {"model": model}
+            if streamed:
+                heard = hear(client.chat.completions.create(**options, stream=True))
+                heard.assert_one_answer(full_text(QUESTION))
+            else:
+                answer = client.chat.completions.create(**options)
+                assert answer.choices[0].message.content == full_text(QUESTION)
+        assert len(ups[1].calls) == 1
     else:
-        answer = chats.chat.completions.create(**options)
-        assert answer.choices[0].message.content == full_text(QUESTION)
-        message = claude.messages.create(**telling(model="messages-then-messages"))
-    assert said(message) == full_text(QUESTION)
-    third = ups[2].calls[-1]
-    assert third.body["model"] == "messages-then-messages"
-    assert third.fields["authorization"] == "Bearer sk-upstream-third-0001"
+        with claude_of(fresh) as client:
+            ask = (lambda **o: stream_of(client, **o)) if streamed else client.messages.create
+            assert said(ask(**telling(model=model))) == full_text(QUESTION)
+        (call,) = ups[2].calls
+        assert call.fields["authorization"] == "Bearer sk-upstream-third-0001"
+    assert len(ups[0].calls) == 1
+
+
+def test_a_pause_is_kept_and_told(fresh, ups):
+    ups[0].behave(messages_text.refusal(429, "rate_limit_error", "scripted words", 3600))
+    with claude_of(fresh) as client:
+        for _ in range(2):
+            with pytest.raises(anthropic.RateLimitError) as limited:
+                client.messages.create(**telling())
+        assert 3500 < int(limited.value.response.headers["retry-after"]) <= 3700
+        assert limited.value.body["error"]["type"] == "rate_limit_error"
+    assert len(ups[0].calls) == 1, "it was asked again within its pause"
 
 
 def test_a_mistake_of_the_client_is_told(chats, ups):
@@ -359,24 +397,29 @@ def test_a_mistake_of_the_client_is_told(chats, ups):
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 3])
-def test_overload_inside_a_stream_before_any_text(chats, claude, ups, frames):
+@pytest.mark.parametrize("model", ["messages-then-openai", "messages-then-messages"])
+@pytest.mark.parametrize("form", ["chat", "messages"])
+def test_overload_inside_a_stream_before_any_text(fresh, ups, frames, model, form):
     ups[0].behave(messages_text.error_event(frames))
-    heard = hear(
-        chats.chat.completions.create(**streaming(QUESTION) | {"model": "messages-then-openai"})
-    )
-    heard.assert_one_answer(full_text(QUESTION))
-    for model in ("messages-then-openai", "messages-then-messages"):
-        ups[0].behave(messages_text.error_event(frames))
-        assert said(stream_of(claude, **telling(model=model))) == full_text(QUESTION)
+    if form == "chat":
+        with gateway.client(fresh) as client:
+            heard = hear(
+                client.chat.completions.create(**streaming(QUESTION) | {"model": model})
+            )
+        heard.assert_one_answer(full_text(QUESTION))
+    else:
+        with claude_of(fresh) as client:
+            assert said(stream_of(client, **telling(model=model))) == full_text(QUESTION)
+    assert [len(one.calls) for one in ups] == [1, 1, 0] if "openai" in model else [1, 0, 1]
 
 
 def test_a_broken_stream_alone_is_an_error(chats, claude, ups):
-    ups[0].behave(messages_text.error_event(6))
+    ups[0].behave(messages_text.error_event(6, "api_error", "scripted words"))
     heard = hear(chats.chat.completions.create(**streaming(QUESTION)))
-    assert heard.error is not None and "Overloaded" in str(heard.error)
+    assert heard.error is not None and "scripted words" in str(heard.error)
     with pytest.raises(anthropic.APIStatusError) as broken:
         stream_of(claude, **telling())
-    assert broken.value.body["error"]["type"] in ("overloaded_error", "api_error")
+    assert broken.value.body["error"]["type"] == "api_error"
 
 
 # --- answers that go on elsewhere ---------------------------------------------------------------
@@ -440,6 +483,33 @@ def test_calls_of_tools_never_go_on(claude, ups):
     with pytest.raises(anthropic.APIStatusError):
         stream_of(claude, **options)
     assert len(ups[2].calls) == 0
+
+
+@pytest.mark.parametrize("kind", ["messages", "chat"])
+def test_an_engine_of_this_machine_goes_on(start_server, tmp_path, kind):
+    with Upstream("claude") as one:
+        one.behave(faults.cut_after_frames(messages_text.frames_until(5)))
+        rows = [messages_backend(one)]
+        routes = [{"model": "*", "backends": ["claude", "smol"], "strategy": "priority"}]
+        models = [{"name": "smol", "path": str(default_model())}]
+        file = gateway.configuration(tmp_path, rows, routes, models=models, default_model="smol")
+        server = start_server("--config", file)
+        states = lambda: [model["status"] for model in server.get("/health").json()["models"]]
+        wait_until(lambda: states() == ["ready"], "the local model is ready")
+        if kind == "messages":
+            with claude_of(server) as client:
+                message = stream_of(client, **telling(model="smol") | {"max_tokens": 30})
+            text, made = said(message), message.usage.output_tokens
+            assert message.id == "msg_claude_1"
+        else:
+            with gateway.client(server) as client:
+                options = streaming(QUESTION, max_tokens=30) | {"model": "smol"}
+                heard = hear(client.chat.completions.create(**options))
+            assert heard.error is None and heard.finishes[0] in ("stop", "length")
+            text, made = heard.text, heard.usages[0].completion_tokens
+        begun = "".join(upstream_text.pieces(QUESTION)[:5])
+        assert text.startswith(begun) and len(text) > len(begun)
+        assert made > 5
 
 
 # --- its health ---------------------------------------------------------------------------------

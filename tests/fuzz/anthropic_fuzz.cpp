@@ -121,8 +121,8 @@ void fuzz_bodies(std::string_view bytes, bool of_messages) {
   AnswerSoFar so_far;
   so_far.content = "so \"far\" \n";
   const AnthropicTarget target{"theirs"};
-  for (const AnswerSoFar* said : {static_cast<const AnswerSoFar*>(nullptr),
-                                  static_cast<const AnswerSoFar*>(&so_far)}) {
+  for (const AnswerSoFar* said :
+       {static_cast<const AnswerSoFar*>(nullptr), static_cast<const AnswerSoFar*>(&so_far)}) {
     const AnthropicBody body = anthropic_body(request, target, said);
     if (body.complete) continue;
     RequestLimits deep = limits;
