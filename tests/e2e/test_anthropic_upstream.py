@@ -498,12 +498,12 @@ def test_an_engine_of_this_machine_goes_on(start_server, tmp_path, kind):
         wait_until(lambda: states() == ["ready"], "the local model is ready")
         if kind == "messages":
             with claude_of(server) as client:
-                message = stream_of(client, **telling(model="smol") | {"max_tokens": 30})
+                message = stream_of(client, **telling(model="smol") | {"max_tokens": 80})
             text, made = said(message), message.usage.output_tokens
             assert message.id == "msg_claude_1"
         else:
             with gateway.client(server) as client:
-                options = streaming(QUESTION, max_tokens=30) | {"model": "smol"}
+                options = streaming(QUESTION, max_tokens=80) | {"model": "smol"}
                 heard = hear(client.chat.completions.create(**options))
             assert heard.error is None and heard.finishes[0] in ("stop", "length")
             text, made = heard.text, heard.usages[0].completion_tokens

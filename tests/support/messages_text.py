@@ -80,8 +80,8 @@ def why_refused(call, count=False):
     body = call.body
     if "anthropic-version" not in call.fields:
         return "anthropic-version: header is required"
-    known = _FIELDS - {"max_tokens", "stream", "temperature", "stop_sequences"} if count else _FIELDS
-    unknown = sorted(set(body) - known)
+    of_answers = {"max_tokens", "stream", "temperature", "stop_sequences"}
+    unknown = sorted(set(body) - (_FIELDS - of_answers if count else _FIELDS))
     if unknown:
         return f"{unknown[0]}: Extra inputs are not permitted"
     if not count and not isinstance(body.get("max_tokens"), int):

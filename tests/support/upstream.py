@@ -1,5 +1,5 @@
-"""A scripted upstream of OpenAI's form, and of Anthropic's at /v1/messages, with HTTP/1.1 of its own
-so that it can misbehave.
+"""A scripted upstream of OpenAI's form, and of Anthropic's at /v1/messages, with HTTP/1.1 of its
+own so that it can misbehave.
 
     with Upstream() as upstream:
         upstream.behave(faults.cut_after_frames(3))   # at any time, for the requests that follow
