@@ -202,8 +202,8 @@ void RelayStream::take_chunk(const protocol::UpstreamFrame& frame, Events& event
   told_.add(chunk, scratch_);
   if (frame.usage_only() && hide_usage_) return;
   const bool in_blocks = backend_.form().wire() == protocol::UpstreamWire::anthropic;
-  // Without the head nobody could go on behind it.
-  if (in_blocks && !headed_ && chunk.id.empty()) return;
+  // A ping before the head: what was passed on must begin with the head, to be gone on with.
+  if (in_blocks && !headed_ && chunk.choices.empty()) return;
   protocol::Verbatim& shown = verbatim(events);
   shown.bytes += frame.raw;
   if (in_blocks) {
