@@ -239,6 +239,7 @@ void AnswerSession::take(const protocol::Event& event, std::string& piece) {
     head.id = resumed->id;
     head.created = resumed->created;
     head.resumed = true;
+    head.blocks = resumed->blocks;
     encoder_ = make_stream_encoder(endpoint_, head, request_);
     return;
   }

@@ -18,9 +18,13 @@ boost::asio::awaitable<base::Result<std::int64_t>> count_tokens(
   protocol::TokenizeRequest asked;
   asked.model = decoded->model;
   asked.id = record.id;
+  asked.counts = true;
+  decoded->raw_body = request.body;
   asked.input = std::move(*decoded);
   auto result = co_await turn.run(asked);
-  if (result.has_value()) co_return static_cast<std::int64_t>(result->tokens.size());
+  if (result.has_value()) {
+    co_return result->count.value_or(static_cast<std::int64_t>(result->tokens.size()));
+  }
   // Other servers do not tell.
   if (result.error().code == base::ErrorCode::not_implemented) co_return estimate;
   co_return result.error();

@@ -92,10 +92,12 @@ void AnswerProgress::take_delta(const protocol::Delta& delta) {
 }
 
 void AnswerProgress::take_verbatim(const protocol::Verbatim& verbatim) {
+  if (verbatim.head) head_ = verbatim.head;
   if (!verbatim.whole && !head_) {
     head_ = read_head(verbatim.bytes);
     if (!head_) decline("its head could not be read");
   }
+  if (head_) head_->blocks = verbatim.blocks;
   if (verbatim.uncontinuable) {
     begun_ = true;
     decline("a tool call had begun");

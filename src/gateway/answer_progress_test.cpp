@@ -94,6 +94,30 @@ TEST(AnswerProgress, ASecondLegIsTheSameAnswer) {
   EXPECT_TRUE(progress.finished());
 }
 
+TEST(AnswerProgress, FramesOfBlocksGoOnInTheOneThatIsOpen) {
+  using Open = protocol::MessageBlocks::Open;
+  const protocol::Request request = streamed();
+  AnswerProgress progress(request, bytes_max);
+  progress.begin_leg(0);
+  protocol::Verbatim first;
+  first.bytes = "event: message_start\ndata: {}\n\n";
+  first.head = Resumed{"msg_1", "claude"};
+  protocol::Verbatim second;
+  second.content = "a";
+  second.blocks = {3, Open::text};
+  Events events{first, second};
+  progress.take(events);
+  progress.end_leg({});
+  progress.begin_leg(1);
+  events = {Started{}, delta("b")};
+  progress.take(events);
+  ASSERT_EQ(events.size(), 2u);
+  const auto& head = std::get<Resumed>(events[0]);
+  EXPECT_EQ(head.id, "msg_1");
+  EXPECT_EQ(head.model, "claude");
+  EXPECT_EQ(head.blocks, (protocol::MessageBlocks{3, Open::text}));
+}
+
 TEST(AnswerProgress, FramesGoOnAsEventsWithTheirHead) {
   const protocol::Request request = streamed();
   AnswerProgress progress(request, bytes_max);

@@ -33,8 +33,9 @@ struct Attempt {
   const protocol::Spoken* spoken = nullptr;  // the answer goes on behind it; null: a new one
   base::TimePoint first_token_by = base::TimePoint::max();
   base::TimePoint end_by = base::TimePoint::max();
-  Claim claim{};          // its names outlive the stream
-  bool verbatim = false;  // the client takes the OpenAI form: Verbatim events are welcome
+  Claim claim{};  // its names outlive the stream
+  // Verbatim events are welcome, of a backend that speaks the client's own form (request.form).
+  bool verbatim = false;
 };
 
 // One try at what is answered at once. The request outlives the call.
@@ -92,6 +93,8 @@ struct TokenizeResult {
   protocol::TokenIds tokens;
   std::string text;              // of the tokens, exactly: not always valid UTF-8
   std::int32_t context_max = 0;  // tokens that one sequence may have; 0: not known
+  // Of a request that only counts, from a backend that tells no more than that.
+  std::optional<std::int64_t> count{};
 };
 
 // A running call. Destroying it cancels it.

@@ -1,6 +1,7 @@
 // Answers of POST /v1/messages, whole and streamed; errors in Anthropic's form.
 #include "protocol/anthropic_signature.hpp"
 #include "protocol/encode.hpp"
+#include "protocol/encode_parts.hpp"
 #include "protocol/json.hpp"
 #include "protocol/object_writer.hpp"
 #include "protocol/quote.hpp"
@@ -14,7 +15,7 @@ namespace {
 constexpr std::size_t message_bytes_max = 1024;
 
 // What came from a cache is no part of input_tokens in this form.
-void append_usage(std::string& out, const Usage& usage) {
+void append_message_usage(std::string& out, const Usage& usage) {
   ObjectWriter object(out);
   object.integer("input_tokens", usage.prompt_cache_miss_tokens());
   object.integer("cache_creation_input_tokens", 0);
@@ -56,19 +57,6 @@ void begin_message(ObjectWriter& message, const AnswerHead& head) {
   message.string("model", head.model);
 }
 
-// A model may say anything as arguments; the client gets an object all the same.
-void append_input(std::string& out, const std::string& arguments) {
-  if (arguments.empty()) {
-    out += "{}";
-  } else if (parse_json_object(arguments, {})) {
-    out += arguments;
-  } else {
-    ObjectWriter object(out);
-    object.string("arguments", arguments);
-    object.close();
-  }
-}
-
 void append_content(std::string& out, const AnswerChoice& choice) {
   out += '[';
   bool first = true;
@@ -100,7 +88,7 @@ void append_content(std::string& out, const AnswerChoice& choice) {
     ObjectWriter use = block("tool_use");
     use.string("id", call.id);
     use.string("name", call.name);
-    append_input(use.name("input"), call.arguments);
+    append_tool_input(use.name("input"), call.arguments);
     use.close();
   }
   out += ']';
@@ -117,7 +105,11 @@ class MessagesStream final : public StreamEncoder {
       : StreamEncoder(head.usage_before),
         head_(head),
         request_id_(request.id),
-        started_(head.resumed) {}
+        started_(head.resumed) {
+    if (!head.resumed) return;
+    next_ = head.blocks.next;
+    open_ = head.blocks.open;
+  }
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
     if (sequence_of(event) != 0) return;
@@ -144,7 +136,7 @@ class MessagesStream final : public StreamEncoder {
   }
 
  private:
-  enum class Block { none, thinking, text, tool };
+  using Block = MessageBlocks::Open;
 
   void start(std::vector<std::string>& frames) {
     if (std::exchange(started_, true)) return;
@@ -154,7 +146,7 @@ class MessagesStream final : public StreamEncoder {
     message.json("content", "[]");
     message.json("stop_reason", "null");
     message.json("stop_sequence", "null");
-    append_usage(message.name("usage"), prompt_);
+    append_message_usage(message.name("usage"), prompt_);
     message.close();
     out += '}';
     frames.push_back(sse_frame(out, "message_start"));
@@ -245,7 +237,7 @@ class MessagesStream final : public StreamEncoder {
     const auto index = static_cast<std::size_t>(call.index);
     if (index == tools_.size()) {
       tools_.push_back(next_);
-      open(Block::tool, frames, [&](ObjectWriter& block) {
+      open(Block::other, frames, [&](ObjectWriter& block) {
         block.string("type", "tool_use");
         block.string("id", call.id);
         block.string("name", call.name);
@@ -266,7 +258,7 @@ class MessagesStream final : public StreamEncoder {
     append_stop(delta, end.reason, !tools_.empty(), end.stop_sequence);
     delta.close();
     out += ",\"usage\":";
-    append_usage(out, usage_);
+    append_message_usage(out, usage_);
     out += '}';
     frames.push_back(sse_frame(out, "message_delta"));
   }
@@ -299,7 +291,7 @@ std::string messages_body(const AnswerHead& head, const Answer& answer) {
   begin_message(message, head);
   append_content(message.name("content"), choice);
   append_stop(message, choice.finish_reason, !choice.tool_calls.empty(), choice.stop_sequence);
-  append_usage(message.name("usage"), answer.usage);
+  append_message_usage(message.name("usage"), answer.usage);
   message.close();
   return out;
 }

@@ -431,6 +431,7 @@ base::Result<Request> decode(std::string_view body, const DecodeContext& context
   JsonReader::Failure failure;
   JsonReader reader(*object, failure);
   Request request;
+  request.form = ClientForm::messages;
   AnthropicReader parts(reader, limits, request);
   parts.read_system();
   parts.read_messages();

@@ -41,7 +41,7 @@ const FieldEdit* BodySplice::find_edit(std::string_view name) const {
 // Empty: the field is dropped.
 std::string_view BodySplice::new_value(const BodyField& field) const {
   if (const FieldEdit* edit = find_edit(field.name)) return edit->value;
-  if (form_ == nullptr || find_relayed_field(field.name) != nullptr) return field.value;
+  if (form_ == nullptr || form_->known(field.name) != nullptr) return field.value;
   const auto& allowed = form_->allow_fields;
   const bool passes = std::binary_search(allowed.begin(), allowed.end(), field.name);
   return passes ? field.value : std::string_view();

@@ -1,6 +1,6 @@
 // Changes in a few fields of an object's text; the rest is copied.
 //
-// Pure; private to upstream_body.cpp and continuation.cpp. One copy.
+// Pure; private to the makers of upstream bodies. One copy.
 #pragma once
 
 #include "protocol/body_outline.hpp"

@@ -92,7 +92,7 @@ bool lower_token_limits(BodySplice& splice, const Request& request, const BodyOu
 void AnswerSoFar::add(const UpstreamChunk& chunk, std::size_t bytes_max) {
   for (const UpstreamChoice& choice : chunk.choices) {
     if (choice.index != 0) continue;
-    tool_call = tool_call || !choice.tool_calls.empty();
+    tool_call = tool_call || choice.calls_tool();
     other = other || choice.other;
     if (choice.finish_reason) finish_reason = choice.finish_reason;
     if (choice.content.empty() && choice.reasoning.empty()) continue;

@@ -28,6 +28,7 @@ struct AnswerHead {
   // what came before, is part of the usage at the end.
   bool resumed = false;
   Usage usage_before = {};
+  MessageBlocks blocks = {};  // of a resumed answer of Anthropic's form
 };
 
 class StreamEncoder {

@@ -2,6 +2,7 @@
 
 #include "base/utf8.hpp"
 #include "protocol/json.hpp"
+#include "protocol/object_writer.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -139,6 +140,18 @@ void append_completion_logprobs(std::string& out, const std::vector<TokenLogprob
   }
   out += "],\"token_logprobs\":[" + logprobs + "],\"top_logprobs\":[" + tops +
          "],\"text_offset\":[" + offsets + "]}";
+}
+
+void append_tool_input(std::string& out, const std::string& arguments) {
+  if (arguments.empty()) {
+    out += "{}";
+  } else if (parse_json_object(arguments, {})) {
+    out += arguments;
+  } else {
+    ObjectWriter object(out);
+    object.string("arguments", arguments);
+    object.close();
+  }
 }
 
 void append_tool_calls(std::string& out, const std::vector<ToolCall>& calls) {

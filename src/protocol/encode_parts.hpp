@@ -19,6 +19,9 @@ void append_chat_logprobs(std::string& out, const std::vector<TokenLogprob>& tok
 // begins, in characters, and moves on.
 void append_completion_logprobs(std::string& out, const std::vector<TokenLogprob>& tokens,
                                 std::int64_t& text_offset);
+// The arguments of a call as an object: a model may say anything, and what is none stands in
+// {"arguments": text}.
+void append_tool_input(std::string& out, const std::string& arguments);
 void append_tool_calls(std::string& out, const std::vector<ToolCall>& calls);
 // {"id":…,"object":…,"created":…,"model":…,"system_fingerprint":…  without the closing brace
 std::string answer_prefix(const AnswerHead& head, std::string_view object);

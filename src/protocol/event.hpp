@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -82,6 +83,23 @@ struct Finished {
   std::string stop_sequence = {};  // of Request::stop, if it ended the answer and the backend tells
 };
 
+// Where an answer of Anthropic's form stands: it is made of blocks, each opened and closed.
+struct MessageBlocks {
+  enum class Open : std::uint8_t { none, thinking, text, other };
+  std::int32_t next = 0;  // the index of the block that is opened next
+  Open open = Open::none;
+  bool operator==(const MessageBlocks&) const = default;
+};
+
+// Only in an answer that began with Verbatim frames: from here on its text comes as events, which
+// are encoded with this head, so that the client sees one answer.
+struct Resumed {
+  std::string id;
+  std::string model;
+  std::int64_t created = 0;
+  MessageBlocks blocks = {};  // of Anthropic's form
+};
+
 // Bytes of an upstream's answer that the client gets as they are, since both speak the same form:
 // SSE frames, or one whole JSON body. `content` and `reasoning` are the text in them. Finished
 // still follows, for the accounts; its frames are among the bytes.
@@ -92,14 +110,10 @@ struct Verbatim {
   std::int64_t deltas = 0;     // frames with text: about as many tokens
   bool whole = false;          // a JSON body
   bool uncontinuable = false;  // a tool call or something else that cannot be gone on with
-};
-
-// Only in an answer that began with Verbatim frames: from here on its text comes as events, which
-// are encoded with this head, so that the client sees one answer.
-struct Resumed {
-  std::string id;
-  std::string model;
-  std::int64_t created = 0;
+  // Of frames of Anthropic's form: the head of the answer, where they hold it, and its blocks
+  // behind them.
+  std::optional<Resumed> head = {};
+  MessageBlocks blocks = {};
 };
 
 // What was said so far is void; the answer begins anew. Only while nothing of it was sent.

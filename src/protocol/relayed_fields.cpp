@@ -92,24 +92,61 @@ constexpr std::array fields{
     RelayedField{"truncate_prompt_tokens", Kind::integer, -1, tokens_max},
 };
 
-constexpr auto sorted_table() {
-  auto table = fields;
+// Anthropic's that are no experiment and ask for nothing that the provider would run.
+constexpr std::array message_fields{
+    RelayedField{"cache_control", Kind::object},
+    RelayedField{"inference_geo", Kind::text, 0, 64},
+    RelayedField{"max_tokens"},
+    RelayedField{"messages"},
+    RelayedField{"metadata"},
+    RelayedField{"model"},
+    RelayedField{"output_config"},
+    RelayedField{"output_format"},
+    RelayedField{"service_tier", Kind::text, 0, 64},
+    RelayedField{"stop_sequences"},
+    RelayedField{"stream"},
+    RelayedField{"system"},
+    RelayedField{"temperature"},
+    RelayedField{"thinking"},
+    RelayedField{"tool_choice"},
+    RelayedField{"tools"},
+    RelayedField{"top_k"},
+    RelayedField{"top_p"},
+};
+
+template <class Table>
+constexpr auto sorted(Table table) {
   std::sort(table.begin(), table.end(), [](const RelayedField& a, const RelayedField& b) {
     return comes_before(a.name, b.name);
   });
   return table;
 }
 
-constexpr auto table = sorted_table();
+constexpr auto table = sorted(fields);
+constexpr auto message_table = sorted(message_fields);
+
+template <class Table>
+const RelayedField* find_in(const Table& sorted_fields, std::string_view name) {
+  const auto* found = std::lower_bound(sorted_fields.begin(), sorted_fields.end(), name,
+                                       [](const RelayedField& field, std::string_view wanted) {
+                                         return comes_before(field.name, wanted);
+                                       });
+  return found != sorted_fields.end() && found->name == name ? &*found : nullptr;
+}
 
 }  // namespace
 
 const RelayedField* find_relayed_field(std::string_view name) {
-  const auto* found = std::lower_bound(table.begin(), table.end(), name,
-                                       [](const RelayedField& field, std::string_view wanted) {
-                                         return comes_before(field.name, wanted);
-                                       });
-  return found != table.end() && found->name == name ? &*found : nullptr;
+  return find_in(table, name);
+}
+
+const RelayedField* find_messages_field(std::string_view name) {
+  return find_in(message_table, name);
+}
+
+const RelayedField* find_field_of(ClientForm form, std::string_view name) {
+  if (form == ClientForm::messages) return find_messages_field(name);
+  return speaks_openai(form) ? find_relayed_field(name) : nullptr;
 }
 
 }  // namespace deepseek::protocol

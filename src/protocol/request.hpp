@@ -97,9 +97,14 @@ struct Sampling {
 
 enum class Operation { chat, completion };
 
-// Whose form the client speaks. Bytes of an upstream of OpenAI's form may pass to the client
-// unchanged only for the first two, and only there is Request::raw_body an OpenAI body.
-enum class ClientForm { chat, completions, other };
+// Whose form the client speaks. Bytes of an upstream may pass to the client unchanged only where
+// both speak the same one: OpenAI's for the first two, Anthropic's for `messages`. Only there is
+// Request::raw_body a body that such an upstream may get.
+enum class ClientForm { chat, completions, messages, other };
+
+constexpr bool speaks_openai(ClientForm form) {
+  return form == ClientForm::chat || form == ClientForm::completions;
+}
 
 // What not every backend can do. A decoder notes each use; local_support.hpp refuses what engines
 // of this machine lack.
@@ -205,6 +210,7 @@ struct TokenizeRequest {
   std::string model;
   std::string id;
   bool add_special = true;  // the model's own begin token, before a text
+  bool counts = false;      // only the number of tokens is asked for
 };
 
 }  // namespace deepseek::protocol

@@ -289,8 +289,7 @@ base::Result<Request> finish_decode(JsonReader& reader, const DecodeContext& con
         "n");
   }
   for (const std::string_view name : reader.unread()) {
-    const RelayedField* field =
-        request.form == ClientForm::other ? nullptr : find_relayed_field(name);
+    const RelayedField* field = find_field_of(request.form, name);
     if (field != nullptr) {
       check_relayed_field(reader, *field);
     } else if (request.unknown_fields.size() < unknown_fields_max) {

@@ -6,6 +6,7 @@
 
 #include "protocol/body_outline.hpp"
 #include "protocol/continuation_kind.hpp"
+#include "protocol/relayed_fields.hpp"
 #include "protocol/request.hpp"
 
 #include <cstdint>
@@ -21,6 +22,8 @@ struct UpstreamForm {
   Continuation continuation = Continuation::none;
   bool stream_usage = true;                 // it knows stream_options
   std::string_view token_limit_field = {};  // what it calls max_tokens; empty: as the client
+  // The fields that pass to it.
+  const RelayedField* (*known)(std::string_view name) = find_relayed_field;
 };
 
 struct UpstreamBody {

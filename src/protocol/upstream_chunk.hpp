@@ -1,4 +1,5 @@
 // What a relay needs of one JSON object of an upstream: a chunk of a stream, or a whole answer.
+// Upstreams of Anthropic's form are read into the same values by anthropic_chunk.hpp.
 //
 // Pure values; all views are into the JSON text. Nothing is copied before somebody asks for text.
 #pragma once
@@ -13,6 +14,9 @@
 
 namespace deepseek::protocol {
 
+// What an upstream speaks.
+enum class UpstreamWire : std::uint8_t { openai, anthropic };
+
 struct UpstreamChoice {
   std::int32_t index = 0;
   JsonText content;             // of `delta`, `message` or `text`
@@ -24,9 +28,20 @@ struct UpstreamChoice {
   JsonText finish_text;  // as the upstream said it
   JsonText stop_text;    // vLLM's stop_reason: the text of `stop` that ended it
 
+  // Of Anthropic's form, where each piece of a call comes alone.
+  struct ToolPiece {
+    std::int32_t index = -1;  // among the calls; -1: none
+    JsonText id, name;        // only in the first piece
+    JsonText arguments;       // a piece of the JSON text
+  };
+  ToolPiece tool = {};
+  JsonText signature;  // proves the reasoning before it
+  JsonText redacted;   // reasoning that only its own model can read
+
   bool has_content() const {
-    return !content.empty() || !reasoning.empty() || !tool_calls.empty() || other;
+    return !content.empty() || !reasoning.empty() || calls_tool() || other || !redacted.empty();
   }
+  bool calls_tool() const { return !tool_calls.empty() || tool.index >= 0; }
 };
 
 struct UpstreamChunk {
@@ -39,6 +54,8 @@ struct UpstreamChunk {
   bool has_choices = false;  // there was a list, perhaps an empty one
   // A finish reason that is none: insufficient_system_resource, abort, error. The answer broke.
   bool interrupted = false;
+  bool last = false;          // nothing follows
+  MessageBlocks blocks = {};  // of Anthropic's form: behind this chunk
 
   bool has_content() const;
 };

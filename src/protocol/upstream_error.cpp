@@ -104,7 +104,9 @@ std::string with_words(std::string text, const std::string& words) {
 
 bool is_about_length(const Words& words, std::string_view message) {
   return words.code.is("context_length_exceeded") || words.type.is("exceed_context_size_error") ||
-         message.find("maximum context length") != std::string_view::npos;
+         message.find("maximum context length") != std::string_view::npos ||
+         message.starts_with("prompt is too long") ||
+         message.find("exceed context limit") != std::string_view::npos;
 }
 
 std::optional<int> two_digits(std::string_view text, std::size_t at) {
@@ -210,6 +212,11 @@ base::Error parse_upstream_error(int status, std::string_view body,
       break;
   }
   return make(ErrorCode::upstream_failed, with_words("the upstream failed " + number, said));
+}
+
+std::string upstream_error_type(std::string_view error) {
+  const std::string type = words_of(error).type.text();
+  return std::string(utf8_prefix(type, param_bytes_max));
 }
 
 base::Error upstream_chunk_error(const UpstreamChunk& chunk, std::string_view key) {

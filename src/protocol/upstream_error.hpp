@@ -27,6 +27,9 @@ base::Error parse_upstream_error(int status, std::string_view body,
                                  std::optional<std::chrono::milliseconds> retry_after,
                                  std::string_view key);
 
+// The `type` of an error object, as Anthropic's form has it: "overloaded_error" …; empty if none.
+std::string upstream_error_type(std::string_view error);
+
 // Of a frame or answer with `error` or `interrupted`: upstream_failed, with the upstream's words.
 base::Error upstream_chunk_error(const UpstreamChunk& chunk, std::string_view key);
 

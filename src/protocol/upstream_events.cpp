@@ -61,6 +61,16 @@ void append_tool_calls(std::string_view tool_calls, std::int32_t sequence,
   }
 }
 
+void append_tool_piece(const UpstreamChoice& choice, std::vector<Event>& events) {
+  ToolCallDelta delta;
+  delta.sequence = choice.index;
+  delta.index = choice.tool.index;
+  choice.tool.id.append_to(delta.id);
+  choice.tool.name.append_to(delta.name);
+  choice.tool.arguments.append_to(delta.arguments);
+  events.emplace_back(std::move(delta));
+}
+
 TokenLogprob read_logprob(const json::object& object) {
   TokenLogprob token;
   token.bytes = text_of(object, "token");
@@ -111,15 +121,19 @@ void UpstreamEvents::add(const UpstreamChunk& chunk, std::vector<Event>& events)
       sequence.started = true;
       events.emplace_back(Started{choice.index, 0, 0});
     }
-    if (!choice.content.empty() || !choice.reasoning.empty() || !choice.logprobs.empty()) {
+    if (!choice.content.empty() || !choice.reasoning.empty() || !choice.logprobs.empty() ||
+        !choice.signature.empty() || !choice.redacted.empty()) {
       Delta delta;
       delta.sequence = choice.index;
       choice.content.append_to(delta.content);
       choice.reasoning.append_to(delta.reasoning);
+      choice.signature.append_to(delta.reasoning_signature);
+      choice.redacted.append_to(delta.redacted_reasoning);
       if (!choice.logprobs.empty()) delta.logprobs = read_logprobs(choice.logprobs);
       events.emplace_back(std::move(delta));
     }
     if (!choice.tool_calls.empty()) append_tool_calls(choice.tool_calls, choice.index, events);
+    if (choice.tool.index >= 0) append_tool_piece(choice, events);
     if (choice.finish_reason) sequence.finish_reason = choice.finish_reason;
     if (!choice.stop_text.empty()) sequence.stop_sequence = bounded(choice.stop_text);
   }

@@ -123,13 +123,19 @@ bool UpstreamStreamReader::take_frame(std::string_view raw, std::vector<Upstream
     done_ = true;
     return true;
   }
-  if (!read_upstream_chunk(frame.data, frame.chunk)) {
+  const bool read = wire_ == UpstreamWire::anthropic ? anthropic_.read(frame.data, frame.chunk)
+                                                     : read_upstream_chunk(frame.data, frame.chunk);
+  if (!read) {
     frames.pop_back();
     return false;
   }
   if (is_error && frame.chunk.error.empty()) frame.chunk.error = frame.data;
   const bool failed = !frame.chunk.error.empty() || frame.chunk.interrupted;
   frame.kind = failed ? UpstreamFrame::Kind::error : UpstreamFrame::Kind::chunk;
+  if (!failed && frame.chunk.last) {
+    frame.kind = UpstreamFrame::Kind::done;
+    done_ = true;
+  }
   return true;
 }
 

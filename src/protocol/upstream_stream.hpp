@@ -1,5 +1,5 @@
-// Reads the event stream of an upstream of OpenAI's form: frames as they came, to be passed on
-// unchanged, with what a relay has to know about each.
+// Reads the event stream of an upstream: frames as they came, to be passed on unchanged, with what
+// a relay has to know about each.
 //
 // Pure; one reader per stream, used from its thread. It never keeps more than one unfinished frame,
 // and never more of it than frame_bytes_max. Whatever is no event of such a stream is an error:
@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "protocol/anthropic_chunk.hpp"
 #include "protocol/upstream_chunk.hpp"
 
 #include <cstddef>
@@ -21,7 +22,7 @@ struct UpstreamFrame {
   enum class Kind : std::uint8_t {
     comment,  // ": keep-alive", blank lines, an event without data: the upstream lives
     chunk,
-    done,   // data: [DONE]
+    done,   // data: [DONE], or message_stop
     error,  // {"error": …}, or an answer that the upstream broke off: see upstream_error.hpp
   };
   Kind kind = Kind::comment;
@@ -38,13 +39,14 @@ class UpstreamStreamReader {
  public:
   static constexpr std::size_t frame_bytes_max_default = 1 << 20;
 
-  explicit UpstreamStreamReader(std::size_t frame_bytes_max = frame_bytes_max_default)
-      : frame_bytes_max_(frame_bytes_max) {}
+  explicit UpstreamStreamReader(std::size_t frame_bytes_max = frame_bytes_max_default,
+                                UpstreamWire wire = UpstreamWire::openai)
+      : frame_bytes_max_(frame_bytes_max), wire_(wire) {}
 
   // Appends the frames that are complete; put together, their `raw` is what was pushed. They are
   // views into `bytes` and into this reader: gone with the next call. upstream_failed for a frame
   // that is too long, no JSON or no UTF-8; the frames before it are in `frames`, and the reader
-  // stays failed. What comes after [DONE] is ignored.
+  // stays failed. What comes after the last frame is ignored.
   base::Result<void> push(std::string_view bytes, std::vector<UpstreamFrame>& frames);
   // The upstream has closed. Takes a last "data: [DONE]" without its blank line, which some servers
   // leave out; an unfinished frame is dropped.
@@ -61,6 +63,8 @@ class UpstreamStreamReader {
   std::string_view read_data(std::string_view raw, bool& has_data, bool& is_error);
 
   std::size_t frame_bytes_max_;
+  UpstreamWire wire_;
+  AnthropicChunkReader anthropic_;
   std::string pending_;             // the beginning of a frame
   std::string completed_;           // the frame that pending_ became
   std::deque<std::string> joined_;  // data of several lines; addresses must stay

@@ -95,7 +95,7 @@ std::int64_t completion_tokens_bound(const Usage& usage, const Request& request,
                                      const DeliveredAnswer& delivered) {
   auto answers = static_cast<std::int64_t>(request.sequence_count());
   if (request.uses(Feature::best_of)) answers *= best_of_max;
-  const bool bytes_bound = !delivered.other && !request.uses(Feature::best_of);
+  const bool bytes_bound = !delivered.other && !delivered.hidden && !request.uses(Feature::best_of);
   std::int64_t bound = hidden_tokens_max * answers;
   if (bytes_bound) {
     const std::int64_t hidden =
@@ -149,7 +149,10 @@ void DeliveredAnswer::add(const UpstreamChunk& chunk) {
     text.add(choice.reasoning);
     reasoning = reasoning || !choice.reasoning.empty();
     other = other || choice.other;
+    hidden = hidden || !choice.signature.empty() || !choice.redacted.empty();
     if (!choice.tool_calls.empty()) add_tool_calls(choice.tool_calls, text);
+    text.add(choice.tool.name);
+    text.add(choice.tool.arguments);
   }
 }
 
@@ -185,7 +188,7 @@ std::int64_t estimate_prompt_tokens(const Request& request) {
     }
   }
   exact += add_prompts(request.prompts, text);
-  if (request.form == ClientForm::other) {
+  if (!speaks_openai(request.form)) {
     for (const Tool& tool : request.tools) {
       text.add(tool.name);
       text.add(tool.description);
@@ -193,7 +196,7 @@ std::int64_t estimate_prompt_tokens(const Request& request) {
     }
   }
   const bool has_tools = request.uses(Feature::tools) || request.uses(Feature::functions);
-  if (has_tools && request.form != ClientForm::other) {
+  if (has_tools && speaks_openai(request.form)) {
     const BodyOutline outline = outline_body(request.raw_body);
     for (const std::string_view name : {"tools", "functions"}) {
       const BodyField* field = outline.find(name);

@@ -43,6 +43,7 @@ struct DeliveredAnswer {
   TokenEstimate text;      // content, reasoning and tool calls of all choices, as delivered
   bool reasoning = false;  // reasoning was among it; otherwise there may be some that is hidden
   bool other = false;      // something that is no text was, so that bytes are no bound
+  bool hidden = false;     // of the reasoning a summary was delivered, or nothing
 };
 
 struct CheckedUsage {

@@ -96,7 +96,7 @@ base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& conf
   }
   auto options = relay_options(backend, program ? program->options().port : 0);
   if (options.has_error()) return options.error();
-  auto made = gateway::OpenAiBackend::make(std::move(*options), executors_of(threads_));
+  auto made = gateway::RelayBackend::make(std::move(*options), executors_of(threads_));
   if (made.has_error()) return made.error();
   Relay relay;
   relay.configured = backend;
@@ -110,14 +110,16 @@ base::Result<BackendSet::Relay> BackendSet::make_relay(const Configuration& conf
   relay.target = std::make_unique<gateway::Target>(relay_target(configuration, backend), *front);
   // A program of ours is asked by its own supervisor.
   if (!relay.program && !backend.health_path.empty()) {
-    const gateway::OpenAiBackendOptions& upstream = relay.backend->options();
+    const gateway::RelayBackendOptions& upstream = relay.backend->options();
     relay.check = std::make_unique<gateway::HealthProberOptions>();
     relay.check->url = upstream.base_url;
     relay.check->path = backend.health_path;
-    relay.check->api_key = upstream.api_key;
+    relay.backend->form().add_fields(relay.check->fields, upstream);
     relay.check->trust = upstream.trust;
-    if (backend.type == BackendType::openai || backend.type == BackendType::deepseek) {
-      relay.check->models_path = upstream.base_url.path + "/models";
+    const bool anthropic = backend.type == BackendType::anthropic;
+    if (anthropic || backend.type == BackendType::openai || backend.type == BackendType::deepseek) {
+      relay.check->models_path =
+          upstream.base_url.path + (anthropic ? "/models?limit=1000" : "/models");
       relay.check->on_models = [target = relay.target.get()](std::vector<std::string> models) {
         target->set_listed(std::move(models));
       };

@@ -10,7 +10,7 @@
 #include "gateway/engine_backend.hpp"
 #include "gateway/grpc/grpc_backend.hpp"
 #include "gateway/managed/managed_backend.hpp"
-#include "gateway/relay/openai_backend.hpp"
+#include "gateway/relay/relay_backend.hpp"
 #include "gateway/resilience/health_prober.hpp"
 #include "gateway/side_work.hpp"
 #include "gateway/target.hpp"
@@ -70,7 +70,7 @@ class BackendSet final : public TargetSource {
   struct Relay {
     Configuration::Backend configured;
     std::shared_ptr<gateway::ManagedProcess> program;  // null: it is not ours
-    std::unique_ptr<gateway::OpenAiBackend> backend;
+    std::unique_ptr<gateway::RelayBackend> backend;
     std::unique_ptr<gateway::GrpcBackend> grpc;        // in place of `backend`
     std::unique_ptr<gateway::ManagedBackend> managed;  // of `program`, in front of `backend`
     std::unique_ptr<gateway::Target> target;

@@ -29,7 +29,7 @@ enum class KvType { f16, q8_0, q4_0 };
 enum class PrefixSharing { none, user, tenant, all };
 enum class Speculation { none, prompt_lookup };
 
-enum class BackendType { openai, deepseek, azure, managed, grpc };
+enum class BackendType { openai, deepseek, azure, managed, grpc, anthropic };
 using gateway::ManagedEngine;
 using protocol::Continuation;
 using Strategy = gateway::StrategyKind;
@@ -231,10 +231,13 @@ struct Configuration {
     milliseconds gap_timeout{60'000};
     std::string health_path;  // empty: no active checks; loading gives managed its `/health`
     milliseconds health_interval{10'000};
-    std::uint32_t pool_idle_max = 256;      // connections of each I/O thread
-    std::vector<std::string> allow_fields;  // of a request, beside the known ones
-    std::string api_version;                // azure
-    std::string trust_file;                 // PEM; empty: the system's certificates
+    std::uint32_t pool_idle_max = 256;       // connections of each I/O thread
+    std::vector<std::string> allow_fields;   // of a request, beside the known ones
+    std::string api_version;                 // azure, anthropic
+    std::vector<std::string> beta_features;  // anthropic
+    bool key_as_bearer = false;              // anthropic
+    std::uint32_t answer_tokens = 4096;      // anthropic
+    std::string trust_file;                  // PEM; empty: the system's certificates
     // The rest is of `managed` alone.
     ManagedEngine engine = ManagedEngine::none;
     std::string model;                 // that the engine loads

@@ -77,9 +77,15 @@ class GatewayCheck {
       no_program(backend);
     }
     if (backend.type == BackendType::grpc) grpc_server(backend);
-    if (!backend.api_version.empty() && backend.type != BackendType::azure) {
+    const bool anthropic = backend.type == BackendType::anthropic;
+    if (!backend.api_version.empty() && backend.type != BackendType::azure && !anthropic) {
       add("api_version", "found a version with type " + std::string(to_string(backend.type)) +
-                             "; allowed is one with type azure");
+                             "; allowed is one with type azure or anthropic");
+    }
+    if (anthropic) {
+      messages_server(backend);
+    } else {
+      no_messages_server(backend);
     }
     if (!backend.trust_file.empty() && !backend.base_url.starts_with("https://")) {
       add("trust_file", "found a file without TLS; allowed is one with an https:// base_url");
@@ -112,6 +118,31 @@ class GatewayCheck {
       add("continuation", "found " + std::string(to_string(backend.continuation)) +
                               " with type grpc; allowed are none and prefix");
     }
+  }
+
+  // What Anthropic's form has no place for.
+  void messages_server(const Backend& backend) {
+    if (!backend.token_limit_field.empty()) {
+      add("token_limit_field", "found a field with type anthropic, which has its own");
+    }
+    if (backend.continuation != Continuation::none &&
+        backend.continuation != Continuation::assistant_last) {
+      add("continuation", "found " + std::string(to_string(backend.continuation)) +
+                              " with type anthropic; allowed are none and assistant_last");
+    }
+  }
+
+  // Settings that only a server of Anthropic's form has.
+  void no_messages_server(const Backend& backend) {
+    const Backend none;
+    const auto refuse = [&](std::string_view leaf, bool written) {
+      if (!written) return;
+      add(leaf, "found a value with type " + std::string(to_string(backend.type)) +
+                    "; allowed is one with type anthropic");
+    };
+    refuse("beta_features", !backend.beta_features.empty());
+    refuse("key_as_bearer", backend.key_as_bearer);
+    refuse("answer_tokens", backend.answer_tokens != none.answer_tokens);
   }
 
   // What the flags of its engine allow.

@@ -28,6 +28,24 @@ TEST(ConfigurationCheck, WhatFitsIsGood) {
   EXPECT_EQ(error_of_backend("name: a, type: managed, command: [x]"), "no error");
   EXPECT_EQ(error_of_backend("name: a, type: azure, base_url: 'https://a', api_version: x"),
             "no error");
+  EXPECT_EQ(error_of_backend("name: a, type: anthropic, base_url: 'https://a', api_version: x, "
+                             "beta_features: [b, c], key_as_bearer: true, answer_tokens: 9, "
+                             "continuation: none"),
+            "no error");
+}
+
+TEST(ConfigurationCheck, FormsHaveSettingsOfTheirOwn) {
+  const std::string row = "name: a, type: anthropic, base_url: 'https://a'";
+  EXPECT_THAT(error_of_backend(row + ", continuation: prefix"),
+              HasSubstr("found prefix with type anthropic; allowed are none and assistant_last"));
+  EXPECT_THAT(error_of_backend(row + ", token_limit_field: max_tokens"),
+              HasSubstr("backends[0].token_limit_field: found a field with type anthropic"));
+  for (const std::string setting :
+       {"beta_features: [b]", "key_as_bearer: true", "answer_tokens: 9"}) {
+    EXPECT_THAT(error_with(", " + setting),
+                HasSubstr("found a value with type openai; allowed is one with type anthropic"))
+        << setting;
+  }
 }
 
 TEST(ConfigurationCheck, BackendsNeedRoutes) {

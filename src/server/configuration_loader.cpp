@@ -132,6 +132,7 @@ class Assembly {
  private:
   static Continuation usual(const Configuration::Backend& backend) {
     if (backend.type == BackendType::deepseek) return Continuation::prefix;
+    if (backend.type == BackendType::anthropic) return Continuation::assistant_last;
     return backend.engine == ManagedEngine::none ? backend.continuation
                                                  : gateway::facts_of(backend.engine).continuation;
   }

@@ -234,6 +234,18 @@ TEST(ConfigurationLoader, AnEngineBringsItsOwnDefaults) {
   EXPECT_EQ(backends[3].health_path, "/health");
 }
 
+TEST(ConfigurationLoader, AnthropicsFormGoesOnWithTheLastMessage) {
+  const auto loaded = load_yaml(
+      "backends:\n"
+      "  - {name: a, type: anthropic, base_url: 'http://a'}\n"
+      "  - {name: b, type: anthropic, base_url: 'http://b', continuation: none}\n"
+      "routes: [{backends: [a, b]}]\n");
+  ASSERT_TRUE(loaded.has_value()) << error_of(loaded);
+  EXPECT_EQ(loaded->values.backends[0].continuation, Continuation::assistant_last);
+  EXPECT_EQ(loaded->values.backends[0].answer_tokens, 4096U);
+  EXPECT_EQ(loaded->values.backends[1].continuation, Continuation::none);
+}
+
 TEST(ConfigurationLoader, PathsAndVariablesOfBackends) {
   Memory memory;
   memory.environment = {{"PORT", "9001"}, {"MODEL", "/srv/m"}};

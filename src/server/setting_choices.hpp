@@ -29,8 +29,8 @@ inline constexpr std::array<std::string_view, 4> choices<PrefixSharing>{"none", 
 template <>
 inline constexpr std::array<std::string_view, 2> choices<Speculation>{"none", "prompt_lookup"};
 template <>
-inline constexpr std::array<std::string_view, 5> choices<BackendType>{"openai", "deepseek", "azure",
-                                                                      "managed", "grpc"};
+inline constexpr std::array<std::string_view, 6> choices<BackendType>{
+    "openai", "deepseek", "azure", "managed", "grpc", "anthropic"};
 template <>
 inline constexpr std::array<std::string_view, 4> choices<ManagedEngine>{"none", "vllm", "sglang",
                                                                         "llama-server"};

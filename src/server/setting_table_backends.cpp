@@ -26,12 +26,14 @@ const std::array table{
             .help =
                 "openai for every server of the OpenAI form, deepseek for the official API, "
                 "azure for Azure OpenAI, managed for a program that this server starts, grpc for "
-                "another deepseek-server that is called over gRPC.",
+                "another deepseek-server that is called over gRPC, anthropic for a server of "
+                "Anthropic's form (Messages).",
             .example = "openai",
             .field = in_entry<&B::type, backends>},
     Setting{.name = "backends[].base_url",
-            .help = "Where it is, with the path before /chat/completions; with type grpc host and "
-                    "port alone, http:// without TLS and https:// with it. managed has none. "
+            .help = "Where it is, with the path before /chat/completions, or before /messages with "
+                    "type anthropic; with type grpc host and port alone, http:// without TLS and "
+                    "https:// with it. managed has none. "
                     "${NAME} stands for a variable of the environment.",
             .example = "http://127.0.0.1:9001/v1",
             .maximum = 2'048,
@@ -59,9 +61,10 @@ const std::array table{
             .field = in_entry<&B::upstream_models, backends>},
     Setting{.name = "backends[].continuation",
             .help = "How it goes on with an answer that broke off elsewhere: prefix as DeepSeek, "
-                    "continue_final_message as vLLM, assistant_last as llama-server, none if it "
-                    "cannot. Left out it is none, with type deepseek prefix, with an engine that "
-                    "engine's.",
+                    "continue_final_message as vLLM, assistant_last as llama-server and Anthropic, "
+                    "none if it cannot, as some models of Anthropic. Left out it is none, with "
+                    "type deepseek prefix, with type anthropic assistant_last, with an engine "
+                    "that engine's.",
             .example = "prefix",
             .field = in_entry<&B::continuation, backends>},
     Setting{.name = "backends[].token_limit_field",
@@ -170,19 +173,38 @@ const std::array table{
             .maximum = 65'536,
             .field = in_entry<&B::pool_idle_max, backends>},
     Setting{.name = "backends[].allow_fields",
-            .help = "Fields of a request that may pass to it beside those of the OpenAI form.",
+            .help = "Fields of a request that may pass to it beside those of its form.",
             .example = "top_k, min_p",
             .maximum = 64,
             .form = form::name,
             .accepts = form::is_name,
             .field = in_entry<&B::allow_fields, backends>},
     Setting{.name = "backends[].api_version",
-            .help = "Value of api-version in requests to Azure OpenAI. Empty sends none.",
+            .help = "Value of api-version in requests to Azure OpenAI; empty sends none. With type "
+                    "anthropic that of anthropic-version; empty is 2023-06-01.",
             .example = "2024-10-21",
             .maximum = 64,
             .form = form::name,
             .accepts = form::is_name,
             .field = in_entry<&B::api_version, backends>},
+    Setting{.name = "backends[].beta_features",
+            .help = "With type anthropic the values of anthropic-beta in every request to it.",
+            .example = "context-1m-2025-08-07",
+            .maximum = 16,
+            .form = form::name,
+            .accepts = form::is_name,
+            .field = in_entry<&B::beta_features, backends>},
+    Setting{.name = "backends[].key_as_bearer",
+            .help = "With type anthropic: send the key as Authorization: Bearer, not as x-api-key.",
+            .example = "false",
+            .field = in_entry<&B::key_as_bearer, backends>},
+    Setting{.name = "backends[].answer_tokens",
+            .help = "With type anthropic the limit of an answer's tokens for clients that give "
+                    "none, since this form needs one. What the model thinks comes on top.",
+            .example = "4096",
+            .minimum = 1,
+            .maximum = 1'000'000,
+            .field = in_entry<&B::answer_tokens, backends>},
     Setting{.name = "backends[].trust_file",
             .help = "PEM file with the certificates that its TLS is checked against. Empty takes "
                     "those of the system.",

@@ -12,7 +12,7 @@
 #include "gateway/engine_backend.hpp"
 #include "gateway/grpc/grpc_backend.hpp"
 #include "gateway/managed/managed_process.hpp"
-#include "gateway/relay/openai_backend.hpp"
+#include "gateway/relay/relay_backend.hpp"
 #include "gateway/resilience/outlier_detector.hpp"
 #include "gateway/target.hpp"
 #include "io/grpc_server.hpp"
@@ -43,8 +43,8 @@ io::GrpcServerOptions grpc_options(const Configuration& configuration);
 io::HttpServerOptions metrics_options();
 
 // One upstream's options, at `port` of this machine if it is managed; the error names the setting.
-base::Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend,
-                                                          std::uint16_t port);
+base::Result<gateway::RelayBackendOptions> relay_options(const Configuration::Backend& backend,
+                                                         std::uint16_t port);
 // The same for one of type grpc.
 base::Result<gateway::GrpcBackendOptions> grpc_backend_options(
     const Configuration::Backend& backend);

@@ -213,9 +213,9 @@ gateway::ManagedProcessOptions managed_options(const Configuration& configuratio
   return options;
 }
 
-Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend& backend,
-                                                    std::uint16_t port) {
-  gateway::OpenAiBackendOptions options;
+Result<gateway::RelayBackendOptions> relay_options(const Configuration::Backend& backend,
+                                                   std::uint16_t port) {
+  gateway::RelayBackendOptions options;
   options.name = backend.name;
   const bool managed = backend.type == BackendType::managed;
   auto url = io::parse_url(managed ? "http://127.0.0.1:" + std::to_string(port) + "/v1"
@@ -227,7 +227,11 @@ Result<gateway::OpenAiBackendOptions> relay_options(const Configuration::Backend
   options.base_url = std::move(*url);
   options.api_key = backend.api_key.reveal();
   if (backend.type == BackendType::azure) options.dialect = gateway::RelayDialect::azure;
+  if (backend.type == BackendType::anthropic) options.dialect = gateway::RelayDialect::anthropic;
   options.api_version = backend.api_version;
+  options.beta_features = backend.beta_features;
+  options.key_as_bearer = backend.key_as_bearer;
+  options.answer_tokens = backend.answer_tokens;
   options.upstream_models = backend.upstream_models;
   options.allow_fields = backend.allow_fields;
   std::sort(options.allow_fields.begin(), options.allow_fields.end());

@@ -1,4 +1,5 @@
-"""A scripted upstream of OpenAI's form, with HTTP/1.1 of its own so that it can misbehave.
+"""A scripted upstream of OpenAI's form, and of Anthropic's at /v1/messages, with HTTP/1.1 of its
+own so that it can misbehave.
 
     with Upstream() as upstream:
         upstream.behave(faults.cut_after_frames(3))   # at any time, for the requests that follow
@@ -22,6 +23,7 @@ import sys
 import threading
 import time
 
+from support import messages_text
 from support import upstream_faults as faults
 from support.upstream_text import Question, Spoken
 
@@ -48,6 +50,7 @@ class Call:
         self.body = json.loads(body) if body[:1] == b"{" else {}
         self.question = Question(self.body, script.understands)
         self.spoken = None
+        self.refused = None  # why a request of Anthropic's form was none
 
     @property
     def streams(self):
@@ -55,7 +58,8 @@ class Call:
 
     def speak(self):
         if self.spoken is None:
-            self.spoken = Spoken(self.question, self.number, self.script.name)
+            kind = messages_text.SpokenMessage if messages_text.is_messages(self.path) else Spoken
+            self.spoken = kind(self.question, self.number, self.script.name)
         return self.spoken
 
     # --- what behaviours are made of ------------------------------------------------------------
@@ -135,15 +139,31 @@ class Script:
         if call.method == "POST":
             self._turn += 1
             call.turn = self._turn
-            await self._behaviour(call)
+            if messages_text.is_messages(call.path) or messages_text.is_count(call.path):
+                await self._play_message(call)
+            else:
+                await self._behaviour(call)
         else:
             await _page(call)
+
+
+    async def _play_message(self, call):
+        counts = messages_text.is_count(call.path)
+        call.refused = messages_text.why_refused(call, counts)
+        if call.refused:
+            body = messages_text.error_body("invalid_request_error", call.refused)
+            await call.send_body(json.dumps(body).encode(), 400)
+        elif counts:
+            await call.send_body(json.dumps(messages_text.count_of(call.body)).encode())
+        else:
+            await self._behaviour(call)
 
 
 async def _page(call):
     models = [{"id": "upstream-model", "object": "model", "created": 1, "owned_by": "upstream"}]
     pages = {"/models": {"object": "list", "data": models}, "/health": {"status": "ok"}}
-    page = next((page for end, page in pages.items() if call.path.endswith(end)), None)
+    path = call.path.split("?")[0]
+    page = next((page for end, page in pages.items() if path.endswith(end)), None)
     if call.path.endswith("/health") and not call.script.well:
         await call.send_body(b'{"status":"loading"}', 503)
         return

@@ -11,7 +11,7 @@ namespace deepseek::gateway {
 namespace asio = boost::asio;
 using base::Result;
 
-RelayCall::RelayCall(OpenAiBackend& backend, const EmbeddingAttempt& attempt)
+RelayCall::RelayCall(RelayBackend& backend, const EmbeddingAttempt& attempt)
     : exchange_(backend, {attempt.end_by, attempt.end_by}),
       request_(attempt.request),
       model_(backend.options().name_there(request_.model)) {}

@@ -9,7 +9,7 @@ namespace deepseek::gateway {
 
 class RelayCall final : public EmbeddingCall {
  public:
-  RelayCall(OpenAiBackend& backend, const EmbeddingAttempt& attempt);
+  RelayCall(RelayBackend& backend, const EmbeddingAttempt& attempt);
 
   boost::asio::awaitable<base::Result<EmbeddingResult>> result() override;
   void cancel() override { exchange_.cancel(); }

@@ -28,7 +28,7 @@ TimePoint after(TimePoint time, base::Milliseconds span) {
 
 }  // namespace
 
-RelayExchange::RelayExchange(OpenAiBackend& backend, Limits limits)
+RelayExchange::RelayExchange(RelayBackend& backend, Limits limits)
     : backend_(backend), limits_(limits), stop_(std::make_shared<io::ConnectStop>()) {}
 
 RelayExchange::~RelayExchange() = default;
@@ -165,15 +165,10 @@ asio::awaitable<Result<std::string>> RelayExchange::read_error_body() {
 
 base::Error RelayExchange::word_status(const io::HttpClientHead& head, std::string body) {
   failure_.status = head.status;
-  failure_.kind = failure_of_status(head.status);
+  failure_.kind = backend_.form().failure_of(head.status, body, limits_.continues);
   failure_.retry_after =
       parse_retry_after(head.fields.find("retry-after").value_or(""),
                         head.fields.find("retry-after-ms").value_or(""), base::unix_seconds());
-  // A spent quota is no limit that passes.
-  if (failure_.kind == FailureKind::status_429 &&
-      body.find("insufficient_quota") != std::string::npos) {
-    failure_.kind = FailureKind::status_4xx_ours;
-  }
   base::Error error = protocol::parse_upstream_error(head.status, body, failure_.retry_after,
                                                      backend_.options().api_key);
   error.message = backend_.options().name + ": " + error.message;

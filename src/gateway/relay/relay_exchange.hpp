@@ -5,7 +5,7 @@
 #pragma once
 
 #include "gateway/backend.hpp"
-#include "gateway/relay/openai_backend.hpp"
+#include "gateway/relay/relay_backend.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <memory>
@@ -19,9 +19,10 @@ class RelayExchange {
   struct Limits {
     base::TimePoint first_by;  // of the answer's first useful bytes
     base::TimePoint end_by;
+    bool continues = false;  // the rest of an answer is asked for
   };
 
-  RelayExchange(OpenAiBackend& backend, Limits limits);
+  RelayExchange(RelayBackend& backend, Limits limits);
   ~RelayExchange();
 
   // Sends the request and reads the head of its answer: 200. Any other status is an error, with the
@@ -58,7 +59,7 @@ class RelayExchange {
   base::TimePoint next_by() const;
   io::HttpPool& pool() const;
 
-  OpenAiBackend& backend_;
+  RelayBackend& backend_;
   const Limits limits_;
   std::unique_ptr<io::HttpClient> client_;
   std::shared_ptr<io::ConnectStop> stop_;

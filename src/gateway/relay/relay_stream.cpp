@@ -1,9 +1,5 @@
 #include "gateway/relay/relay_stream.hpp"
 
-#include "protocol/body_outline.hpp"
-#include "protocol/continuation.hpp"
-#include "protocol/openai_body.hpp"
-#include "protocol/sse.hpp"
 #include "protocol/upstream_answer.hpp"
 #include "protocol/upstream_error.hpp"
 
@@ -18,16 +14,18 @@ using protocol::Event;
 
 namespace {
 
-std::string_view path_of(const protocol::Request& request) {
-  return request.operation == protocol::Operation::chat ? "/chat/completions" : "/completions";
-}
-
-protocol::AnswerSoFar so_far(const protocol::Spoken& spoken) {
-  protocol::AnswerSoFar answer;
-  answer.content = spoken.content;
-  answer.reasoning = spoken.reasoning;
-  answer.tokens = spoken.tokens;
-  return answer;
+// An error inside an answer is as one in its place.
+base::ErrorCode code_of(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::status_429:
+      return base::ErrorCode::rate_limited;
+    case FailureKind::status_502_503_504:
+      return base::ErrorCode::unavailable;
+    case FailureKind::status_400_client:
+      return base::ErrorCode::invalid_request;
+    default:
+      return base::ErrorCode::upstream_failed;
+  }
 }
 
 bool is_event_stream(std::string_view content_type) {
@@ -36,47 +34,28 @@ bool is_event_stream(std::string_view content_type) {
 
 }  // namespace
 
-RelayStream::RelayStream(OpenAiBackend& backend, const Attempt& attempt)
+RelayStream::RelayStream(RelayBackend& backend, const Attempt& attempt)
     : backend_(backend),
       attempt_(attempt),
-      exchange_(backend, {attempt.first_token_by, attempt.end_by}),
+      exchange_(backend, {attempt.first_token_by, attempt.end_by, attempt.spoken != nullptr}),
       model_(backend.options().name_there(attempt.request.model)),
+      verbatim_(attempt.verbatim && backend.form().is_of(attempt.request.form)),
+      reader_(protocol::UpstreamStreamReader::frame_bytes_max_default, backend.form().wire()),
       told_(attempt.request.sequence_count()) {}
 
 Result<void> RelayStream::make_body() {
-  const protocol::Request& request = attempt_.request;
-  const bool own = request.form != protocol::ClientForm::other && !request.raw_body.empty();
-  if (!own) text_ = protocol::openai_body(request);
-  const protocol::BodyOutline outline =
-      protocol::outline_body(own ? std::string_view(request.raw_body) : std::string_view(text_));
-  protocol::UpstreamForm form;
-  form.model = model_;
-  form.allow_fields = backend_.options().allow_fields;
-  form.continuation = backend_.options().continuation;
-  form.token_limit_field = backend_.options().token_limit_field;
-  if (attempt_.spoken == nullptr) {
-    protocol::UpstreamBody body = protocol::upstream_body(request, outline, form);
-    hide_usage_ = body.hide_usage;
-    const bool same = body.text.empty();
-    if (same && own) {
-      body_ = request.raw_body;
-      return {};
-    }
-    if (!same) text_ = std::move(body.text);
-    body_ = text_;
-    return {};
+  auto made = backend_.form().body(attempt_, model_, backend_.options());
+  if (made.has_error()) {
+    // Another backend may be asked this.
+    exchange_.set_failure(FailureKind::status_4xx_there);
+    made.error().message = backend_.options().name + ": " + made.error().message;
+    return made.error();
   }
-  const protocol::AnswerSoFar answer = so_far(*attempt_.spoken);
-  const std::string_view why =
-      protocol::why_not_continued(request, answer, backend_.options().continuation);
-  if (!why.empty()) {
-    return exchange_.refuse(FailureKind::status_4xx_there, "cannot continue: " + std::string(why));
-  }
-  protocol::ContinuationBody body = protocol::continuation_body(request, outline, form, answer);
-  hide_usage_ = body.hide_usage;
-  complete_ = body.complete;
-  text_ = std::move(body.text);
-  body_ = text_;
+  hide_usage_ = made->hide_usage;
+  complete_ = made->complete;
+  said_ = std::move(made->said);
+  text_ = std::move(made->text);
+  body_ = made->own ? std::string_view(attempt_.request.raw_body) : std::string_view(text_);
   return {};
 }
 
@@ -85,8 +64,8 @@ asio::awaitable<Result<void>> RelayStream::begin() {
   const Result<void> made = make_body();
   if (made.has_error()) co_return made.error();
   if (complete_) co_return Result<void>{};
-  auto begun =
-      co_await exchange_.begin(path_of(attempt_.request), model_, attempt_.request.id, body_);
+  auto begun = co_await exchange_.begin(backend_.form().path(attempt_.request), model_,
+                                        attempt_.request.id, body_);
   if (begun.has_error()) co_return begun.error();
   events_stream_ = is_event_stream(exchange_.content_type());
   co_return Result<void>{};
@@ -118,7 +97,8 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_whole() {
   auto body = co_await exchange_.read_whole();
   if (body.has_error()) co_return body.error();
   over_ = true;
-  const auto answer = protocol::parse_upstream_answer(*body, backend_.options().api_key);
+  const auto answer =
+      protocol::parse_upstream_answer(*body, backend_.options().api_key, backend_.form().wire());
   if (answer.has_error()) {
     exchange_.set_failure(FailureKind::bad_answer);
     co_return answer.error();
@@ -128,8 +108,9 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_whole() {
       protocol::check_usage(answer->chunk.usage, attempt_.request, delivered_).usage;
   Events events;
   protocol::to_events(*answer, attempt_.request.sequence_count(), usage, events);
+  drop_said(events);
   // A client that asked for a stream gets one, whatever the upstream made of it.
-  if (!attempt_.verbatim || attempt_.request.stream) co_return events;
+  if (!verbatim_ || attempt_.request.stream) co_return events;
   std::erase_if(events, [](const Event& event) {
     return !std::holds_alternative<protocol::Finished>(event);
   });
@@ -167,7 +148,7 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
     }
     if (over_ || pending_ || !ended) continue;
     if (told_.finished()) {
-      finish_stream(events);
+      finish_stream(events, backend_.form().stream_end());
     } else {
       pending_ = exchange_.refuse(FailureKind::broken, "the answer ended before its end");
     }
@@ -176,6 +157,7 @@ asio::awaitable<Result<std::vector<Event>>> RelayStream::read_frames() {
 }
 
 void RelayStream::take_frames(Events& events) {
+  const RelayForm& form = backend_.form();
   for (const protocol::UpstreamFrame& frame : frames_) {
     if (over_ || pending_) return;
     switch (frame.kind) {
@@ -183,11 +165,12 @@ void RelayStream::take_frames(Events& events) {
         break;
       case protocol::UpstreamFrame::Kind::error:
         pending_ = protocol::upstream_chunk_error(frame.chunk, backend_.options().api_key);
-        exchange_.set_failure(FailureKind::stream_error);
+        exchange_.set_failure(form.failure_of_error(frame.chunk.error));
+        pending_->code = code_of(exchange_.failure().kind);
         break;
       case protocol::UpstreamFrame::Kind::done:
         if (told_.finished()) {
-          finish_stream(events);
+          finish_stream(events, frame.chunk.last ? frame.raw : form.stream_end());
         } else {
           pending_ = exchange_.refuse(FailureKind::broken, "the answer ended before its end");
         }
@@ -211,26 +194,52 @@ void RelayStream::take_chunk(const protocol::UpstreamFrame& frame, Events& event
   if (chunk.usage) usage_ = chunk.usage;
   delivered_.add(chunk);
   if (frame.has_content()) exchange_.progressed(base::now());
-  if (!attempt_.verbatim) return told_.add(chunk, events);
+  if (!verbatim_) {
+    told_.add(chunk, events);
+    return drop_said(events);
+  }
   scratch_.clear();
   told_.add(chunk, scratch_);
   if (frame.usage_only() && hide_usage_) return;
+  const bool in_blocks = backend_.form().wire() == protocol::UpstreamWire::anthropic;
+  // A ping before the head: what was passed on must begin with the head, to be gone on with.
+  if (in_blocks && !headed_ && chunk.choices.empty()) return;
   protocol::Verbatim& shown = verbatim(events);
   shown.bytes += frame.raw;
+  if (in_blocks) {
+    shown.blocks = chunk.blocks;
+    if (!std::exchange(headed_, true)) {
+      protocol::AnswerHead head = protocol::read_answer_head(chunk);
+      shown.head = protocol::Resumed{std::move(head.id), std::move(head.model)};
+    }
+  }
   for (const protocol::UpstreamChoice& choice : chunk.choices) {
     choice.content.append_to(shown.content);
     choice.reasoning.append_to(shown.reasoning);
-    if (!choice.tool_calls.empty() || choice.other) shown.uncontinuable = true;
+    if (choice.calls_tool() || choice.other) shown.uncontinuable = true;
   }
   if (frame.has_content()) ++shown.deltas;
 }
 
-// The end of all choices, and of the client's stream: an upstream that leaves out [DONE] is
+// White space that the client has from before.
+void RelayStream::drop_said(Events& events) {
+  if (!said_.pending()) return;
+  for (Event& event : events) {
+    if (auto* delta = std::get_if<protocol::Delta>(&event)) said_.drop_from(delta->content);
+  }
+  std::erase_if(events, [](const Event& event) {
+    const auto* delta = std::get_if<protocol::Delta>(&event);
+    return delta != nullptr && delta->content.empty() && delta->reasoning.empty() &&
+           delta->reasoning_signature.empty() && delta->redacted_reasoning.empty();
+  });
+}
+
+// The end of all choices, and of the client's stream: an upstream that leaves out its last frame is
 // forgiven.
-void RelayStream::finish_stream(Events& events) {
+void RelayStream::finish_stream(Events& events, std::string_view end) {
   over_ = true;
   exchange_.finish();
-  if (attempt_.verbatim) verbatim(events).bytes += protocol::sse_done;
+  if (verbatim_) verbatim(events).bytes += end;
   told_.finish(protocol::check_usage(usage_, attempt_.request, delivered_).usage, events);
 }
 

@@ -31,7 +31,7 @@ asio::awaitable<base::Result<std::unique_ptr<io::HttpClient>>> get(
   if (client.has_error()) co_return client.error();
   io::HttpClientRequest request;
   request.target = path;
-  if (!options.api_key.empty()) request.fields.add("Authorization", "Bearer " + options.api_key);
+  request.fields = options.fields;
   auto sent = co_await (*client)->send(request, deadline);
   if (sent.has_error()) co_return sent.error();
   auto head = co_await (*client)->read_head(deadline);

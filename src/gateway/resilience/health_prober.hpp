@@ -21,7 +21,7 @@ namespace deepseek::gateway {
 struct HealthProberOptions {
   io::HttpUrl url;  // of the upstream; its path is not used
   std::string path;
-  std::string api_key;  // sent as a bearer; may be empty
+  io::HttpFields fields{};  // who we are to it; may be empty
   base::Milliseconds timeout{5'000};
   std::shared_ptr<const io::TlsClientContext> trust;
   // Asked for its models after the first sign of life and now and then: their path, and who hears
