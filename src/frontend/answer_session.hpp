@@ -60,7 +60,10 @@ class AnswerSession {
   void add_notes(io::HttpResponse& response);
   std::string late_route_note() const;
   void take(const protocol::Event& event, std::string& piece);
+  void make_encoder();
   std::string stream_end();
+  boost::asio::awaitable<std::string> whole_body(const protocol::Answer& answer);
+  boost::asio::awaitable<void> keep_stream(const base::Error* error);
   boost::asio::awaitable<void> run_whole();
   boost::asio::awaitable<void> run_stream();
   boost::asio::awaitable<void> forward_events();

@@ -30,7 +30,9 @@ struct Answer {
   // `sequence_count` is Request::sequence_count(); `with_logprobs` is
   // Request::logprobs.has_value().
   explicit Answer(const Request& request)
-      : choices(request.sequence_count()), with_logprobs(request.logprobs.has_value()) {}
+      : choices(request.sequence_count()),
+        with_logprobs(request.logprobs.has_value()),
+        old_functions(request.old_functions) {}
 
   // Events of a sequence or tool call outside the request are ignored.
   void add(Event&& event);
@@ -38,6 +40,7 @@ struct Answer {
 
   std::vector<AnswerChoice> choices;
   bool with_logprobs = false;
+  bool old_functions = false;  // Request::old_functions
   Usage usage;      // the sum over all choices
   Timings timings;  // the largest of each over all choices
 };

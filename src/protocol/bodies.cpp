@@ -92,6 +92,10 @@ void StreamEncoder::fail(const base::Error& error, std::vector<std::string>& fra
   frames.push_back(error_frame(error));
 }
 
+ResponseText StreamEncoder::response_text(const base::Error* /*error*/) const {
+  return {};
+}
+
 std::string tokens_body(std::span<const std::int32_t> tokens, std::int64_t context_max) {
   std::string out = "{\"count\":";
   append_json_integer(out, static_cast<std::int64_t>(tokens.size()));

@@ -22,6 +22,7 @@ struct DecodeContext {
   std::string_view header_model =
       {};                            // the DeepSeek-Model header; taken if the body names no model
   std::string_view request_id = {};  // becomes Request::id
+  bool stores_responses = false;     // the server keeps what the Responses form asks it to keep
 };
 
 // POST /v1/chat/completions. Errors: invalid_request. What not every backend can do (tools, images
@@ -51,8 +52,9 @@ base::Result<Request> decode_messages(std::string_view body, const DecodeContext
 // POST /v1/messages/count_tokens: the same body, which needs no max_tokens.
 base::Result<Request> decode_count_tokens(std::string_view body, const DecodeContext& context);
 
-// POST /v1/responses: items become messages. Always Operation::chat. Kept responses and tools that
-// run at the provider are not_implemented, with their path.
+// POST /v1/responses: items become messages. Always Operation::chat. What goes on from an earlier
+// response needs put_before() of responses_items.hpp afterwards. Tools that run at the provider are not_implemented, with
+// their path; so is an earlier response where the server keeps none.
 base::Result<Request> decode_responses(std::string_view body, const DecodeContext& context);
 
 // POST /v1/embeddings.

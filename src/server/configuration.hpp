@@ -334,6 +334,15 @@ struct Configuration {
     bool operator==(const Cache&) const = default;
   } cache;
 
+  struct Responses {
+    bool enabled = true;
+    milliseconds keep{30LL * 24 * 3'600'000};
+    std::uint64_t response_bytes_max = 4u << 20;
+    std::uint64_t tenant_bytes_max = 256u << 20;
+    std::uint32_t tenant_rows_max = 10'000;
+    bool operator==(const Responses&) const = default;
+  } responses;
+
   struct Ledger {
     bool enabled = true;
     milliseconds flush_ms{200};
