@@ -23,9 +23,6 @@ constexpr std::array table{
                   "insufficient_quota", "billing_error", 8},
     ErrorCodeInfo{ErrorCode::model_not_found, "model_not_found", 404, "invalid_request_error",
                   "not_found_error", 5},
-    // OpenAI answers it with 400: the address was right, a field was not.
-    ErrorCodeInfo{ErrorCode::previous_response_not_found, "previous_response_not_found", 400,
-                  "invalid_request_error", "not_found_error", 5},
     ErrorCodeInfo{ErrorCode::not_found, "not_found", 404, "invalid_request_error",
                   "not_found_error", 5},
     ErrorCodeInfo{ErrorCode::method_not_allowed, "method_not_allowed", 405, "invalid_request_error",

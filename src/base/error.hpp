@@ -17,7 +17,6 @@ enum class ErrorCode {
   permission_denied,     // known, but not allowed
   insufficient_balance,  // money or quota is spent
   model_not_found,       // the model is not configured here
-  previous_response_not_found,  // what a response goes on from is not kept here
   not_found,             // no such path or object
   method_not_allowed,    // the path exists, the method does not
   request_timeout,       // the client was too slow

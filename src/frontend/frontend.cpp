@@ -213,7 +213,8 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
   }
   auto recalled = co_await recall(*snapshot, (*tenant)->name, *decoded);
   if (recalled.has_error()) {
-    co_await send_error(responder, recalled.error(), record);
+    record.error = base::describe(recalled.error().code).name;
+    co_await send(responder, recall_error(recalled.error(), record), record);
     co_return;
   }
   const bool binary = route.row->endpoint == Endpoint::rpc_binary;

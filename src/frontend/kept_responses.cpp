@@ -78,8 +78,8 @@ asio::awaitable<base::Result<std::string>> list_items(gateway::ResponseStore& st
   bounds.may_be_broken = true;
   auto links = co_await store.chain(std::string(tenant), id, bounds);
   if (links.has_error()) {
-    const bool absent = links.error().code == ErrorCode::previous_response_not_found;
-    co_return absent ? no_such_response(id) : links.error();
+    if (links.error().code == ErrorCode::not_found) co_return no_such_response(id);
+    co_return links.error();
   }
   std::vector<protocol::EarlierItems> items = items_of(*links);
   items.back().output = {};
@@ -129,6 +129,15 @@ asio::awaitable<base::Result<void>> recall(const Snapshot& snapshot, std::string
   if (links.has_error()) co_return links.error();
   const std::vector<protocol::EarlierItems> items = items_of(*links);
   co_return protocol::put_before(request, items, snapshot.limits);
+}
+
+io::HttpResponse recall_error(const base::Error& error, const RequestRecord& record) {
+  if (error.code != ErrorCode::not_found) return error_response(error, record.id);
+  base::Error worded = error;
+  worded.code = ErrorCode::invalid_request;
+  io::HttpResponse response = error_response(worded, record.id);
+  response.body = protocol::error_body(worded, "previous_response_not_found");
+  return response;
 }
 
 asio::awaitable<bool> keep(const Snapshot& snapshot, std::string_view tenant,

@@ -18,9 +18,13 @@
 namespace deepseek::frontend {
 
 // Puts what was said before the request into it, if it goes on from a response.
-// previous_response_not_found if that is not kept, or is another tenant's.
+// not_found, which recall_error() words, if that is not kept or is another tenant's.
 boost::asio::awaitable<base::Result<void>> recall(const Snapshot& snapshot, std::string_view tenant,
                                                   protocol::Request& request);
+
+// The refusal after a failed recall(). OpenAI answers what is not kept with 400 and a code of its
+// own: the address was right, a field was not.
+io::HttpResponse recall_error(const base::Error& error, const RequestRecord& record);
 
 // Keeps the response to `request`. False if that could not be done: the answer is given
 // nevertheless, and must say so. The log and the metrics have the reason.

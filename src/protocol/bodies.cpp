@@ -136,6 +136,10 @@ std::string balance_body(std::string_view balance) {
 }
 
 std::string error_body(const base::Error& error) {
+  return error_body(error, base::describe(error.code).name);
+}
+
+std::string error_body(const base::Error& error, std::string_view code) {
   const base::ErrorCodeInfo& info = base::describe(error.code);
   std::string out = "{\"error\":{\"message\":";
   append_bounded(out, error.message, message_bytes_max);
@@ -148,7 +152,7 @@ std::string error_body(const base::Error& error) {
     append_bounded(out, error.param, param_bytes_max);
   }
   out += ",\"code\":";
-  append_json_string(out, info.name);
+  append_json_string(out, code);
   out += "}}";
   return out;
 }

@@ -138,6 +138,8 @@ std::string balance_body(std::string_view balance);
 
 // {"error": {"message", "type", "param", "code"}}; the message is bounded and redacted.
 std::string error_body(const base::Error& error);
+// With a code that the table of errors does not have, since one form alone has it.
+std::string error_body(const base::Error& error, std::string_view code);
 std::string error_frame(const base::Error& error);  // "data: {…}\n\n"
 
 // Whose words an error comes in.

@@ -203,6 +203,8 @@ struct Configuration {
     std::uint32_t messages_max = 2048;
     std::uint32_t json_depth_max = 32;
     std::uint32_t embedding_inputs_max = 2048;
+    std::uint64_t data_bytes_max = 1u << 20;
+    std::uint32_t data_rows_max = 10'000;
     bool operator==(const Limits&) const = default;
   } limits;
 

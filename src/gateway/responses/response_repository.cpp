@@ -76,7 +76,7 @@ base::Error no_room(std::string what, std::int64_t bytes, std::int64_t bytes_max
 }
 
 base::Error not_found(std::string_view id) {
-  return base::make_error(ErrorCode::previous_response_not_found,
+  return base::make_error(ErrorCode::not_found,
                           "there is no response with the id \"" + std::string(id) +
                               "\" to go on from: it was never kept, it is too old, it was thrown "
                               "out for want of room, or it was deleted",

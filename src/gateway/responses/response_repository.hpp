@@ -51,14 +51,14 @@ class ResponseRepository {
                                                const Limits& limits);
 
   // All or nothing. payload_too_large if the response, or its chain, finds no room even alone;
-  // previous_response_not_found if what it goes on from has gone meanwhile.
+  // not_found if what it goes on from has gone meanwhile.
   base::Result<void> put(const StoredResponse& response);
 
   // Its text; nothing for an id that the tenant does not have.
   base::Result<std::optional<std::string>> find(std::string_view tenant, std::string_view id,
                                                 std::int64_t now_ms);
 
-  // The response and all before it, the oldest first. previous_response_not_found if one of them
+  // The response and all before it, the oldest first. not_found if one of them
   // is not there; invalid_request beyond the bounds.
   base::Result<std::vector<ResponseLink>> chain(std::string_view tenant, std::string_view id,
                                                 std::int64_t now_ms, const ChainBounds& bounds);

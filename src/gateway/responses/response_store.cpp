@@ -147,7 +147,7 @@ void ResponseStore::note(const base::Error* error) {
   if (error == nullptr) return;
   if (error->code == ErrorCode::payload_too_large) ++refused_;
   const bool of_client = error->code == ErrorCode::payload_too_large ||
-                         error->code == ErrorCode::previous_response_not_found ||
+                         error->code == ErrorCode::not_found ||
                          error->code == ErrorCode::invalid_request;
   if (of_client) return;
   ++failures_;
