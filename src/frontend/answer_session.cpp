@@ -48,6 +48,10 @@ void AnswerSession::consult(AnswerCache& cache, CacheWish wish) {
   wish_ = std::move(wish);
 }
 
+void AnswerSession::keep_response(protocol::ResponsesFields fields) {
+  responses_ = std::move(fields);
+}
+
 std::unique_ptr<gateway::EventStream> AnswerSession::start(const gateway::Gateway::Routed& routed) {
   if (cache_ == nullptr) {
     return snapshot_->gateway->start(request_, routed, caller_, responder_.executor());
@@ -188,11 +192,11 @@ asio::awaitable<void> AnswerSession::run_whole() {
 
 // A response that shall be kept is on the disk before its client is told so.
 asio::awaitable<std::string> AnswerSession::whole_body(const protocol::Answer& answer) {
-  const auto head = make_answer_head(endpoint_, request_.model);
-  if (request_.responses.stored) {
+  protocol::AnswerHead head = make_head();
+  if (responses_.stored) {
     auto text = protocol::responses_body(head, request_, answer);
-    request_.responses.stored = co_await keep(*snapshot_, caller_.tenant, request_, text);
-    if (request_.responses.stored) co_return std::move(text.text);
+    head.stored = co_await keep(*snapshot_, caller_.tenant, responses_, text);
+    if (head.stored) co_return std::move(text.text);
   }
   co_return answer_body(endpoint_, head, request_, answer);
 }
@@ -200,12 +204,11 @@ asio::awaitable<std::string> AnswerSession::whole_body(const protocol::Answer& a
 // Before the last event of a stream. One whose client has left is not kept: nobody was told its
 // end.
 asio::awaitable<void> AnswerSession::keep_stream(const base::Error* error) {
-  if (!request_.responses.stored || watch_->client_gone) co_return;
+  if (!responses_.stored || watch_->client_gone) co_return;
   make_encoder();
   auto text = encoder_->response_text(error);
-  request_.responses.stored =
-      co_await keep(*snapshot_, caller_.tenant, request_, std::move(text));
-  if (!request_.responses.stored) encoder_->set_unstored();
+  responses_.stored = co_await keep(*snapshot_, caller_.tenant, responses_, std::move(text));
+  if (!responses_.stored) encoder_->set_unstored();
 }
 
 // The next events, when nothing that keeps the connection alive is being written any more.
@@ -271,10 +274,14 @@ void AnswerSession::take(const protocol::Event& event, std::string& piece) {
   for (const std::string& frame : frames_) piece += frame;
 }
 
+protocol::AnswerHead AnswerSession::make_head() const {
+  protocol::AnswerHead head = make_answer_head(endpoint_, request_.model);
+  head.stored = responses_.stored;
+  return head;
+}
+
 void AnswerSession::make_encoder() {
-  if (encoder_) return;
-  const auto head = make_answer_head(endpoint_, request_.model);
-  encoder_ = make_stream_encoder(endpoint_, head, request_);
+  if (!encoder_) encoder_ = make_stream_encoder(endpoint_, make_head(), request_);
 }
 
 // The end of a stream that had no events is still an end.

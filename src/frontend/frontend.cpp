@@ -203,28 +203,33 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
     co_await send_error(responder, tenant.error(), record);
     co_return;
   }
+  protocol::ResponsesFields responses;
   const protocol::DecodeContext context{snapshot->limits,
                                         request.fields.find("deepseek-model").value_or(""),
-                                        record.id, snapshot->responses != nullptr};
+                                        record.id,
+                                        snapshot->responses == nullptr ? nullptr : &responses};
   auto decoded = decode_request(route.row->endpoint, request, context);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);
     co_return;
   }
-  auto recalled = co_await recall(*snapshot, (*tenant)->name, *decoded);
+  auto recalled = co_await recall(*snapshot, (*tenant)->name, responses, *decoded);
   if (recalled.has_error()) {
     record.error = base::describe(recalled.error().code).name;
     co_await send(responder, recall_error(recalled.error(), record), record);
     co_return;
   }
   const bool binary = route.row->endpoint == Endpoint::rpc_binary;
-  const bool stored = decoded->responses.stored;
   if (!binary) decoded->raw_body = std::move(request.body);
   const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
   AnswerSession session(route.row->endpoint, std::move(*decoded), caller, snapshot, responder,
                         record, [this, &record] { report(record); });
   // Its keys are made from JSON; and a response that is kept has an id of its own.
-  if (snapshot->cache != nullptr && !binary && !stored) session.consult(*snapshot->cache, read_wish(request));
+  if (responses.stored) {
+    session.keep_response(std::move(responses));
+  } else if (snapshot->cache != nullptr && !binary) {
+    session.consult(*snapshot->cache, read_wish(request));
+  }
   co_await session.run();
 }
 

@@ -121,14 +121,15 @@ asio::awaitable<base::Result<std::string>> page_body(const Snapshot& snapshot, c
 }  // namespace
 
 asio::awaitable<base::Result<void>> recall(const Snapshot& snapshot, std::string_view tenant,
+                                           const protocol::ResponsesFields& fields,
                                            protocol::Request& request) {
-  const std::string& previous = request.responses.previous_id;
+  const std::string& previous = fields.previous_id;
   if (previous.empty() || snapshot.responses == nullptr) co_return base::Result<void>();
   auto links =
       co_await snapshot.responses->chain(std::string(tenant), previous, bounds_of(snapshot));
   if (links.has_error()) co_return links.error();
   const std::vector<protocol::EarlierItems> items = items_of(*links);
-  co_return protocol::put_before(request, items, snapshot.limits);
+  co_return protocol::put_before(request, fields.instructed, items, snapshot.limits);
 }
 
 io::HttpResponse recall_error(const base::Error& error, const RequestRecord& record) {
@@ -141,13 +142,13 @@ io::HttpResponse recall_error(const base::Error& error, const RequestRecord& rec
 }
 
 asio::awaitable<bool> keep(const Snapshot& snapshot, std::string_view tenant,
-                           const protocol::Request& request, protocol::ResponseText text) {
+                           const protocol::ResponsesFields& fields, protocol::ResponseText text) {
   if (snapshot.responses == nullptr) co_return false;
   gateway::StoredResponse response;
-  response.input = protocol::stored_items(text.id, request.responses.input_items);
+  response.input = protocol::stored_items(text.id, fields.input_items);
   response.id = std::move(text.id);
   response.tenant = tenant;
-  response.previous_id = request.responses.previous_id;
+  response.previous_id = fields.previous_id;
   response.text = std::move(text.text);
   response.output_begin = text.output_begin;
   response.output_end = text.output_end;

@@ -169,7 +169,8 @@ TEST_F(KeptResponsesTest, StreamsAreKeptWithTheirEnd) {
   EXPECT_THAT(run(make_request("GET", "/v1/responses/" + id_in(broken.text))).text,
               HasSubstr("\"status\":\"failed\""));
   // Nobody was told the end of this one.
-  const Heard left = run(streamed, {std::vector{delta("said")}, std::vector{finished()}}, 1);
+  const Heard left =
+      run(streamed, {std::vector{delta("sa")}, std::vector{delta("id")}, std::vector{finished()}}, 1);
   EXPECT_EQ(run(make_request("GET", "/v1/responses/" + id_in(left.text))).status, 404);
 }
 

@@ -14,15 +14,26 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace deepseek::protocol {
+
+// What the Responses form has beside the request that it is read as.
+struct ResponsesFields {
+  bool instructed = false;  // the first message are the instructions, which are no item
+  bool stored = false;      // the client wants its response kept
+  std::string previous_id;  // the response that this one goes on from; or empty
+  // The client's new items, each the rest of a JSON object behind its id; only if they are stored.
+  std::vector<std::string> input_items;
+};
 
 struct DecodeContext {
   const RequestLimits& limits;
   std::string_view header_model =
       {};                            // the DeepSeek-Model header; taken if the body names no model
   std::string_view request_id = {};  // becomes Request::id
-  bool stores_responses = false;     // the server keeps what the Responses form asks it to keep
+  // Where decode_responses() puts what only it reads; null: this server keeps no responses.
+  ResponsesFields* responses = nullptr;
 };
 
 // POST /v1/chat/completions. Errors: invalid_request. What not every backend can do (tools, images

@@ -27,6 +27,7 @@ struct AnswerHead {
   // The client already has the beginning of this stream: no role, no echo, and `usage_before`, of
   // what came before, is part of the usage at the end.
   bool resumed = false;
+  bool stored = false;  // of the Responses form: the client is told that its response is kept
   Usage usage_before = {};
 };
 

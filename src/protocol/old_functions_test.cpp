@@ -39,7 +39,7 @@ TEST(OldFunctions, become_tools_and_their_messages_calls_and_results) {
     "function_call":{"name":"weather"}})",
                                    {limits});
   ASSERT_TRUE(request) << request.error().message;
-  EXPECT_TRUE(request->old_functions);
+  EXPECT_TRUE(wants_old_functions(*request));
   EXPECT_TRUE(check_local_support(*request));
   testing::expect_golden(golden("old_functions_as_openai.json"), openai_body(*request) + "\n");
 }
@@ -65,7 +65,7 @@ TEST(OldFunctions, a_history_in_the_old_form_goes_with_tools_too) {
     "tools":[{"type":"function","function":{"name":"weather"}}]})",
                                    {limits});
   ASSERT_TRUE(request) << request.error().message;
-  EXPECT_FALSE(request->old_functions);
+  EXPECT_FALSE(wants_old_functions(*request));
   EXPECT_EQ(request->messages[1].tool_calls[0].id, request->messages[2].tool_call_id);
 }
 

@@ -17,7 +17,7 @@ class ChatStream final : public StreamEncoder {
         prefix_("data: " + answer_prefix(head, "chat.completion.chunk") + ",\"choices\":["),
         suffix_(request.stream_usage ? "],\"usage\":null}\n\n" : "]}\n\n"),
         with_usage_(request.stream_usage),
-        old_functions_(request.old_functions),
+        old_functions_(wants_old_functions(request)),
         begun_(request.sequence_count(), head.resumed) {}
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {

@@ -124,16 +124,6 @@ struct FeatureUse {
   std::string param;  // where, as "messages[0].content[1]"
 };
 
-// What only the Responses form has.
-struct ResponsesFields {
-  std::string echo;          // what the answer repeats, as the rest of a JSON object
-  bool instructed = false;   // the first message are the instructions, which are no item
-  bool stored = false;       // the client wants its response kept, and is told that it is
-  std::string previous_id;   // the response that this one goes on from; or empty
-  // The client's new items, each the rest of a JSON object behind its id; only if they are stored.
-  std::vector<std::string> input_items;
-};
-
 struct Request {
   Operation operation = Operation::chat;
   ClientForm form = ClientForm::other;
@@ -165,8 +155,7 @@ struct Request {
   std::optional<bool> thinking;  // DeepSeek's thinking.type; unset: the model's default
   std::string reasoning_effort;  // as the client wrote it: low, high, max …; or empty
   std::optional<std::int32_t> thinking_tokens;  // Anthropic's budget_tokens
-  bool old_functions = false;  // the client gave `functions` and gets its calls in that form
-  ResponsesFields responses;
+  std::string response_echo;  // of the Responses form: what its answer repeats, as JSON to the end
   std::vector<FeatureUse> features;  // in the order of the body, each feature once
   // Names of fields that nobody here knows, the first 32: an upstream gets only those that its
   // configuration allows.

@@ -111,7 +111,6 @@ void append_error(std::string& out, const base::Error& error) {
 struct ResponseParts {
   const std::vector<Item>& items;
   const std::string& echo;
-  bool stored = false;
 };
 
 // Appends to `out.text`, and notes where the output is.
@@ -154,7 +153,7 @@ void append_response(ResponseText& into, const AnswerHead& head, const ResponseP
   } else {
     object.json("usage", "null");
   }
-  object.boolean("store", parts.stored);
+  object.boolean("store", head.stored);
   if (parts.echo.empty()) {
     object.close();
   } else {
@@ -166,10 +165,7 @@ void append_response(ResponseText& into, const AnswerHead& head, const ResponseP
 class ResponsesStream final : public StreamEncoder {
  public:
   ResponsesStream(const AnswerHead& head, const Request& request)
-      : StreamEncoder(head.usage_before),
-        head_(head),
-        echo_(request.responses.echo),
-        stored_(request.responses.stored) {}
+      : StreamEncoder(head.usage_before), head_(head), echo_(request.response_echo) {}
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
     if (sequence_of(event) != 0) return;
@@ -199,11 +195,11 @@ class ResponsesStream final : public StreamEncoder {
 
   ResponseText response_text(const base::Error* error) const override {
     ResponseText out;
-    append_response(out, head_, {items_, echo_, stored_}, end(error));
+    append_response(out, head_, {items_, echo_}, end(error));
     return out;
   }
 
-  void set_unstored() override { stored_ = false; }
+  void set_unstored() override { head_.stored = false; }
 
  private:
   // One event, whose fields `fill` writes behind the type.
@@ -222,7 +218,7 @@ class ResponsesStream final : public StreamEncoder {
                      std::vector<std::string>& frames) {
     tell(type, frames, [&](ObjectWriter& event) {
       ResponseText response;
-      append_response(response, head_, {items_, echo_, stored_}, end);
+      append_response(response, head_, {items_, echo_}, end);
       event.json("response", response.text);
     });
   }
@@ -326,13 +322,12 @@ class ResponsesStream final : public StreamEncoder {
               [&](ObjectWriter& event) { event.string("delta", call.arguments); });
   }
 
-  const AnswerHead head_;
+  AnswerHead head_;
   const std::string echo_;
   std::vector<Item> items_;
   std::vector<std::size_t> calls_;  // the item of each call
   std::int64_t number_ = 0;         // of the next event
   FinishReason reason_ = FinishReason::stop;
-  bool stored_;
   bool started_ = false;
   bool open_ = false;  // the last item goes on
 };
@@ -365,7 +360,7 @@ ResponseText responses_body(const AnswerHead& head, const Request& request, cons
   ResponseText out;
   const ResponseEnd end{status_of(choice.finish_reason), choice.finish_reason, nullptr,
                         &answer.usage};
-  append_response(out, head, {items, request.responses.echo, request.responses.stored}, end);
+  append_response(out, head, {items, request.response_echo}, end);
   return out;
 }
 

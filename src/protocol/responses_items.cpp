@@ -100,8 +100,8 @@ base::Error query_error(std::string_view name, std::string_view allowed, std::st
 
 }  // namespace
 
-base::Result<void> put_before(Request& request, std::span<const EarlierItems> earlier,
-                              const RequestLimits& limits) {
+base::Result<void> put_before(Request& request, bool instructed,
+                              std::span<const EarlierItems> earlier, const RequestLimits& limits) {
   Request before;
   ItemReader items(limits, before, nullptr);
   for (const EarlierItems& response : earlier) {
@@ -118,7 +118,7 @@ base::Result<void> put_before(Request& request, std::span<const EarlierItems> ea
   for (FeatureUse& use : before.features) {
     if (!request.uses(use.feature)) request.features.push_back(std::move(use));
   }
-  request.messages.insert(request.messages.begin() + (request.responses.instructed ? 1 : 0),
+  request.messages.insert(request.messages.begin() + (instructed ? 1 : 0),
                           std::make_move_iterator(before.messages.begin()),
                           std::make_move_iterator(before.messages.end()));
   return {};

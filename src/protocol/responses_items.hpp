@@ -24,10 +24,10 @@ struct EarlierItems {
 };
 
 // Puts what was said before, the oldest first, before the new items of `request` and behind its
-// instructions: those of earlier responses are not among their items. invalid_request, with
-// previous_response_id, for a conversation that is over a limit.
-base::Result<void> put_before(Request& request, std::span<const EarlierItems> earlier,
-                              const RequestLimits& limits);
+// instructions, if it is `instructed`: those of earlier responses are not among their items.
+// invalid_request, with previous_response_id, for a conversation that is over a limit.
+base::Result<void> put_before(Request& request, bool instructed,
+                              std::span<const EarlierItems> earlier, const RequestLimits& limits);
 
 // ResponsesFields::input_items as one JSON list; their ids are made from the response's.
 std::string stored_items(std::string_view response_id, std::span<const std::string> items);

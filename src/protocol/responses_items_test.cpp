@@ -12,14 +12,22 @@ namespace {
 
 const RequestLimits limits;
 
-base::Result<Request> decode(const std::string& rest, bool stores = true) {
+struct Decoded {
+  base::Result<Request> request;
+  ResponsesFields fields;
+};
+
+Decoded decode(const std::string& rest, bool stores = true) {
+  Decoded out{Request{}, {}};
   DecodeContext context{limits};
-  context.stores_responses = stores;
-  return decode_responses("{\"model\":\"m\"," + rest + "}", context);
+  if (stores) context.responses = &out.fields;
+  out.request = decode_responses("{\"model\":\"m\"," + rest + "}", context);
+  EXPECT_TRUE(out.request) << rest;
+  return out;
 }
 
 TEST(StoredItems, say_again_what_came) {
-  const auto request = decode(R"("input":[
+  const auto [request, fields] = decode(R"("input":[
       {"role":"user","content":"weather?"},
       {"role":"user","content":[{"type":"input_text","text":"see"},
         {"type":"input_image","image_url":"https://example.com/a.png"}]},
@@ -28,9 +36,8 @@ TEST(StoredItems, say_again_what_came) {
       {"type":"message","role":"assistant","content":[{"type":"output_text","text":"I look."}]},
       {"type":"function_call","call_id":"c1","name":"weather","arguments":"{}"},
       {"type":"function_call_output","call_id":"c1","output":"rain"}])");
-  ASSERT_TRUE(request) << request.error().message;
-  EXPECT_TRUE(request->responses.stored);
-  const std::string kept = stored_items("resp_7", request->responses.input_items);
+  EXPECT_TRUE(fields.stored);
+  const std::string kept = stored_items("resp_7", fields.input_items);
   EXPECT_EQ(kept,
             R"([{"id":"msg_7_in0","type":"message","status":"completed","role":"user",)"
             R"("content":[{"type":"input_text","text":"weather?"}]},)"
@@ -46,8 +53,8 @@ TEST(StoredItems, say_again_what_came) {
             R"({"id":"fco_7_in5","type":"function_call_output","status":"completed",)"
             R"("call_id":"c1","output":"rain"}])");
   // What is kept says the same when it is read again.
-  auto again = decode(R"("input":"and now?")");
-  ASSERT_TRUE(put_before(*again, std::vector{EarlierItems{kept, {}}}, limits));
+  auto again = decode(R"("input":"and now?")").request;
+  ASSERT_TRUE(put_before(*again, false, std::vector{EarlierItems{kept, {}}}, limits));
   ASSERT_EQ(again->messages.size(), request->messages.size() + 1);
   for (std::size_t i = 0; i < request->messages.size(); ++i) {
     EXPECT_EQ(again->messages[i].role, request->messages[i].role) << i;
@@ -60,28 +67,26 @@ TEST(StoredItems, say_again_what_came) {
 }
 
 TEST(StoredItems, are_made_only_if_they_are_wanted) {
-  const auto kept = decode(R"("input":"a")");
-  EXPECT_EQ(kept->responses.input_items.size(), 1U);
-  const auto unkept = decode(R"("input":"a","store":false,"previous_response_id":"resp_1")");
-  EXPECT_FALSE(unkept->responses.stored);
-  EXPECT_TRUE(unkept->responses.input_items.empty());
-  EXPECT_EQ(unkept->responses.previous_id, "resp_1");
-  const auto nowhere = decode(R"("input":"a","store":true)", false);
-  EXPECT_FALSE(nowhere->responses.stored);
+  EXPECT_EQ(decode(R"("input":"a")").fields.input_items.size(), 1U);
+  const auto unkept = decode(R"("input":"a","store":false,"previous_response_id":"resp_1")").fields;
+  EXPECT_FALSE(unkept.stored);
+  EXPECT_TRUE(unkept.input_items.empty());
+  EXPECT_EQ(unkept.previous_id, "resp_1");
+  EXPECT_FALSE(decode(R"("input":"a","store":true)", false).fields.stored);
 }
 
 TEST(PutBefore, is_the_conversation_between_instructions_and_input) {
-  auto request =
+  auto [request, fields] =
       decode(R"("instructions":"now","input":[{"role":"system","content":"too"},)"
              R"({"role":"user","content":"third"}],"previous_response_id":"resp_2")");
-  ASSERT_TRUE(request) << request.error().message;
+  ASSERT_TRUE(fields.instructed);
   const std::vector<EarlierItems> earlier{
       {R"([{"id":"a","type":"message","role":"user","content":"first"}])",
        R"([{"id":"b","type":"reasoning","summary":[],"content":[{"type":"reasoning_text",)"
        R"("text":"hm"}]},{"id":"c","type":"message","role":"assistant","content":[{"type":)"
        R"("output_text","text":"one","annotations":[],"logprobs":[]}]}])"},
       {R"([{"id":"d","type":"message","role":"user","content":"second"}])", "[]"}};
-  ASSERT_TRUE(put_before(*request, earlier, limits));
+  ASSERT_TRUE(put_before(*request, true, earlier, limits));
   std::string told;
   for (const Message& message : request->messages) {
     told += std::string(to_string(message.role)) + ":" + message.text() + ";";
@@ -93,15 +98,15 @@ TEST(PutBefore, is_the_conversation_between_instructions_and_input) {
 TEST(PutBefore, keeps_the_limits_of_one_request) {
   RequestLimits few;
   few.messages_max = 2;
-  auto request = decode(R"("input":"b")");
+  auto request = decode(R"("input":"b")").request;
   const std::string two = R"([{"role":"user","content":"a"},{"role":"user","content":"b"}])";
-  const auto refused = put_before(*request, std::vector{EarlierItems{two, {}}}, few);
+  const auto refused = put_before(*request, false, std::vector{EarlierItems{two, {}}}, few);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().param, "previous_response_id");
   EXPECT_NE(refused.error().message.find("3 messages"), std::string::npos);
   EXPECT_NE(refused.error().message.find("limits.messages_max"), std::string::npos);
-  EXPECT_FALSE(put_before(*request, std::vector{EarlierItems{"[{\"role\":1}]", {}}}, limits));
-  EXPECT_FALSE(put_before(*request, std::vector{EarlierItems{"[", {}}}, limits));
+  EXPECT_FALSE(put_before(*request, false, std::vector{EarlierItems{"[{\"role\":1}]", {}}}, limits));
+  EXPECT_FALSE(put_before(*request, false, std::vector{EarlierItems{"[", {}}}, limits));
 }
 
 std::string page(const ItemsQuery& query) {
@@ -141,7 +146,9 @@ TEST(ItemsPage, reads_its_query) {
 }
 
 std::unique_ptr<StreamEncoder> stream_of_one(const Request& request) {
-  auto encoder = make_responses_stream({"resp_1", 1, "m"}, request);
+  AnswerHead head{"resp_1", 1, "m"};
+  head.stored = true;
+  auto encoder = make_responses_stream(head, request);
   std::vector<std::string> frames;
   encoder->on_event(Delta{0, "hi", "", {}, {}}, frames);
   encoder->on_event(Finished{0, FinishReason::stop, {5, 1, 0, 0}, {}}, frames);
@@ -149,7 +156,7 @@ std::unique_ptr<StreamEncoder> stream_of_one(const Request& request) {
 }
 
 TEST(ResponseText, is_what_the_stream_ends_with) {
-  const auto request = decode(R"("input":"a","previous_response_id":"resp_0")");
+  const auto request = decode(R"("input":"a","previous_response_id":"resp_0")").request;
   const auto encoder = stream_of_one(*request);
   const ResponseText text = encoder->response_text(nullptr);
   EXPECT_EQ(text.id, "resp_1");
@@ -169,7 +176,7 @@ TEST(ResponseText, is_what_the_stream_ends_with) {
 }
 
 TEST(ResponseText, says_that_it_was_not_kept) {
-  const auto request = decode(R"("input":"a")");
+  const auto request = decode(R"("input":"a")").request;
   const auto encoder = stream_of_one(*request);
   encoder->set_unstored();
   std::vector<std::string> frames;

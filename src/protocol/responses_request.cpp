@@ -19,10 +19,12 @@ namespace json = boost::json;
 
 class ResponsesReader {
  public:
-  ResponsesReader(JsonReader& body, const DecodeContext& context, Request& request)
+  ResponsesReader(JsonReader& body, const DecodeContext& context, ResponsesFields& fields,
+                  Request& request)
       : body_(body),
         limits_(context.limits),
-        stores_(context.stores_responses),
+        stores_(context.responses != nullptr),
+        fields_(fields),
         request_(request) {}
 
   void read_state();
@@ -40,6 +42,7 @@ class ResponsesReader {
   JsonReader& body_;
   const RequestLimits& limits_;
   const bool stores_;
+  ResponsesFields& fields_;
   Request& request_;
 };
 
@@ -49,11 +52,10 @@ void ResponsesReader::read_input() {
     message.role = Role::system;
     message.content.emplace_back(TextPart{std::move(*text)});
     request_.messages.push_back(std::move(message));
-    request_.responses.instructed = true;
+    fields_.instructed = true;
   }
   request_.prompt_field = "input";
-  ResponsesFields& fields = request_.responses;
-  ItemReader items(limits_, request_, fields.stored ? &fields.input_items : nullptr);
+  ItemReader items(limits_, request_, fields_.stored ? &fields_.input_items : nullptr);
   const json::value* input = body_.find("input");
   if (input == nullptr) {
     body_.refuse("input", "input is missing; it must be a string or a list of items");
@@ -147,10 +149,9 @@ void ResponsesReader::read_reasoning() {
 
 // Kept responses, as far as this server keeps any.
 void ResponsesReader::read_state() {
-  ResponsesFields& fields = request_.responses;
-  fields.stored = body_.optional_boolean("store").value_or(true) && stores_;
+  fields_.stored = body_.optional_boolean("store").value_or(true) && stores_;
   if (stores_) {
-    fields.previous_id = body_.optional_string("previous_response_id", name_bytes()).value_or("");
+    fields_.previous_id = body_.optional_string("previous_response_id", name_bytes()).value_or("");
   } else if (body_.find("previous_response_id") != nullptr) {
     refuse_gap(body_, "previous_response_id",
                "this server keeps no responses (responses.enabled); send all items in input");
@@ -203,7 +204,7 @@ void ResponsesReader::write_echo() {
   echo.string("truncation", "disabled");
   repeat("user", "null");
   echo.close();
-  request_.responses.echo = out.substr(1);  // without the bracket: more fields come before it
+  request_.response_echo = out.substr(1);  // without the bracket: more fields come before it
 }
 
 }  // namespace
@@ -215,7 +216,10 @@ base::Result<Request> decode_responses(std::string_view body, const DecodeContex
   JsonReader::Failure failure;
   JsonReader reader(*object, failure);
   Request request;
-  ResponsesReader parts(reader, context, request);
+  ResponsesFields unkept;
+  ResponsesFields& fields = context.responses == nullptr ? unkept : *context.responses;
+  fields = {};
+  ResponsesReader parts(reader, context, fields, request);
   parts.read_state();
   parts.read_input();
   parts.read_tools();

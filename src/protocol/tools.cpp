@@ -1,4 +1,5 @@
 // Reads tools and the choice among them, and OpenAI's older functions.
+#include "protocol/answer.hpp"
 #include "protocol/quote.hpp"
 #include "protocol/request_fields.hpp"
 
@@ -66,6 +67,13 @@ void read_tool_choice(JsonReader& reader, const RequestLimits& limits, Request& 
   }
 }
 
+// Also where messages in that form were noted before: this decides the form of the answer.
+void note_functions(Request& request) {
+  std::erase_if(request.features,
+                [](const FeatureUse& use) { return use.feature == Feature::functions; });
+  note_feature(request, Feature::functions, "functions");
+}
+
 // "none", "auto" or {"name": "…"}.
 void read_function_call(JsonReader& reader, const RequestLimits& limits, Request& request) {
   using Kind = ToolChoice::Kind;
@@ -74,11 +82,11 @@ void read_function_call(JsonReader& reader, const RequestLimits& limits, Request
   if (call->is_object()) {
     auto named = reader.object(*call, "function_call");
     request.tool_choice = {Kind::named, named->required_string("name", name_bytes(limits))};
-    if (!request.old_functions) {
+    if (!wants_old_functions(request)) {
       reader.refuse("function_call", "function_call asks for a function, but functions is empty");
     }
   } else if (call->is_string() && call->get_string() == "none") {
-    if (request.old_functions) request.tool_choice.kind = Kind::none;
+    if (wants_old_functions(request)) request.tool_choice.kind = Kind::none;
   } else if (!call->is_string() || call->get_string() != "auto") {
     reader.refuse_value("function_call", "\"none\", \"auto\" or an object with a name", *call);
   }
@@ -95,8 +103,7 @@ void read_functions(JsonReader& reader, const RequestLimits& limits, Request& re
     each_object(reader, list, "functions", [&](JsonReader& function) {
       request.tools.push_back(read_tool(function, limits));
     });
-    note_feature(request, Feature::functions, "functions");
-    request.old_functions = true;
+    note_functions(request);
     request.parallel_tool_calls = false;
   }
   read_function_call(reader, limits, request);
