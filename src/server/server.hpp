@@ -12,6 +12,7 @@
 #include "frontend/metrics_page.hpp"
 #include "gateway/engine_backend.hpp"
 #include "gateway/outlier_watch.hpp"
+#include "gateway/responses/response_store.hpp"
 #include "io/grpc_server.hpp"
 #include "io/http_server.hpp"
 #include "io/io_threads.hpp"

@@ -14,7 +14,6 @@
 #include "gateway/managed/managed_process.hpp"
 #include "gateway/relay/openai_backend.hpp"
 #include "gateway/resilience/outlier_detector.hpp"
-#include "gateway/responses/response_store.hpp"
 #include "gateway/target.hpp"
 #include "io/grpc_server.hpp"
 #include "io/http_server.hpp"
@@ -26,6 +25,10 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace deepseek::gateway {
+class ResponseStore;
+}
 
 namespace deepseek::server {
 

@@ -5,6 +5,7 @@
 
 #include "gateway/cache/memory_cache_store.hpp"
 #include "gateway/cache/sqlite_cache_store.hpp"
+#include "gateway/responses/response_store.hpp"
 
 #include <algorithm>
 

@@ -79,7 +79,7 @@ asio::awaitable<base::Result<T>> ResponseStore::ask(std::size_t bytes,
   asio::post(thread_.context(0),
              [this, mine = asked, executor, bytes, work = std::move(work)]() mutable {
                base::Result<T> result = work();
-               note(result.has_error() ? &result.error() : nullptr);
+               if (result.has_error()) note(result.error());
                give_place(bytes);
                asio::post(executor, [mine = std::move(mine), result = std::move(result)]() mutable {
                  mine->result.emplace(std::move(result));
@@ -143,25 +143,24 @@ ResponseStore::Figures ResponseStore::figures() const {
 // --- the thread -------------------------------------------------------------
 
 // Refusals are the client's business; failures of the file are the operator's.
-void ResponseStore::note(const base::Error* error) {
-  if (error == nullptr) return;
-  if (error->code == ErrorCode::payload_too_large) ++refused_;
-  const bool of_client = error->code == ErrorCode::payload_too_large ||
-                         error->code == ErrorCode::not_found ||
-                         error->code == ErrorCode::invalid_request;
+void ResponseStore::note(const base::Error& error) {
+  if (error.code == ErrorCode::payload_too_large) ++refused_;
+  const bool of_client = error.code == ErrorCode::payload_too_large ||
+                         error.code == ErrorCode::not_found ||
+                         error.code == ErrorCode::invalid_request;
   if (of_client) return;
   ++failures_;
   std::int64_t suppressed = 0;
   if (log_limit_.allow(base::now(), suppressed)) {
     logger_.error("the file of responses fails; answers are given, but not kept",
-                  {{"error", error->message}, {"suppressed", suppressed}});
+                  {{"error", error.message}, {"suppressed", suppressed}});
   }
 }
 
 void ResponseStore::count() {
   evicted_ = repository_.evicted();
   const auto size = repository_.size();
-  if (!size) return note(&size.error());
+  if (!size) return note(size.error());
   rows_ = static_cast<std::uint64_t>(size->rows);
   bytes_ = static_cast<std::uint64_t>(size->bytes);
 }
@@ -171,7 +170,7 @@ void ResponseStore::sweep() {
   if (removed) {
     expired_ += static_cast<std::uint64_t>(*removed);
   } else {
-    note(&removed.error());
+    note(removed.error());
   }
   if (removed && *removed > 0) count();
   const bool more = removed && *removed >= sweep_chains_max;

@@ -71,7 +71,7 @@ class ResponseStore {
   bool take_place(std::size_t bytes);
   void give_place(std::size_t bytes);
   // On the thread.
-  void note(const base::Error* error);
+  void note(const base::Error& error);
   void count();
   void sweep();
 
