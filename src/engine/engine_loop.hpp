@@ -34,6 +34,7 @@ struct SubmitJob {
   AnswerText text;
   std::optional<std::int32_t> logprobs;
   bool count_prompt = true;
+  Pictures pictures{};             // of the prompt
   AnswerText::Output unsent;       // of a resumed answer: text that comes first
   std::optional<EndReason> ended;  // nothing is left to compute
 };
@@ -103,6 +104,7 @@ class EngineLoop {
     AnswerText text;
     std::optional<std::int32_t> logprobs;
     bool count_prompt = true;
+    Pictures pictures{};        // kept while it lives: it may have to be read again
     AnswerText::Output unsent;  // goes out with the next token
     bool loading = false;       // a state is being read from disk for it
     std::int64_t reasoning_tokens = 0;

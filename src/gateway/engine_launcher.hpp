@@ -37,6 +37,8 @@ struct EngineCommand {
   std::string cache_dir;          // empty: prefixes are not stored
   std::uint64_t cache_dir_bytes = 0;
   std::string draft_model{};             // a smaller model that guesses; empty: none
+  std::string mmproj{};                  // a projector that reads images; empty: none
+  std::int64_t image_pixels_max = 16'000'000;  // of one image
   std::uint32_t draft_max = 0;           // guessed tokens of one sequence in a step
   std::string flash_attention = "auto";  // auto, on, off
   std::string layout = "auto";           // auto, as_is

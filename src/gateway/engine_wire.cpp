@@ -144,7 +144,7 @@ ErrorCode to_code(wire::Failed::Code code) {
 
 std::vector<wire::Submit> make_submits(const protocol::Request& request,
                                        const EngineBackendOptions& options,
-                                       const protocol::Spoken* spoken) {
+                                       const protocol::Spoken* spoken, const ImageFiles& images) {
   const bool chat = request.operation == protocol::Operation::chat;
   const std::size_t inputs = chat ? 1 : request.prompts.size();
   std::vector<wire::Submit> submits;
@@ -153,7 +153,7 @@ std::vector<wire::Submit> make_submits(const protocol::Request& request,
     for (std::int32_t choice = 0; choice < request.choices; ++choice) {
       wire::Submit& submit = submits.emplace_back(make_submit(request, choice, options));
       if (chat) {
-        set_chat(request, *submit.mutable_chat());
+        set_chat(request, *submit.mutable_chat(), images);
       } else if (!request.suffix.empty()) {
         submit.mutable_infill()->set_prefix(std::get<std::string>(request.prompts[input]));
         submit.mutable_infill()->set_suffix(request.suffix);
@@ -174,7 +174,7 @@ wire::Embed make_embed(const protocol::EmbeddingRequest& request) {
   return embed;
 }
 
-wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request) {
+wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request, const ImageFiles& images) {
   wire::ToEngine message;
   if (const auto* tokens = std::get_if<protocol::TokenIds>(&request.input)) {
     message.mutable_detokenize()->mutable_ids()->Add(tokens->begin(), tokens->end());
@@ -183,7 +183,7 @@ wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request) {
   wire::Tokenize& call = *message.mutable_tokenize();
   call.set_add_special(request.add_special);
   if (const auto* chat = std::get_if<protocol::Request>(&request.input)) {
-    set_chat(*chat, *call.mutable_chat());
+    set_chat(*chat, *call.mutable_chat(), images);
   } else {
     call.set_text(std::get<std::string>(request.input));
   }
@@ -257,6 +257,7 @@ EngineDescription to_description(const wire::Description& told) {
   description.queue_max = told.queue_max();
   description.has_chat_template = told.has_chat_template();
   description.embeddings = told.embeddings();
+  description.sees_images = told.sees_images();
   description.devices.assign(told.devices().begin(), told.devices().end());
   for (const wire::WeightLayout& layout : told.layouts()) {
     description.layouts.push_back({layout.format(), layout.layout(), layout.weights(),

@@ -17,6 +17,10 @@ std::string refusal(const Request& request, const FeatureUse& use) {
       return "echo of a prompt given as token ids is not supported: give it as text";
     case Feature::suffix:
       return "suffix needs a prompt given as text";
+    case Feature::images:
+      return use.param +
+             ": this model does not see images. Leave them out, ask a model that sees them, or "
+             "give this one its projector (models[].mmproj)";
     default:
       return use.param + ": " + std::string(to_string(use.feature)) +
              " cannot be served by the models of this server; leave the field out";
@@ -30,7 +34,8 @@ bool all_texts(const Request& request) {
 }
 
 // Whether engines can do it at all; a model may still lack what it takes, and says so itself.
-bool is_local(const Request& request, Feature feature) {
+bool is_local(const Request& request, Feature feature, const LocalModel& model) {
+  if (feature == Feature::images) return model.sees_images;
   if (feature == Feature::tools || feature == Feature::response_format) return true;
   return feature == Feature::suffix && request.operation == Operation::completion &&
          all_texts(request);
@@ -38,9 +43,9 @@ bool is_local(const Request& request, Feature feature) {
 
 }  // namespace
 
-base::Result<void> check_local_support(const Request& request) {
+base::Result<void> check_local_support(const Request& request, const LocalModel& model) {
   for (const FeatureUse& use : request.features) {
-    if (is_local(request, use.feature)) continue;
+    if (is_local(request, use.feature, model)) continue;
     return base::make_error(base::ErrorCode::not_implemented, refusal(request, use), use.param);
   }
   return {};

@@ -45,7 +45,7 @@ void read_image(JsonReader& part, Message& message, Request& request) {
     return;
   }
   note_feature(request, Feature::images, part.path());
-  message.content.emplace_back(ImagePart{std::move(url), std::move(detail)});
+  message.content.emplace_back(ImagePart{std::move(url), std::move(detail), path});
 }
 
 void read_part(JsonReader& part, Message& message, Request& request) {
