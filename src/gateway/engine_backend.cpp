@@ -259,7 +259,7 @@ WorkPointer make_answer(const Attempt& attempt, const ImageFiles& images, Core& 
   work->events = Mailbox<protocol::Event>::make(alarm, submits.size() * (2 * credits + 2));
   std::uint64_t number = work->number_first;
   for (wire::Submit& submit : submits) {
-    work->fingerprint = work->fingerprint * 31 + fingerprint(submit);
+    work->fingerprint = work->fingerprint * 31 + fingerprint(submit, images);
     submit.set_request(number++);
     submit.set_tenant(std::string(attempt.claim.tenant));
     submit.set_weight(attempt.claim.weight);
@@ -296,7 +296,7 @@ WorkPointer make_call(const protocol::TokenizeRequest& request, const ImageFiles
   WorkPointer work = make_call(core);
   work->tokens = Mailbox<TokenizeResult>::make(alarm, 1);
   wire::ToEngine message = make_tokenize(request, images);
-  work->fingerprint = fingerprint(message);
+  work->fingerprint = fingerprint(message, images);
   if (message.has_tokenize()) {
     message.mutable_tokenize()->set_call(work->number_first);
   } else {

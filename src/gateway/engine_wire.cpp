@@ -25,6 +25,35 @@ std::uint64_t hash_message(const Message& message) {
   return std::hash<std::string>()(bytes);
 }
 
+// While it lives, a chat's images have no bytes: they are many, and nobody has to hash them again.
+class WithoutImages {
+ public:
+  explicit WithoutImages(wire::Chat* chat) {
+    if (chat == nullptr) return;
+    for (wire::ChatMessage& message : *chat->mutable_messages()) {
+      for (wire::ContentPart& part : *message.mutable_parts()) {
+        if (!part.has_image()) continue;
+        std::string* const file = part.mutable_image()->mutable_file();
+        files_.emplace_back(file, std::move(*file));
+        file->clear();
+      }
+    }
+  }
+  ~WithoutImages() {
+    for (auto& [file, bytes] : files_) *file = std::move(bytes);
+  }
+  WithoutImages(const WithoutImages&) = delete;
+  WithoutImages& operator=(const WithoutImages&) = delete;
+
+ private:
+  std::vector<std::pair<std::string*, std::string>> files_;
+};
+
+std::uint64_t hash_images(std::uint64_t hash, const ImageFiles& images) {
+  for (const ImageFile& image : images) hash = hash * 31 + image.fingerprint;
+  return hash;
+}
+
 template <class Input>
 void set_prompt(const protocol::Prompt& prompt, Input& input) {
   if (const auto* text = std::get_if<std::string>(&prompt)) {
@@ -190,14 +219,18 @@ wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request, const Ima
   return message;
 }
 
-std::uint64_t fingerprint(const wire::Submit& submit) {
-  wire::Submit bare = submit;
+std::uint64_t fingerprint(wire::Submit& submit, const ImageFiles& images) {
+  wire::Submit bare;
+  {
+    const WithoutImages hidden(submit.has_chat() ? submit.mutable_chat() : nullptr);
+    bare = submit;
+  }
   bare.clear_request();
   bare.clear_request_id();
   bare.clear_credits();
   bare.clear_queue_timeout_ms();
   bare.clear_resume();  // a request that kills engines is the same one when it goes on
-  return hash_message(bare);
+  return hash_images(hash_message(bare), images);
 }
 
 std::uint64_t fingerprint(const wire::Embed& embed) {
@@ -206,8 +239,10 @@ std::uint64_t fingerprint(const wire::Embed& embed) {
   return hash_message(bare);
 }
 
-std::uint64_t fingerprint(const wire::ToEngine& call) {
-  return hash_message(call);
+std::uint64_t fingerprint(wire::ToEngine& call, const ImageFiles& images) {
+  const bool chat = call.has_tokenize() && call.tokenize().has_chat();
+  const WithoutImages hidden(chat ? call.mutable_tokenize()->mutable_chat() : nullptr);
+  return hash_images(hash_message(call), images);
 }
 
 protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence) {

@@ -35,9 +35,11 @@ wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request,
 
 // A number that is the same for the same work, whoever asks for it and when, and however much of it
 // was done already.
-std::uint64_t fingerprint(const wire::Submit& submit);
+// `images` are in it, and are looked at by their own fingerprints.
+std::uint64_t fingerprint(wire::Submit& submit, const ImageFiles& images = {});
 std::uint64_t fingerprint(const wire::Embed& embed);
-std::uint64_t fingerprint(const wire::ToEngine& call);  // its number is not set yet
+// Of Tokenize or Detokenize, whose number is not set yet.
+std::uint64_t fingerprint(wire::ToEngine& call, const ImageFiles& images = {});
 
 // Started, Delta, ToolCallDelta or Finished as an event of `sequence`; never called with Failed.
 protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence);

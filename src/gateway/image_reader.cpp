@@ -52,7 +52,7 @@ asio::awaitable<Result<ImageFiles>> ImageReader::read(const protocol::Request& r
     Result<ImageFile> file = co_await read_one(image, executor, deadline, stop);
     if (file.has_error()) co_return file.error();
     files.push_back(std::move(*file));
-    const Result<void> sum = check_sum(files, request.prompt_field);
+    const Result<void> sum = check_sum(files, request);
     if (sum.has_error()) co_return sum.error();
   }
   co_return files;

@@ -3,6 +3,7 @@
 #include "protocol/data_url.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace deepseek::gateway {
@@ -41,7 +42,8 @@ base::Result<ImageFile> check_image(std::string bytes, const std::string& param,
                                     const protocol::ImageLimits& limits) {
   const auto header = protocol::read_image_header(bytes, limits, param);
   if (header.has_error()) return header.error();
-  return ImageFile{std::move(bytes), param};
+  const std::uint64_t fingerprint = std::hash<std::string>()(bytes);
+  return ImageFile{std::move(bytes), param, fingerprint};
 }
 
 base::Result<ImageFile> read_image(const WantedImage& wanted, const protocol::ImageLimits& limits) {
@@ -51,15 +53,16 @@ base::Result<ImageFile> read_image(const WantedImage& wanted, const protocol::Im
   return check_image(std::move(*bytes), wanted.param, limits);
 }
 
-base::Result<void> check_sum(const ImageFiles& files, const std::string& field) {
+base::Result<void> check_sum(const ImageFiles& files, const protocol::Request& request) {
   std::size_t sum = 0;
   for (const ImageFile& file : files) sum += file.bytes.size();
+  sum *= request.sequence_count();
   if (sum <= request_image_bytes_max) return {};
   return base::make_error(base::ErrorCode::invalid_request,
                           "The images of the request have " + std::to_string(sum) +
-                              " bytes together; at most " +
+                              " bytes together, for each answer (n); at most " +
                               std::to_string(request_image_bytes_max) + " are taken.",
-                          field);
+                          request.prompt_field);
 }
 
 }  // namespace deepseek::gateway

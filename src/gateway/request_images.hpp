@@ -9,13 +9,14 @@
 #include "protocol/request.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace deepseek::gateway {
 
-// Of one request: so many bytes go to an engine in one message.
+// Of one request, for each of its answers: so much may be on its way to an engine.
 inline constexpr std::size_t request_image_bytes_max = 48u << 20;
 
 struct WantedImage {
@@ -26,6 +27,7 @@ struct WantedImage {
 struct ImageFile {
   std::string bytes;
   std::string param;
+  std::uint64_t fingerprint = 0;  // the same for the same bytes
 };
 using ImageFiles = std::vector<ImageFile>;
 
@@ -38,6 +40,6 @@ base::Result<ImageFile> read_image(const WantedImage& wanted, const protocol::Im
 // The same of what was fetched or decoded elsewhere.
 base::Result<ImageFile> check_image(std::string bytes, const std::string& param,
                                     const protocol::ImageLimits& limits);
-base::Result<void> check_sum(const ImageFiles& files, const std::string& field);
+base::Result<void> check_sum(const ImageFiles& files, const protocol::Request& request);
 
 }  // namespace deepseek::gateway
