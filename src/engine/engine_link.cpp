@@ -7,9 +7,9 @@
 
 #include <sys/socket.h>
 #include <unistd.h>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <atomic>
 #include <unordered_map>
 #include <utility>
 
@@ -159,7 +159,8 @@ void EngineLink::send(const wire::FromEngine& message) {
 }
 
 void EngineLink::stop_workers() {
-  for (boost::asio::thread_pool* const pool : {&state_->viewer, &state_->compiler, &state_->worker}) {
+  for (boost::asio::thread_pool* const pool :
+       {&state_->viewer, &state_->compiler, &state_->worker}) {
     pool->stop();
     pool->join();
   }
@@ -237,8 +238,8 @@ void EngineLink::State::handle_submit(wire::Submit submit) {
   }
 }
 
-base::Result<EngineLink::State::Cancelled> EngineLink::State::begin_preparing(
-    std::uint64_t number, std::uint64_t bytes) {
+base::Result<EngineLink::State::Cancelled> EngineLink::State::begin_preparing(std::uint64_t number,
+                                                                              std::uint64_t bytes) {
   if (preparing.size() >= options.preparing_max) return tokenizer_busy();
   if (image_bytes + bytes > options.image_bytes_max && image_bytes > 0) return images_busy();
   Cancelled cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -291,9 +292,8 @@ void EngineLink::State::build(const std::shared_ptr<Preparation>& work,
     answer = std::make_shared<ConstrainedAnswer>(std::move(constraint), text->vocabulary(),
                                                  constraints->ends());
   }
-  hand_over(work->submit.request(),
-            build_job(work->submit, *text, limits, work->arrival, std::move(answer),
-                      std::move(work->pictures)));
+  hand_over(work->submit.request(), build_job(work->submit, *text, limits, work->arrival,
+                                              std::move(answer), std::move(work->pictures)));
 }
 
 void EngineLink::State::hand_over(SequenceId id, base::Result<SubmitJob> job) {

@@ -19,7 +19,7 @@ namespace deepseek::engine {
 class EngineLink {
  public:
   struct Options {
-    std::size_t preparing_max = 1024;  // prompts that wait for the tokenizer
+    std::size_t preparing_max = 1024;              // prompts that wait for the tokenizer
     std::uint64_t image_bytes_max = 256ULL << 20;  // of files in them
   };
   // Takes ownership of the socket `descriptor`. `on_closed` runs on the I/O thread.

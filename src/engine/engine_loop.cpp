@@ -374,8 +374,8 @@ Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
   std::vector<BatchSlice> batch;
   batch.reserve(plan.slices.size());
   for (const Slice& slice : plan.slices) {
-    const auto tokens = scheduler_.tokens(slice.id).subspan(
-        static_cast<std::size_t>(slice.begin), static_cast<std::size_t>(slice.size()));
+    const auto tokens = scheduler_.tokens(slice.id).subspan(static_cast<std::size_t>(slice.begin),
+                                                            static_cast<std::size_t>(slice.size()));
     const Pictures* const pictures =
         is_row(tokens.front()) ? &running_.at(slice.id).pictures : nullptr;
     batch.push_back({slice.slot, slice.begin, tokens, slice.wants_logits, slice.draft,

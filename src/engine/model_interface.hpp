@@ -100,11 +100,11 @@ class TextModel {
 
 struct BatchSlice {
   std::int32_t slot = 0;
-  std::int32_t position = 0;  // of the first token
-  std::span<const Token> tokens;   // of the vocabulary, or rows of images: never both
-  bool wants_logits = false;       // of the last token, and of all of the draft
-  std::span<const Token> draft{};  // guesses behind the tokens
-  std::int32_t adapter = 0;        // number of a LoRA adapter; 0: none
+  std::int32_t position = 0;           // of the first token
+  std::span<const Token> tokens;       // of the vocabulary, or rows of images: never both
+  bool wants_logits = false;           // of the last token, and of all of the draft
+  std::span<const Token> draft{};      // guesses behind the tokens
+  std::int32_t adapter = 0;            // number of a LoRA adapter; 0: none
   const Pictures* pictures = nullptr;  // that have the rows; null where there are none
 };
 

@@ -302,9 +302,9 @@ std::int32_t Scheduler::draft_room(const Sequence& sequence, std::int32_t tokens
 bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
   std::int32_t count = std::min({sequence.missing(), prefill_budget(plan), window_room(sequence)});
   if (sequence.spec.has_rows && count > 0) {
-    count = one_kind(std::span(sequence.tokens)
-                         .subspan(static_cast<std::size_t>(sequence.computed),
-                                  static_cast<std::size_t>(count)));
+    count = one_kind(
+        std::span(sequence.tokens)
+            .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(count)));
   }
   if (!make_room(sequence, count, plan)) {
     count = std::min(count, pool_.unused() - plan.tokens);

@@ -20,7 +20,7 @@ namespace deepseek::engine {
 
 struct PromptPiece {
   std::string text;
-  bool plain = false;  // special tokens in it stay text
+  bool plain = false;                  // special tokens in it stay text
   std::optional<std::size_t> image{};  // it is a place of that image, and has no text
   bool operator==(const PromptPiece&) const = default;
 };

@@ -24,8 +24,7 @@ class ImageWait {
         deadline_(deadline) {}
 
   boost::asio::awaitable<base::Result<ImageFiles>> read() {
-    base::Result<ImageFiles> files =
-        co_await reader_->read(request_, executor_, deadline_, stop_);
+    base::Result<ImageFiles> files = co_await reader_->read(request_, executor_, deadline_, stop_);
     if (stop_->pulled()) co_return request_cancelled();
     co_return files;
   }

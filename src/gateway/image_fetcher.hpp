@@ -4,7 +4,8 @@
 // https alone. The name is looked up once; only public addresses of it are connected to, and those
 // very ones, so that a name server cannot give another answer the second time. No redirect is
 // followed. The answer must be 200, an image, small, and there in time. Nothing of the request (its
-// key, its headers) is sent along, and nothing of the answer but the image comes back to the client.
+// key, its headers) is sent along, and nothing of the answer but the image comes back to the
+// client.
 #pragma once
 
 #include "base/clock.hpp"

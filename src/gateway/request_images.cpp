@@ -32,9 +32,8 @@ base::Result<std::vector<WantedImage>> wanted_images(const protocol::Request& re
   }
   if (wanted.size() <= static_cast<std::size_t>(limits.count_max)) return wanted;
   return base::make_error(base::ErrorCode::invalid_request,
-                          "The request has " + std::to_string(wanted.size()) +
-                              " images; at most " + std::to_string(limits.count_max) +
-                              " are taken (images.count_max).",
+                          "The request has " + std::to_string(wanted.size()) + " images; at most " +
+                              std::to_string(limits.count_max) + " are taken (images.count_max).",
                           request.prompt_field);
 }
 

@@ -39,7 +39,8 @@ TEST(RequestImages, TooManyAndTooLargeTogetherAreRefused) {
   const protocol::Request two = asking({{"data:1"}, {"data:2"}});
   const auto refused = wanted_images(two, limits);
   ASSERT_TRUE(refused.has_error());
-  EXPECT_THAT(refused.error().message, HasSubstr("2 images; at most 1 are taken (images.count_max"));
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("2 images; at most 1 are taken (images.count_max"));
   protocol::Request answers = asking({{"data:1"}});
   const ImageFiles files{{std::string(4u << 20, 'x'), "a"}};
   EXPECT_TRUE(check_sum(files, answers).has_value());

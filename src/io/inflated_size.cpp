@@ -1,7 +1,7 @@
 #include "io/inflated_size.hpp"
 
-#include <boost/beast/zlib/inflate_stream.hpp>
 #include <array>
+#include <boost/beast/zlib/inflate_stream.hpp>
 
 namespace deepseek::io {
 namespace {

@@ -21,7 +21,11 @@ std::string bomb(std::size_t bytes) {
 TEST(InflatedSize, CountsWhatAStreamHolds) {
   EXPECT_EQ(inflated_size(hello, 1'000), 23U);
   EXPECT_EQ(inflated_size(hello + "what follows", 1'000), 23U);
-  EXPECT_EQ(inflated_size("\x78\x01\x01\x03\x00\xfc\xff" "abc" "sum!"s, 1'000), 3U);
+  EXPECT_EQ(inflated_size("\x78\x01\x01\x03\x00\xfc\xff"
+                          "abc"
+                          "sum!"s,
+                          1'000),
+            3U);
 }
 
 TEST(InflatedSize, StopsSoonBehindTheMost) {

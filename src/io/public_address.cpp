@@ -20,11 +20,11 @@ constexpr std::uint32_t v4(std::uint32_t a, std::uint32_t b, std::uint32_t c, st
 
 // IANA's registry of special-purpose addresses, and multicast.
 constexpr std::array blocks_v4{
-    Block{v4(0, 0, 0, 0), 8},       Block{v4(10, 0, 0, 0), 8},     Block{v4(100, 64, 0, 0), 10},
-    Block{v4(127, 0, 0, 0), 8},     Block{v4(169, 254, 0, 0), 16}, Block{v4(172, 16, 0, 0), 12},
-    Block{v4(192, 0, 0, 0), 24},    Block{v4(192, 0, 2, 0), 24},   Block{v4(192, 88, 99, 0), 24},
-    Block{v4(192, 168, 0, 0), 16},  Block{v4(198, 18, 0, 0), 15},  Block{v4(198, 51, 100, 0), 24},
-    Block{v4(203, 0, 113, 0), 24},  Block{v4(224, 0, 0, 0), 4},    Block{v4(240, 0, 0, 0), 4},
+    Block{v4(0, 0, 0, 0), 8},        Block{v4(10, 0, 0, 0), 8},     Block{v4(100, 64, 0, 0), 10},
+    Block{v4(127, 0, 0, 0), 8},      Block{v4(169, 254, 0, 0), 16}, Block{v4(172, 16, 0, 0), 12},
+    Block{v4(192, 0, 0, 0), 24},     Block{v4(192, 0, 2, 0), 24},   Block{v4(192, 88, 99, 0), 24},
+    Block{v4(192, 168, 0, 0), 16},   Block{v4(198, 18, 0, 0), 15},  Block{v4(198, 51, 100, 0), 24},
+    Block{v4(203, 0, 113, 0), 24},   Block{v4(224, 0, 0, 0), 4},    Block{v4(240, 0, 0, 0), 4},
     Block{v4(168, 63, 129, 16), 32},  // a cloud's metadata, though it looks like any other
 };
 

@@ -52,7 +52,8 @@ TEST(ImageFile, ASmallFileOfAHugeImageIsRefused) {
   limits.pixels_max = 99;
   EXPECT_THAT(refusal(png_sample(1, 10, 10), limits), HasSubstr("at most 99"));
   limits.bytes_max = 40;
-  EXPECT_THAT(refusal(png_sample(1, 9, 9), limits), HasSubstr("at most 40 are taken (images.bytes"));
+  EXPECT_THAT(refusal(png_sample(1, 9, 9), limits),
+              HasSubstr("at most 40 are taken (images.bytes"));
 }
 
 TEST(ImageFile, ManyScansAreRefused) {

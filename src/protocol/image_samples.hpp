@@ -10,7 +10,8 @@ namespace deepseek::protocol {
 
 inline std::string big_endian(std::uint32_t value) {
   std::string bytes;
-  for (const unsigned shift : {24U, 16U, 8U, 0U}) bytes += static_cast<char>(value >> shift & 0xFFU);
+  for (const unsigned shift : {24U, 16U, 8U, 0U})
+    bytes += static_cast<char>(value >> shift & 0xFFU);
   return bytes;
 }
 

@@ -27,19 +27,22 @@ class MappedFile {
   Result<void> open(const std::string& what, const std::string& path) {
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
-      return refuse_file(what, path, std::string("cannot be opened: ") + std::strerror(errno) +
-                              ". Check the path and its permissions.");
+      return refuse_file(what, path,
+                         std::string("cannot be opened: ") + std::strerror(errno) +
+                             ". Check the path and its permissions.");
     }
     struct stat status{};
     ::fstat(descriptor, &status);
     Result<void> result;
     if (!S_ISREG(status.st_mode) || status.st_size == 0) {
-      result = refuse_file(what, path, "is empty or no regular file. Give the path of a GGUF file.");
+      result =
+          refuse_file(what, path, "is empty or no regular file. Give the path of a GGUF file.");
     } else {
       const auto size = static_cast<std::size_t>(status.st_size);
       void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
       if (data == MAP_FAILED) {
-        result = refuse_file(what, path, std::string("cannot be mapped: ") + std::strerror(errno) + ".");
+        result =
+            refuse_file(what, path, std::string("cannot be mapped: ") + std::strerror(errno) + ".");
       } else {
         data_ = data;
         size_ = size;

@@ -87,9 +87,8 @@ Result<std::string> check_model(const EngineOptions& options, const MemoryLimits
   const auto room = pool_room(**model, options, memory);
   const ContextPlan plan = plan_context(**model, options, physical_cores(), room);
   if (room) {
-    const auto fits =
-        check_memory(options.model, header->tensor_bytes + draft_bytes + projector_bytes,
-                     plan.kv_bytes, memory);
+    const auto fits = check_memory(
+        options.model, header->tensor_bytes + draft_bytes + projector_bytes, plan.kv_bytes, memory);
     if (fits.has_error()) return fits.error();
   }
   return describe(options.model, *header, **model, plan, draft_bytes, projector_bytes);

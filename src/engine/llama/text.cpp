@@ -225,9 +225,8 @@ wire::Chat Text::guarded(wire::Chat chat, std::string_view nonce) const {
   for (wire::ChatMessage& message : *chat.mutable_messages()) {
     message.set_content(specials_.guard(message.content(), nonce));
     for (const wire::ContentPart& part : message.parts()) {
-      message.mutable_content()->append(part.has_image()
-                                            ? SpecialText::image_mark(images++, nonce)
-                                            : specials_.guard(part.text(), nonce));
+      message.mutable_content()->append(part.has_image() ? SpecialText::image_mark(images++, nonce)
+                                                         : specials_.guard(part.text(), nonce));
     }
     message.clear_parts();
     message.set_reasoning_content(specials_.guard(message.reasoning_content(), nonce));

@@ -32,10 +32,15 @@ using Bitmap = std::unique_ptr<mtmd_bitmap, FreeBitmap>;
 using Chunks = std::unique_ptr<mtmd_input_chunks, FreeChunks>;
 
 base::Error unreadable(const std::string& param, const std::string& why) {
-  return base::make_error(base::ErrorCode::invalid_request,
-                          param + ": the image cannot be read: " + why +
-                              ". Save it again as PNG or JPEG.",
-                          param);
+  return base::make_error(
+      base::ErrorCode::invalid_request,
+      param + ": the image cannot be read: " + why + ". Save it again as PNG or JPEG.", param);
+}
+
+// Lines of a log, without what separates them at their end.
+std::string trimmed(std::string text) {
+  while (!text.empty() && (text.back() == ';' || text.back() == ' ')) text.pop_back();
+  return text;
 }
 
 // What a projector asks of the model that is not done here.
@@ -88,8 +93,9 @@ base::Result<std::unique_ptr<Vision>> Vision::load(const Options& options, const
     reason = exception.what();
   }
   if (!handles->context) {
-    return refuse_file(kWhat, options.path,
-                       "does not fit this model: " + (reason.empty() ? last_errors() : reason));
+    return refuse_file(
+        kWhat, options.path,
+        "does not fit this model: " + trimmed(reason.empty() ? last_errors() : reason));
   }
   const std::string lacks = missing(handles->context.get());
   if (!lacks.empty()) return refuse_file(kWhat, options.path, lacks + ".");

@@ -171,7 +171,13 @@ TEST(VisionLlama, LogitsAreThoseOfLlamaCppsOwnHelper) {
   for (std::size_t index = 0; index < theirs.size(); ++index) {
     most = std::max(most, std::abs(static_cast<double>(ours[index] - theirs[index])));
   }
-  EXPECT_LT(most, 1.0);
+  const std::vector<float> others =
+      by_the_helper("See this: <__media__> What is it?", png_sample(6));
+  double apart = 0;
+  for (std::size_t index = 0; index < theirs.size(); ++index) {
+    apart = std::max(apart, std::abs(static_cast<double>(others[index] - theirs[index])));
+  }
+  EXPECT_LT(most, apart / 4) << "as far apart as another image is " << apart;
   EXPECT_EQ(std::max_element(ours.begin(), ours.end()) - ours.begin(),
             std::max_element(theirs.begin(), theirs.end()) - theirs.begin());
 }
@@ -218,8 +224,8 @@ TEST(VisionLlama, TextBesideAnImageIsAsAlone) {
   Engine engine;
   engine.see_with(pictures);
   for (SequenceId id = 1; id <= 3; ++id) {
-    ASSERT_TRUE(engine.submit(greedy(id, "Count to " + std::to_string(10 * id) + ".", 16))
-                    .has_value());
+    ASSERT_TRUE(
+        engine.submit(greedy(id, "Count to " + std::to_string(10 * id) + ".", 16)).has_value());
     ASSERT_TRUE(
         engine.submit(ask(10 + id, {png_sample(static_cast<std::uint32_t>(id))})).has_value());
   }
@@ -287,9 +293,8 @@ TEST(VisionLlama, AFileThatDoesNotFitIsNamed) {
   loaded();
   EXPECT_THAT(load_error("/no/such/file.gguf"), HasSubstr("/no/such/file.gguf: cannot be opened"));
   EXPECT_THAT(load_error(model_path()), HasSubstr("architecture \"llama\" and no projector"));
-  EXPECT_THAT(load_error(write_projector("narrow", "--embedding 64")),
-              HasSubstr("does not fit this model: mismatch between text model (n_embd = 576) and "
-                        "mmproj (n_embd = 64)"));
+  // One of another width is refused too; llama.cpp forgets what it allocated by then, so that is
+  // tested with a process of its own (tests/e2e/test_images.py).
 }
 
 }  // namespace
