@@ -1,4 +1,4 @@
-"""Images for a local model, with the real SDKs: seen, found again, and refused where they are wrong.
+"""Images for a local model, with the real SDKs: seen, found again, refused where they are wrong.
 
 The projector has random weights, so what is said means nothing; that it hangs on the image does.
 """
