@@ -56,6 +56,8 @@ TEST(RequestImages, AFileIsCheckedBeforeItIsSent) {
   EXPECT_EQ(file->param, "a.b");
   EXPECT_EQ(file->fingerprint, check_image(protocol::png_sample(1), "c", {})->fingerprint);
   EXPECT_NE(file->fingerprint, check_image(protocol::png_sample(2), "a.b", {})->fingerprint);
+  const std::string good = protocol::data_url_of(protocol::png_sample(1));
+  EXPECT_EQ(read_image({good, "a.b"}, {})->bytes, protocol::png_sample(1));
   const std::string url = "data:image/png;base64,R0lGODlh";
   const auto refused = read_image({url, "a.b"}, {});
   ASSERT_TRUE(refused.has_error());

@@ -1,6 +1,7 @@
 // Small PNG and JPEG files for tests; not linked into any program.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -86,6 +87,22 @@ inline std::string jpeg_sample(std::string_view frame = {}, int scans = 1) {
     file += "\xCD\x7F";
   }
   return file + "\xFF\xD9";
+}
+
+inline std::string data_url_of(std::string_view file) {
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string url = "data:image/png;base64,";
+  for (; !file.empty(); file.remove_prefix(std::min<std::size_t>(file.size(), 3))) {
+    std::uint32_t bits = 0;
+    for (std::size_t byte = 0; byte < 3; ++byte) {
+      bits = bits << 8U | (byte < file.size() ? static_cast<unsigned char>(file[byte]) : 0U);
+    }
+    for (std::size_t digit = 0; digit < 4; ++digit) {
+      url += digit <= file.size() ? digits[bits >> (18 - 6 * digit) & 0x3FU] : '=';
+    }
+  }
+  return url;
 }
 
 }  // namespace deepseek::protocol

@@ -14,7 +14,7 @@ import pytest
 
 from support import gateway, images, vision_model
 from support.models import default_model
-from support.server import Server
+from support.server import Server, run
 
 MODEL = "seeing"
 ROWS = vision_model.ROWS
@@ -283,18 +283,31 @@ def test_a_backend_that_sees_is_asked_instead(start_gateway, start_upstream):
     assert call.body["messages"][0]["content"][1] == part(RED)
 
 
-def test_a_file_that_is_no_projector_is_named(start_server, tmp_path):
-    for name, words in [("text.gguf", "no projector"), ("narrow.gguf", "n_embd = 64")]:
-        if name == "text.gguf":
-            (tmp_path / name).symlink_to(default_model())
-        else:
-            vision_model.write(tmp_path / name, embedding=64)
-        file = tmp_path / "wrong.yaml"
-        file.write_text(
-            f"models:\n  - {{name: base, path: {default_model()}, mmproj: {name}}}\n", "utf-8"
-        )
-        server = start_server("--config", file, wait="listening")
-        refused = server.chat(model="base")
-        assert refused.status == 503
-        message = refused.json()["error"]["message"]
-        assert name in message and words in message, message
+def with_projector(folder, name):
+    file = folder / "wrong.yaml"
+    file.write_text(
+        f"models:\n  - {{name: base, path: {default_model()}, mmproj: {name}}}\n", "utf-8"
+    )
+    return "--config", file
+
+
+def test_what_is_no_projector_stops_the_start(tmp_path):
+    (tmp_path / "text.gguf").symlink_to(default_model())
+    (tmp_path / "short.gguf").write_bytes(b"GGUF")
+    for name, words in [
+        ("text.gguf", ["text.gguf", "models[].mmproj", "architecture", "no projector"]),
+        ("short.gguf", ["short.gguf", "models[].mmproj"]),
+        ("missing.gguf", ["missing.gguf", "models[].mmproj"]),
+    ]:
+        ended = run([*with_projector(tmp_path, name), "--port", "0", "--set", "metrics.port=0"])
+        assert ended.returncode == 2, ended.stderr
+        assert all(word in ended.stderr for word in words), ended.stderr
+
+
+def test_a_projector_of_another_model_is_named(start_server, tmp_path):
+    vision_model.write(tmp_path / "narrow.gguf", embedding=64)
+    server = start_server(*with_projector(tmp_path, "narrow.gguf"), wait="listening")
+    refused = server.chat(model="base")
+    assert refused.status == 503
+    message = refused.json()["error"]["message"]
+    assert "narrow.gguf" in message and "n_embd = 64" in message, message
