@@ -1,5 +1,7 @@
 #include "engine/picture.hpp"
 
+#include "base/clock.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -25,6 +27,21 @@ std::span<const float> row_of(const Pictures& pictures, Token row) {
   return found == pictures.end() ? std::span<const float>() : (*found)->row(row);
 }
 
+namespace {
+
+std::uint64_t bytes_of(const Picture& picture) {
+  return picture.values.size() * sizeof(float);
+}
+
+base::Error too_many() {
+  base::Error error = base::make_error(base::ErrorCode::queue_full,
+                                       "Too many images of other requests are in the engine.");
+  error.retry_after = base::Milliseconds(1000);
+  return error;
+}
+
+}  // namespace
+
 base::Result<PicturePointer> PictureStore::look(std::string_view file, const std::string& param) {
   const base::Sha256Digest digest = base::sha256(file);
   const auto found = places_.find(digest);
@@ -32,33 +49,45 @@ base::Result<PicturePointer> PictureStore::look(std::string_view file, const std
     known_.splice(known_.begin(), known_, found->second);
     if (found->second->picture) return found->second->picture;
   }
+  if (*live_bytes_ >= options_.live_bytes_max) return too_many();
   base::Result<Sight> sight = model_.see(file, param);
   if (sight.has_error()) return sight.error();
   ++figures_.seen;
-  auto picture = std::make_shared<Picture>();
-  for (const Sight::Piece& piece : sight->pieces) picture->rows += piece.rows;
+  Picture picture;
+  for (const Sight::Piece& piece : sight->pieces) picture.rows += piece.rows;
   // The same file gives the same rows; were it otherwise, it would be another image.
-  const bool same = found != places_.end() && found->second->rows == picture->rows;
+  const bool same = found != places_.end() && found->second->rows == picture.rows;
   const base::Result<Token> first =
-      same ? base::Result<Token>(found->second->first) : take_ids(picture->rows);
+      same ? base::Result<Token>(found->second->first) : take_ids(picture.rows);
   if (first.has_error()) return first.error();
-  picture->first = *first;
-  picture->width = sight->width;
-  picture->values = std::move(sight->values);
+  picture.first = *first;
+  picture.width = sight->width;
+  picture.values = std::move(sight->values);
   Token row = *first;
   for (const Sight::Piece& piece : sight->pieces) {
-    picture->tokens.insert(picture->tokens.end(), piece.tokens.begin(), piece.tokens.end());
-    for (std::int32_t index = 0; index < piece.rows; ++index) picture->tokens.push_back(row--);
+    picture.tokens.insert(picture.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+    for (std::int32_t index = 0; index < piece.rows; ++index) picture.tokens.push_back(row--);
   }
-  figures_.bytes += picture->values.size() * sizeof(float);
+  figures_.bytes += bytes_of(picture);
+  const Known known{digest, *first, picture.rows, keep(std::move(picture))};
   if (found == places_.end()) {
-    known_.push_front({digest, *first, picture->rows, picture});
+    known_.push_front(known);
     places_.emplace(digest, known_.begin());
   } else {
-    *found->second = {digest, *first, picture->rows, picture};
+    *found->second = known;
   }
   forget_more();
-  return PicturePointer(std::move(picture));
+  return known.picture;
+}
+
+PicturePointer PictureStore::keep(Picture picture) {
+  const std::uint64_t bytes = bytes_of(picture);
+  *live_bytes_ += bytes;
+  const auto forget = [live = live_bytes_, bytes](const Picture* dead) {
+    delete dead;
+    *live -= bytes;
+  };
+  return {new Picture(std::move(picture)), forget};
 }
 
 // Ids that no remembered image has. What bears those of a forgotten one has left the cells long
@@ -85,14 +114,14 @@ base::Result<Token> PictureStore::take_ids(std::int32_t rows) {
 void PictureStore::forget_more() {
   while (known_.size() > options_.known_max) {
     const Known& last = known_.back();
-    if (last.picture) figures_.bytes -= last.picture->values.size() * sizeof(float);
+    if (last.picture) figures_.bytes -= bytes_of(*last.picture);
     places_.erase(last.digest);
     known_.pop_back();
   }
   for (auto at = known_.rbegin(); at != std::prev(known_.rend()); ++at) {
     if (figures_.bytes <= options_.bytes_max) return;
     if (!at->picture) continue;
-    figures_.bytes -= at->picture->values.size() * sizeof(float);
+    figures_.bytes -= bytes_of(*at->picture);
     at->picture.reset();
   }
 }

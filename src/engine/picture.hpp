@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "engine/kv_tree.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -73,20 +74,23 @@ class VisionModel {
 class PictureStore {
  public:
   struct Options {
-    std::uint64_t bytes_max = 256ULL << 20;  // of rows that are remembered; the last used stay
-    std::size_t known_max = 65536;           // images whose ids are remembered
-    Token row_last = kRowLast;               // then ids begin anew; for tests
+    std::uint64_t bytes_max = 256ULL << 20;     // of rows that are remembered; the last used stay
+    std::uint64_t live_bytes_max = 2ULL << 30;  // with those that requests hold
+    std::size_t known_max = 65536;              // images whose ids are remembered
+    Token row_last = kRowLast;                  // then ids begin anew; for tests
   };
   explicit PictureStore(VisionModel& model) : PictureStore(model, Options{}) {}
   PictureStore(VisionModel& model, const Options& options) : model_(model), options_(options) {}
 
+  // Errors: the model's own; queue_full while requests hold too many rows.
   base::Result<PicturePointer> look(std::string_view file, const std::string& param);
 
   struct Figures {
     std::uint64_t seen = 0;   // images that the model had to look at
     std::uint64_t bytes = 0;  // of rows that are remembered
+    std::uint64_t live_bytes = 0;
   };
-  Figures figures() const { return figures_; }
+  Figures figures() const { return {figures_.seen, figures_.bytes, *live_bytes_}; }
 
  private:
   struct Known {
@@ -97,6 +101,7 @@ class PictureStore {
   };
   using Place = std::list<Known>::iterator;  // the last used is in front
 
+  PicturePointer keep(Picture picture);
   base::Result<Token> take_ids(std::int32_t rows);
   void forget_more();
 
@@ -106,6 +111,9 @@ class PictureStore {
   std::unordered_map<base::Sha256Digest, Place, base::DigestHash> places_;
   std::int64_t next_ = kRowFirst;
   Figures figures_;
+  // Of all pictures there are; they are freed on other threads, and may outlive the store.
+  std::shared_ptr<std::atomic<std::uint64_t>> live_bytes_ =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
 };
 
 }  // namespace deepseek::engine

@@ -90,6 +90,23 @@ TEST(PictureStore, RowsAreForgottenBeforeIds) {
   EXPECT_EQ(store.figures().bytes, 29 * 2 * sizeof(float));
 }
 
+TEST(PictureStore, WhatRequestsHoldIsBounded) {
+  FakeVision vision;
+  PictureStore::Options options;
+  options.bytes_max = 0;  // only the last one is remembered
+  options.live_bytes_max = 6 * 2 * sizeof(float);
+  PictureStore store(vision, options);
+  Pictures held{look(store, "abc"), look(store, "def")};
+  const auto refused = store.look("ghi", "x");
+  ASSERT_TRUE(refused.has_error());
+  EXPECT_EQ(refused.error().code, base::ErrorCode::queue_full);
+  EXPECT_TRUE(refused.error().retry_after.has_value());
+  EXPECT_EQ(look(store, "def"), held[1]) << "what is there is given";
+  held.erase(held.begin());
+  EXPECT_EQ(store.figures().live_bytes, 3 * 2 * sizeof(float));
+  look(store, "ghi");
+}
+
 TEST(PictureStore, WhenIdsEndThoseOfRememberedImagesAreLeftOut) {
   FakeVision vision;
   PictureStore::Options options;
