@@ -46,7 +46,7 @@ else()
   add_library(deepseek_llama INTERFACE)
   file(GLOB llama_libraries ${DEEPSEEK_LLAMA_PREFIX}/lib/*.so*)
   file(COPY ${llama_libraries} DESTINATION ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
-  foreach(library llama-common llama ggml ggml-base)
+  foreach(library mtmd llama-common llama ggml ggml-base)
     add_library(deepseek_llama_${library} SHARED IMPORTED)
     set_target_properties(deepseek_llama_${library} PROPERTIES
       IMPORTED_LOCATION ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/lib${library}.so)

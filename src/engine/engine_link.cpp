@@ -7,6 +7,7 @@
 
 #include <sys/socket.h>
 #include <unistd.h>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <unordered_map>
@@ -20,6 +21,24 @@ base::Error tokenizer_busy() {
                                        "Too many prompts wait for the engine's tokenizer.");
   error.retry_after = base::Milliseconds(1000);
   return error;
+}
+
+base::Error images_busy() {
+  base::Error error = base::make_error(base::ErrorCode::queue_full,
+                                       "Too many images wait to be read by the engine.");
+  error.retry_after = base::Milliseconds(1000);
+  return error;
+}
+
+base::Error sees_nothing(const std::string& param) {
+  return base::make_error(base::ErrorCode::not_implemented,
+                          param + ": this model does not see images.", param);
+}
+
+std::uint64_t bytes_of_images(const wire::Chat& chat) {
+  std::uint64_t bytes = 0;
+  for (const wire::Image* image : images_of(chat)) bytes += image->file().size();
+  return bytes;
 }
 
 base::Error cancelled() {
@@ -43,7 +62,8 @@ struct EngineLink::State {
         on_closed(std::move(closed)),
         log(logger),
         worker(1),
-        compiler(1) {}
+        compiler(1),
+        viewer(1) {}
 
   boost::asio::awaitable<void> read_loop();
   void handle(wire::ToEngine message);
@@ -54,10 +74,18 @@ struct EngineLink::State {
   void handle_tokenize(wire::Tokenize call);
   void handle_detokenize(wire::Detokenize call);
   void handle_embed(wire::Embed call);
+  // Shared by the threads that prepare it: it was cancelled meanwhile.
+  using Cancelled = std::shared_ptr<std::atomic<bool>>;
   struct Preparation {
     wire::Submit submit;
     base::TimePoint arrival;
+    Cancelled cancelled;
+    Pictures pictures{};
   };
+  base::Result<Cancelled> begin_preparing(std::uint64_t number, std::uint64_t image_bytes);
+  base::Result<Pictures> look(const wire::Chat& chat, const Cancelled& stopped);
+  void look_and_prepare(const std::shared_ptr<Preparation>& work);
+  void answer_tokenize(const wire::Tokenize& call, const Pictures& pictures);
   void prepare(const std::shared_ptr<Preparation>& work);
   void build(const std::shared_ptr<Preparation>& work, std::unique_ptr<TokenConstraint> constraint);
   void hand_over(SequenceId id, base::Result<SubmitJob> job);
@@ -77,14 +105,21 @@ struct EngineLink::State {
   base::Logger log;
   boost::asio::thread_pool worker;    // one thread: template and tokenizer
   boost::asio::thread_pool compiler;  // one thread: what answers must be, which may take long
+  boost::asio::thread_pool viewer;    // one thread: images, which take long
 
   const TextModel* text = nullptr;
   ConstraintSource* constraints = nullptr;
+  PictureStore* images = nullptr;  // null: the model sees none
   EngineLoop* loop = nullptr;
   JobLimits limits;
   bool shutting_down = false;
   bool finishing = false;  // our own end: the closed channel is no surprise
-  std::unordered_map<std::uint64_t, bool> preparing;  // request or call: cancelled meanwhile
+  struct Prepared {
+    Cancelled cancelled;
+    std::uint64_t image_bytes = 0;
+  };
+  std::unordered_map<std::uint64_t, Prepared> preparing;  // requests and calls
+  std::uint64_t image_bytes = 0;                          // of all of them
 };
 
 EngineLink::EngineLink(boost::asio::io_context& context, int descriptor, const Options& options,
@@ -105,13 +140,15 @@ void EngineLink::start() {
 }
 
 void EngineLink::attach(const TextModel& text, ConstraintSource& constraints, EngineLoop& loop,
-                        const JobLimits& limits) {
-  boost::asio::post(state_->context, [state = state_.get(), &text, &constraints, &loop, limits] {
-    state->text = &text;
-    state->constraints = &constraints;
-    state->loop = &loop;
-    state->limits = limits;
-  });
+                        const JobLimits& limits, PictureStore* images) {
+  boost::asio::post(state_->context,
+                    [state = state_.get(), &text, &constraints, &loop, limits, images] {
+                      state->text = &text;
+                      state->constraints = &constraints;
+                      state->images = images;
+                      state->loop = &loop;
+                      state->limits = limits;
+                    });
 }
 
 void EngineLink::send(const wire::FromEngine& message) {
@@ -122,7 +159,8 @@ void EngineLink::send(const wire::FromEngine& message) {
 }
 
 void EngineLink::stop_workers() {
-  for (boost::asio::thread_pool* const pool : {&state_->compiler, &state_->worker}) {
+  for (boost::asio::thread_pool* const pool :
+       {&state_->viewer, &state_->compiler, &state_->worker}) {
     pool->stop();
     pool->join();
   }
@@ -173,8 +211,10 @@ void EngineLink::State::handle(wire::ToEngine message) {
       shutting_down = true;
       if (loop == nullptr) return on_closed();  // Nothing runs while the model loads.
       // Behind the prompts that are being prepared: they were accepted.
-      boost::asio::post(
-          worker, [this] { boost::asio::post(context, [this] { loop->post(ShutdownJob{}); }); });
+      boost::asio::post(viewer, [this] {
+        boost::asio::post(
+            worker, [this] { boost::asio::post(context, [this] { loop->post(ShutdownJob{}); }); });
+      });
       return;
     case wire::ToEngine::MESSAGE_NOT_SET:
       return;
@@ -188,10 +228,44 @@ void EngineLink::State::handle_submit(wire::Submit submit) {
                                              loop == nullptr ? "The model is still loading."
                                                              : "The engine is shutting down."));
   }
-  if (preparing.size() >= options.preparing_max) return fail_request(id, tokenizer_busy());
-  preparing.emplace(id, false);
-  auto work = std::make_shared<Preparation>(Preparation{std::move(submit), base::now()});
-  boost::asio::post(worker, [this, work = std::move(work)] { prepare(work); });
+  const base::Result<Cancelled> begun = begin_preparing(id, bytes_of_images(submit.chat()));
+  if (begun.has_error()) return fail_request(id, begun.error());
+  auto work = std::make_shared<Preparation>(Preparation{std::move(submit), base::now(), *begun});
+  if (images_of(work->submit.chat()).empty()) {
+    boost::asio::post(worker, [this, work = std::move(work)] { prepare(work); });
+  } else {
+    boost::asio::post(viewer, [this, work = std::move(work)] { look_and_prepare(work); });
+  }
+}
+
+base::Result<EngineLink::State::Cancelled> EngineLink::State::begin_preparing(std::uint64_t number,
+                                                                              std::uint64_t bytes) {
+  if (preparing.size() >= options.preparing_max) return tokenizer_busy();
+  if (image_bytes + bytes > options.image_bytes_max && image_bytes > 0) return images_busy();
+  Cancelled cancelled = std::make_shared<std::atomic<bool>>(false);
+  preparing.emplace(number, Prepared{cancelled, bytes});
+  image_bytes += bytes;
+  return cancelled;
+}
+
+// On the viewer. Each image is seen once, and who waits behind it waits only for who came first.
+base::Result<Pictures> EngineLink::State::look(const wire::Chat& chat, const Cancelled& stopped) {
+  Pictures pictures;
+  for (const wire::Image* image : images_of(chat)) {
+    if (images == nullptr) return sees_nothing(image->param());
+    if (*stopped) return cancelled();
+    base::Result<PicturePointer> picture = images->look(image->file(), image->param());
+    if (picture.has_error()) return picture.error();
+    pictures.push_back(std::move(*picture));
+  }
+  return pictures;
+}
+
+void EngineLink::State::look_and_prepare(const std::shared_ptr<Preparation>& work) {
+  base::Result<Pictures> pictures = look(work->submit.chat(), work->cancelled);
+  if (pictures.has_error()) return hand_over(work->submit.request(), pictures.error());
+  work->pictures = std::move(*pictures);
+  boost::asio::post(worker, [this, work] { prepare(work); });
 }
 
 // On the worker. What has to be compiled first holds up nobody else.
@@ -218,8 +292,8 @@ void EngineLink::State::build(const std::shared_ptr<Preparation>& work,
     answer = std::make_shared<ConstrainedAnswer>(std::move(constraint), text->vocabulary(),
                                                  constraints->ends());
   }
-  hand_over(work->submit.request(),
-            build_job(work->submit, *text, limits, work->arrival, std::move(answer)));
+  hand_over(work->submit.request(), build_job(work->submit, *text, limits, work->arrival,
+                                              std::move(answer), std::move(work->pictures)));
 }
 
 void EngineLink::State::hand_over(SequenceId id, base::Result<SubmitJob> job) {
@@ -236,15 +310,17 @@ void EngineLink::State::prepared(SequenceId id, base::Result<SubmitJob> job) {
 // Its preparation is over; true when it was cancelled meanwhile.
 bool EngineLink::State::take_prepared(std::uint64_t number) {
   const auto entry = preparing.find(number);
-  const bool was_cancelled = entry != preparing.end() && entry->second;
-  preparing.erase(number);
+  if (entry == preparing.end()) return false;
+  const bool was_cancelled = *entry->second.cancelled;
+  image_bytes -= entry->second.image_bytes;
+  preparing.erase(entry);
   return was_cancelled;
 }
 
 void EngineLink::State::handle_cancel(std::uint64_t id) {
   const auto entry = preparing.find(id);
   if (entry != preparing.end()) {
-    entry->second = true;
+    *entry->second.cancelled = true;
   } else if (loop != nullptr) {
     loop->cancel(id);
   }
@@ -273,15 +349,36 @@ bool EngineLink::State::refuse_call(std::uint64_t call) {
 
 void EngineLink::State::handle_tokenize(wire::Tokenize call) {
   if (refuse_call(call.call())) return;
-  boost::asio::post(worker, [this, call = std::move(call)] {
-    base::Result<wire::TokenizeReply> reply = tokenize(call, *text, limits);
-    wire::FromEngine message;
-    if (reply.has_value()) *message.mutable_tokenize_reply() = std::move(*reply);
-    boost::asio::post(context, [this, number = call.call(), reply = std::move(reply),
-                                message = std::move(message)] {
-      if (reply.has_error()) return fail_call(number, reply.error());
-      write(message);
+  const std::uint64_t number = call.call();
+  const base::Result<Cancelled> begun = begin_preparing(number, bytes_of_images(call.chat()));
+  if (begun.has_error()) return fail_call(number, begun.error());
+  auto shared = std::make_shared<const wire::Tokenize>(std::move(call));
+  if (images_of(shared->chat()).empty()) {
+    boost::asio::post(worker, [this, shared] { answer_tokenize(*shared, {}); });
+    return;
+  }
+  boost::asio::post(viewer, [this, shared, stopped = *begun] {
+    auto pictures = std::make_shared<base::Result<Pictures>>(look(shared->chat(), stopped));
+    boost::asio::post(worker, [this, shared, pictures] {
+      if (pictures->has_value()) return answer_tokenize(*shared, **pictures);
+      boost::asio::post(context, [this, shared, pictures] {
+        take_prepared(shared->call());
+        fail_call(shared->call(), pictures->error());
+      });
     });
+  });
+}
+
+// On the worker.
+void EngineLink::State::answer_tokenize(const wire::Tokenize& call, const Pictures& pictures) {
+  base::Result<wire::TokenizeReply> reply = tokenize(call, *text, limits, pictures);
+  wire::FromEngine message;
+  if (reply.has_value()) *message.mutable_tokenize_reply() = std::move(*reply);
+  boost::asio::post(context, [this, number = call.call(), reply = std::move(reply),
+                              message = std::move(message)] {
+    if (take_prepared(number)) return fail_call(number, cancelled());
+    if (reply.has_error()) return fail_call(number, reply.error());
+    write(message);
   });
 }
 
@@ -296,8 +393,8 @@ void EngineLink::State::handle_detokenize(wire::Detokenize call) {
 
 void EngineLink::State::handle_embed(wire::Embed call) {
   if (refuse_call(call.call())) return;
-  if (preparing.size() >= options.preparing_max) return fail_call(call.call(), tokenizer_busy());
-  preparing.emplace(call.call(), false);
+  const base::Result<Cancelled> begun = begin_preparing(call.call(), 0);
+  if (begun.has_error()) return fail_call(call.call(), begun.error());
   boost::asio::post(worker, [this, call = std::move(call)] {
     auto job = std::make_shared<base::Result<EmbedJob>>(build_embed(call, *text, limits));
     boost::asio::post(context, [this, number = call.call(), job] {

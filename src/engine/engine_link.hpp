@@ -19,7 +19,8 @@ namespace deepseek::engine {
 class EngineLink {
  public:
   struct Options {
-    std::size_t preparing_max = 1024;  // prompts that wait for the tokenizer
+    std::size_t preparing_max = 1024;              // prompts that wait for the tokenizer
+    std::uint64_t image_bytes_max = 256ULL << 20;  // of files in them
   };
   // Takes ownership of the socket `descriptor`. `on_closed` runs on the I/O thread.
   EngineLink(boost::asio::io_context& context, int descriptor, const Options& options,
@@ -29,9 +30,9 @@ class EngineLink {
   void start();  // says Hello and begins to read
 
   // The model is there: from now on commands are taken. All must outlive the link's workers, which
-  // stop_workers() ends.
+  // stop_workers() ends. `images` is null for a model that sees none.
   void attach(const TextModel& text, ConstraintSource& constraints, EngineLoop& loop,
-              const JobLimits& limits);
+              const JobLimits& limits, PictureStore* images = nullptr);
   void send(const wire::FromEngine& message);
   void stop_workers();
   // Reads no more; io_context.run() returns when everything sent so far is written. Any thread.

@@ -156,6 +156,7 @@ void EngineLoop::handle_submit(SubmitJob job) {
   running.text = std::move(job.text);
   running.logprobs = job.logprobs;
   running.count_prompt = job.count_prompt;
+  running.pictures = std::move(job.pictures);
   running.echo = std::move(job.echo);
   running.answers = job.answers;
   running.unsent = std::move(job.unsent);
@@ -377,11 +378,12 @@ Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
   std::vector<BatchSlice> batch;
   batch.reserve(plan.slices.size());
   for (const Slice& slice : plan.slices) {
-    const auto tokens = scheduler_.tokens(slice.id);
-    batch.push_back({slice.slot, slice.begin,
-                     tokens.subspan(static_cast<std::size_t>(slice.begin),
-                                    static_cast<std::size_t>(slice.size())),
-                     slice.outputs, slice.draft, slice.adapter});
+    const auto tokens = scheduler_.tokens(slice.id).subspan(static_cast<std::size_t>(slice.begin),
+                                                            static_cast<std::size_t>(slice.size()));
+    const Pictures* const pictures =
+        is_row(tokens.front()) ? &running_.at(slice.id).pictures : nullptr;
+    batch.push_back(
+        {slice.slot, slice.begin, tokens, slice.outputs, slice.draft, slice.adapter, pictures});
   }
   return decoder_.decode(batch);
 }

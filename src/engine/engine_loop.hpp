@@ -35,6 +35,7 @@ struct SubmitJob {
   AnswerText text;
   std::optional<std::int32_t> logprobs;
   bool count_prompt = true;
+  Pictures pictures{};             // of the prompt
   std::optional<PromptEcho> echo;  // the prompt is told first
   bool answers = true;             // false: the prompt alone is wanted
   AnswerText::Output unsent;       // of a resumed answer: text that comes first
@@ -106,6 +107,7 @@ class EngineLoop {
     AnswerText text;
     std::optional<std::int32_t> logprobs;
     bool count_prompt = true;
+    Pictures pictures{};  // kept while it lives: it may have to be read again
     std::optional<PromptEcho> echo;
     bool answers = true;
     AnswerText::Output unsent;  // goes out with the next token

@@ -154,6 +154,15 @@ constexpr std::
                        o.draft_model = v;
                        return {};
                      }},
+                Flag{"--mmproj", "FILE", "the projector that reads images for this model",
+                     [](EngineOptions& o, std::string_view v) -> Result<void> {
+                       o.mmproj = v;
+                       return {};
+                     }},
+                Flag{"--image-pixels-max", "N", "pixels of one image",
+                     [](EngineOptions& o, std::string_view v) {
+                       return take_number("--image-pixels-max", v, 1, 1 << 28, o.image_pixels_max);
+                     }},
                 Flag{"--step-tokens-max", "N", "tokens of one step",
                      [](EngineOptions& o, std::string_view v) {
                        return take_number("--step-tokens-max", v, 16, 1 << 16, o.step_tokens_max);

@@ -35,6 +35,8 @@ struct EngineOptions {
   std::uint64_t cache_dir_bytes = 4ULL << 30;
   std::int32_t draft_max = 8;
   std::string draft_model;  // a smaller model that guesses; empty: none
+  std::string mmproj;       // a projector that reads images; empty: none are read
+  std::int32_t image_pixels_max = 16'000'000;
   std::int32_t step_tokens_max = 512;
   std::int32_t micro_batch = 128;
   std::string flash_attention = "auto";

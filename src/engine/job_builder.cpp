@@ -46,17 +46,58 @@ base::Result<std::vector<Token>> take_tokens(const wire::TokenIds& ids, const Te
   return std::vector<Token>(ids.ids().begin(), ids.ids().end());
 }
 
+// Puts the images in their places. A template that leaves one out, or shows it twice, would have
+// the model answer something else than was asked.
+base::Result<void> place_pictures(const Pictures& pictures, const std::string& field,
+                                  RenderedPrompt& prompt) {
+  std::vector<bool> shown(pictures.size(), false);
+  std::vector<Token> tokens;
+  std::size_t taken = 0;
+  for (const RenderedPrompt::Place& place : prompt.images) {
+    const bool fits = place.image < pictures.size() && !shown[place.image];
+    if (!fits) {
+      return make_error(ErrorCode::invalid_request,
+                        "The model's chat template does not show each image once.", field);
+    }
+    shown[place.image] = true;
+    const auto from = prompt.tokens.begin() + static_cast<std::ptrdiff_t>(taken);
+    const auto to = prompt.tokens.begin() + static_cast<std::ptrdiff_t>(place.before);
+    tokens.insert(tokens.end(), from, to);
+    taken = place.before;
+    const std::vector<Token>& rows = pictures[place.image]->tokens;
+    tokens.insert(tokens.end(), rows.begin(), rows.end());
+  }
+  if (std::ranges::find(shown, false) != shown.end()) {
+    return make_error(ErrorCode::invalid_request,
+                      "The model's chat template leaves out an image. Put it into the last message "
+                      "of the user.",
+                      field);
+  }
+  tokens.insert(tokens.end(), prompt.tokens.begin() + static_cast<std::ptrdiff_t>(taken),
+                prompt.tokens.end());
+  prompt.tokens = std::move(tokens);
+  return {};
+}
+
 base::Result<RenderedPrompt> render(const wire::Chat& chat, const TextModel& model,
-                                    std::int32_t tokens_max, const std::string& field) {
+                                    std::int32_t tokens_max, const std::string& field,
+                                    const Pictures& pictures) {
   std::size_t bytes = 0;
-  for (const wire::ChatMessage& message : chat.messages()) bytes += message.content().size();
+  for (const wire::ChatMessage& message : chat.messages()) {
+    bytes += message.content().size();
+    for (const wire::ContentPart& part : message.parts()) bytes += part.text().size();
+  }
   base::Result<void> checked = check_text(bytes, model, tokens_max, field);
   if (checked.has_error()) return checked.error();
   checked = check_text(bytes + tool_bytes(chat), model, tokens_max, "tools");
   if (checked.has_error()) return checked.error();
   checked = check_tools(chat);
   if (checked.has_error()) return checked.error();
-  return model.render(chat);
+  base::Result<RenderedPrompt> prompt = model.render(chat);
+  if (prompt.has_error() || (pictures.empty() && prompt->images.empty())) return prompt;
+  checked = place_pictures(pictures, field, *prompt);
+  if (checked.has_error()) return checked.error();
+  return prompt;
 }
 
 // What was said already stands behind the mark.
@@ -78,12 +119,12 @@ base::Result<RenderedPrompt> take_infill(const wire::Submit& submit, const TextM
 }
 
 base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextModel& model,
-                                         const JobLimits& limits) {
+                                         const JobLimits& limits, const Pictures& pictures) {
   const std::string& field = submit.prompt_field();
   const bool by_text = resumes_by_text(submit);
   if (submit.has_chat()) {
     const wire::Chat chat = by_text ? begin_answer(submit.chat(), submit.resume()) : submit.chat();
-    return render(chat, model, limits.context_max, field);
+    return render(chat, model, limits.context_max, field, pictures);
   }
   if (submit.has_infill()) return take_infill(submit, model, limits);
   // Text in front of the spoken one is tokenized together with it.
@@ -135,9 +176,20 @@ base::Result<std::int32_t> adapter_number(const std::string& name, const JobLimi
 
 }  // namespace
 
+std::vector<const wire::Image*> images_of(const wire::Chat& chat) {
+  std::vector<const wire::Image*> images;
+  for (const wire::ChatMessage& message : chat.messages()) {
+    for (const wire::ContentPart& part : message.parts()) {
+      if (part.has_image()) images.push_back(&part.image());
+    }
+  }
+  return images;
+}
+
 base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& model,
                                   const JobLimits& limits, base::TimePoint now,
-                                  std::shared_ptr<ConstrainedAnswer> constraint) {
+                                  std::shared_ptr<ConstrainedAnswer> constraint,
+                                  Pictures pictures) {
   if (static_cast<std::size_t>(submit.stop_size()) > limits.stops_max) {
     return make_error(ErrorCode::invalid_request,
                       "There are " + std::to_string(submit.stop_size()) +
@@ -152,7 +204,7 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   }
   const base::Result<std::int32_t> adapter = adapter_number(submit.adapter(), limits);
   if (adapter.has_error()) return adapter.error();
-  base::Result<RenderedPrompt> prompt = take_prompt(submit, model, limits);
+  base::Result<RenderedPrompt> prompt = take_prompt(submit, model, limits, pictures);
   if (prompt.has_error()) return prompt.error();
   base::Result<std::unique_ptr<TokenSampler>> sampler = model.make_sampler(submit.sampling());
   if (sampler.has_error()) return sampler.error();
@@ -171,6 +223,8 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   job.spec.arrival = now;
   job.spec.credits = submit.credits();
   job.spec.prompt_field = submit.prompt_field();
+  job.spec.has_rows = !pictures.empty();
+  job.pictures = std::move(pictures);
   if (submit.queue_timeout_ms() > 0) {
     job.spec.deadline = now + base::Milliseconds(submit.queue_timeout_ms());
   }
@@ -201,12 +255,14 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
 }
 
 base::Result<wire::TokenizeReply> tokenize(const wire::Tokenize& call, const TextModel& model,
-                                           const JobLimits& limits) {
+                                           const JobLimits& limits, const Pictures& pictures) {
   wire::TokenizeReply reply;
   reply.set_call(call.call());
   if (call.has_chat()) {
-    base::Result<RenderedPrompt> prompt = render(call.chat(), model, limits.context_max, kMessages);
+    base::Result<RenderedPrompt> prompt =
+        render(call.chat(), model, limits.context_max, kMessages, pictures);
     if (prompt.has_error()) return prompt.error();
+    std::ranges::replace_if(prompt->tokens, is_row, kHiddenToken);
     reply.mutable_ids()->Assign(prompt->tokens.begin(), prompt->tokens.end());
     reply.set_rendered(std::move(prompt->text));
     return reply;

@@ -17,6 +17,7 @@
 #include "engine/llama/model_check.hpp"
 #include "engine/llama/model_drafter.hpp"
 #include "engine/llama/text.hpp"
+#include "engine/llama/vision.hpp"
 #include "engine/machine.hpp"
 
 #include <sys/prctl.h>
@@ -39,6 +40,8 @@ struct Machinery {
   std::unique_ptr<llama::Model> model;
   std::unique_ptr<llama::Text> text;
   std::unique_ptr<llama::GrammarSource> grammars;
+  std::unique_ptr<llama::Vision> vision;  // null: no images are read
+  std::unique_ptr<PictureStore> pictures;
   std::unique_ptr<llama::Context> context;
   std::unique_ptr<FaultyDecoder> faulty;  // in front of it, in tests
   std::unique_ptr<llama::LazyEmbedder> embedder;
@@ -89,6 +92,7 @@ wire::FromEngine describe(const EngineOptions& options, const Machinery& machine
   told->set_vocabulary(facts.vocabulary);
   told->set_has_chat_template(facts.has_chat_template);
   told->set_embeddings(options.embeddings);
+  told->set_sees_images(machinery.vision != nullptr);
   for (const std::string& device : facts.devices) told->add_devices(device);
   for (const LayoutReport& layout : facts.layouts) {
     wire::WeightLayout* one = told->add_layouts();
@@ -106,8 +110,28 @@ wire::FromEngine describe(const EngineOptions& options, const Machinery& machine
   return message;
 }
 
+// Bytes of the projector's weights; 0 without one.
+base::Result<std::uint64_t> load_vision(const EngineOptions& options, EngineLink& link,
+                                        Machinery& machinery) {
+  if (options.mmproj.empty()) return 0;
+  tell_progress(link, 1, "projector");
+  const base::Result<std::uint64_t> bytes = llama::check_projector(options.mmproj);
+  if (bytes.has_error()) return bytes.error();
+  llama::Vision::Options vision;
+  vision.path = options.mmproj;
+  vision.on_gpu = machinery.on_gpu;
+  // Beside the model's own threads, which must not wait long for these.
+  vision.threads = std::max(physical_cores() / 2, 1);
+  vision.pixels_max = options.image_pixels_max;
+  auto loaded = llama::Vision::load(vision, *machinery.model);
+  if (loaded.has_error()) return loaded.error();
+  machinery.vision = std::move(*loaded);
+  machinery.pictures = std::make_unique<PictureStore>(*machinery.vision);
+  return *bytes;
+}
+
 base::Result<void> load(const EngineOptions& options, EngineLink& link, Machinery& machinery) {
-  const MemoryLimits memory = memory_limits();  // before the weights take their part
+  MemoryLimits memory = memory_limits();  // before the weights take their part
   int told_percent = -1;
   auto model = llama::Model::load({options.model, options.gpu_layers, machinery.layouts.get()},
                                   [&link, &told_percent](float fraction) {
@@ -136,6 +160,9 @@ base::Result<void> load(const EngineOptions& options, EngineLink& link, Machiner
     const base::Result<void> added = machinery.model->add_adapter(name, file);
     if (added.has_error()) return added.error();
   }
+  const base::Result<std::uint64_t> seeing = load_vision(options, link, machinery);
+  if (seeing.has_error()) return seeing.error();
+  memory.available -= std::min(memory.available, *seeing);
   const auto room = llama::pool_room(*machinery.model, options, memory);
   machinery.plan = llama::plan_context(*machinery.model, options, physical_cores(), room);
   tell_progress(link, 1, "memory");
@@ -251,7 +278,8 @@ void serve(const EngineOptions& options, EngineLink& link, const base::Logger& l
   limits.context_max = machinery.plan.context_max;
   limits.embedding_max = machinery.plan.context_max;
   for (const auto& [name, file] : options.adapters) limits.adapters.push_back(name);
-  link.attach(*machinery.text, *machinery.grammars, *machinery.loop, limits);
+  link.attach(*machinery.text, *machinery.grammars, *machinery.loop, limits,
+              machinery.pictures.get());
   link.send(describe(options, machinery));
   if (machinery.plan.cut_by_memory) {
     log.warning("memory.max_cache_size is more than this machine has left; the pool is smaller",

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "engine/picture.hpp"
 #include "engine/reasoning_splitter.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/tool_format.hpp"
@@ -66,12 +67,19 @@ struct RenderedPrompt {
   AnswerPlace place = AnswerPlace::before;  // where the model's text begins
   std::unique_ptr<ToolParser> tools{};      // finds calls in the answer; null: none may be there
   std::vector<std::string> call_marks{};    // that end thinking, where there are tools
+  // Where images of the chat stand: before which token, and which of them, counted from 0.
+  struct Place {
+    std::size_t before = 0;
+    std::size_t image = 0;
+  };
+  std::vector<Place> images{};
 };
 
 class TextModel {
  public:
   virtual ~TextModel() = default;
   // The model's template over the messages. Special tokens written in a message stay plain text.
+  // Its images are only marked: their rows are not among the tokens.
   virtual base::Result<RenderedPrompt> render(const wire::Chat& chat) const = 0;
   // Special tokens in `text` stay plain text. `add_special` puts the model's own begin token.
   virtual base::Result<std::vector<Token>> tokenize(std::string_view text,
@@ -92,11 +100,12 @@ class TextModel {
 
 struct BatchSlice {
   std::int32_t slot = 0;
-  std::int32_t position = 0;  // of the first token
-  std::span<const Token> tokens;
+  std::int32_t position = 0;       // of the first token
+  std::span<const Token> tokens;   // of the vocabulary, or rows of images: never both
   std::int32_t outputs = 0;        // so many of the last tokens have logits, and all of the draft
   std::span<const Token> draft{};  // guesses behind the tokens
   std::int32_t adapter = 0;        // number of a LoRA adapter; 0: none
+  const Pictures* pictures = nullptr;  // that have the rows; null where there are none
 };
 
 // Of the model's pool; all 0 where it is not known.

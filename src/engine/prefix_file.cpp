@@ -1,7 +1,9 @@
 #include "engine/prefix_file.hpp"
 
 #include "base/digest.hpp"
+#include "engine/picture.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace deepseek::engine {
@@ -52,7 +54,8 @@ class Reader {
     tokens.resize(count);
     if (count > 0) std::memcpy(tokens.data(), rest_.data(), count * sizeof(Token));
     rest_.remove_prefix(count * sizeof(Token));
-    return true;
+    // Rows of images are never stored: another process gives their ids to others.
+    return std::ranges::none_of(tokens, is_row);
   }
   std::size_t taken() const { return all_.size() - rest_.size(); }
 

@@ -4,6 +4,7 @@
 #include "base/version.hpp"
 #include "engine/engine_options.hpp"
 #include "engine/file_version.hpp"
+#include "engine/picture.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -240,6 +241,8 @@ std::optional<PrefixFile> PrefixStore::read(std::int32_t number) {
 bool PrefixStore::wants(const std::string& key, std::span<const Token> tokens) const {
   const auto size = static_cast<std::int32_t>(tokens.size());
   if (size < options_.tokens_min) return false;
+  // Rows of images have their ids from this process alone.
+  if (std::ranges::any_of(tokens, is_row)) return false;
   const std::lock_guard lock(mutex_);
   if (pending_bytes_ >= options_.pending_bytes_max || tokens.size() >= tokens_limit_) return false;
   // Nearly all of it is as good as all of it.

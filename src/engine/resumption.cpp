@@ -75,7 +75,11 @@ wire::Chat begin_answer(wire::Chat chat, const wire::Resume& resume) {
       chat.continue_final_message() && last >= 0 && chat.messages(last).role() == kAssistant;
   wire::ChatMessage* answer = begun ? chat.mutable_messages(last) : chat.add_messages();
   answer->set_role(kAssistant);
-  answer->mutable_content()->append(resume.content());
+  if (answer->parts().empty()) {
+    answer->mutable_content()->append(resume.content());
+  } else {
+    answer->add_parts()->set_text(resume.content());
+  }
   answer->mutable_reasoning_content()->append(resume.reasoning());
   chat.set_continue_final_message(true);
   return chat;

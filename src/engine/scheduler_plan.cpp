@@ -1,6 +1,8 @@
 // What the next step computes; the rest of the scheduler is in scheduler.cpp.
 #include "engine/scheduler.hpp"
 
+#include "engine/picture.hpp"
+
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -253,7 +255,9 @@ bool Scheduler::plan_lookup(Sequence& sequence, double longest_ms, StepPlan& pla
     sequence.lookup->follow(sequence.tokens);
   }
   const auto guess = sequence.lookup->guess(sequence.tokens, draft_room(sequence, plan.tokens));
-  const auto size = static_cast<std::int32_t>(guess.tokens.size());
+  // What stood before an image says nothing of what comes next.
+  const auto rows = std::ranges::find_if(guess.tokens, is_row);
+  const auto size = static_cast<std::int32_t>(rows - guess.tokens.begin());
   const std::int32_t worth = gain_.worth(guess.match, size);
   if (worth == 0 || gain_.milliseconds(plan.tokens + worth) > longest_ms) return false;
   slice.draft.assign(guess.tokens.begin(), guess.tokens.begin() + worth);
@@ -266,7 +270,8 @@ bool Scheduler::plan_lookup(Sequence& sequence, double longest_ms, StepPlan& pla
 void Scheduler::plan_draft_model(double longest_ms, StepPlan& plan) {
   std::vector<Slice*> wishes;
   for (Slice& slice : plan.slices) {
-    if (slice.draft.empty() && !find(slice.id)->spec.reads_all) wishes.push_back(&slice);
+    const SequenceSpec& spec = find(slice.id)->spec;
+    if (slice.draft.empty() && !spec.reads_all && !spec.has_rows) wishes.push_back(&slice);
   }
   DraftModelGain::Step step;
   step.sequences = static_cast<std::int32_t>(wishes.size());
@@ -297,6 +302,11 @@ std::int32_t Scheduler::draft_room(const Sequence& sequence, std::int32_t tokens
 bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
   std::int32_t count = std::min(
       {sequence.missing(), prefill_budget(plan), window_room(sequence), tellable(sequence, plan)});
+  if (sequence.spec.has_rows && count > 0) {
+    count = one_kind(
+        std::span(sequence.tokens)
+            .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(count)));
+  }
   if (!make_room(sequence, count, plan)) {
     count = std::min(count, pool_.unused() - plan.tokens);
   }

@@ -3,6 +3,7 @@
 #include "engine/json_relay.hpp"
 
 #include <boost/json/parse.hpp>
+#include <charconv>
 #include <utility>
 
 namespace deepseek::engine {
@@ -14,6 +15,19 @@ std::string open_mark(std::string_view nonce) {
 }
 std::string close_mark(std::string_view nonce) {
   return "\xEE\x80\x82" + std::string(nonce) + "\xEE\x80\x83";
+}
+
+// Stands between the two marks before the number of an image; no special token begins so.
+constexpr std::string_view image_sign = "\xEE\x80\x84";
+
+PromptPiece piece_of(std::string_view guarded) {
+  PromptPiece piece{std::string(guarded), true};
+  std::size_t image = 0;
+  if (!guarded.starts_with(image_sign)) return piece;
+  guarded.remove_prefix(image_sign.size());
+  const auto read = std::from_chars(guarded.data(), guarded.data() + guarded.size(), image);
+  if (read.ec != std::errc()) return piece;
+  return {{}, false, image};
 }
 
 }  // namespace
@@ -94,6 +108,10 @@ std::string SpecialText::guard_json(std::string_view json, std::string_view nonc
   return guarded;
 }
 
+std::string SpecialText::image_mark(std::size_t image, std::string_view nonce) {
+  return open_mark(nonce) + std::string(image_sign) + std::to_string(image) + close_mark(nonce);
+}
+
 base::Result<std::vector<PromptPiece>> SpecialText::cut(std::string_view rendered,
                                                         std::string_view nonce) {
   const std::string open = open_mark(nonce);
@@ -114,7 +132,7 @@ base::Result<std::vector<PromptPiece>> SpecialText::cut(std::string_view rendere
     if (!outside.empty()) pieces.push_back({std::string(outside), false});
     if (begin == std::string_view::npos) break;
     const std::size_t inner = begin + open.size();
-    pieces.push_back({std::string(rendered.substr(inner, end - inner)), true});
+    pieces.push_back(piece_of(rendered.substr(inner, end - inner)));
     rendered.remove_prefix(end + close.size());
   }
   return pieces;

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,8 @@ namespace deepseek::engine {
 
 struct PromptPiece {
   std::string text;
-  bool plain = false;  // special tokens in it stay text
+  bool plain = false;                  // special tokens in it stay text
+  std::optional<std::size_t> image{};  // it is a place of that image, and has no text
   bool operator==(const PromptPiece&) const = default;
 };
 
@@ -33,6 +35,8 @@ class SpecialText {
   // The same for each string and key of JSON text, whichever way it is escaped; `json` must be
   // valid. What has no special token stays as it is.
   std::string guard_json(std::string_view json, std::string_view nonce) const;
+  // What stands for an image in a guarded text, counted from 0.
+  static std::string image_mark(std::size_t image, std::string_view nonce);
   // Cuts what the template made of guarded texts. `invalid_request` when the template tore a pair
   // of marks apart.
   static base::Result<std::vector<PromptPiece>> cut(std::string_view rendered,

@@ -70,6 +70,7 @@ struct SequenceSpec {
   base::TimePoint arrival{};
   std::int32_t credits = 0;             // text events allowed in flight; 0: no limit
   std::string prompt_field = "prompt";  // the request's field that holds it, for refusals
+  bool has_rows = false;  // of images: they are no tokens that a draft model could read
 };
 
 struct Slice {

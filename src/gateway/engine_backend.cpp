@@ -1,6 +1,7 @@
 #include "gateway/engine_backend.hpp"
 
 #include "gateway/engine_core.hpp"
+#include "gateway/engine_images.hpp"
 #include "gateway/engine_queue_time.hpp"
 #include "protocol/local_support.hpp"
 
@@ -246,9 +247,11 @@ Alarm make_alarm(asio::any_io_executor executor, const Core& core,
       std::move(executor), std::min(end_by, base::now() + core.options.rpc_timeout));
 }
 
-WorkPointer make_answer(const Attempt& attempt, Core& core, const Alarm& alarm) {
+WorkPointer make_answer(const Attempt& attempt, const ImageFiles& images, Core& core,
+                        const Alarm& alarm) {
   auto work = std::make_shared<EngineWork>();
-  std::vector<wire::Submit> submits = make_submits(attempt.request, core.options, attempt.spoken);
+  std::vector<wire::Submit> submits =
+      make_submits(attempt.request, core.options, attempt.spoken, images);
   work->count = submits.size();
   work->number_first = core.next_numbers(submits.size());
   const auto credits = static_cast<std::size_t>(std::max(1, core.options.stream_credits));
@@ -256,7 +259,7 @@ WorkPointer make_answer(const Attempt& attempt, Core& core, const Alarm& alarm) 
   work->events = Mailbox<protocol::Event>::make(alarm, submits.size() * (2 * credits + 2));
   std::uint64_t number = work->number_first;
   for (wire::Submit& submit : submits) {
-    work->fingerprint = work->fingerprint * 31 + fingerprint(submit);
+    work->fingerprint = work->fingerprint * 31 + fingerprint(submit, images);
     submit.set_request(number++);
     submit.set_tenant(std::string(attempt.claim.tenant));
     submit.set_weight(attempt.claim.weight);
@@ -288,11 +291,12 @@ WorkPointer make_call(const protocol::EmbeddingRequest& request, Core& core, con
   return work;
 }
 
-WorkPointer make_call(const protocol::TokenizeRequest& request, Core& core, const Alarm& alarm) {
+WorkPointer make_call(const protocol::TokenizeRequest& request, const ImageFiles& images,
+                      Core& core, const Alarm& alarm) {
   WorkPointer work = make_call(core);
   work->tokens = Mailbox<TokenizeResult>::make(alarm, 1);
-  wire::ToEngine message = make_tokenize(request);
-  work->fingerprint = fingerprint(message);
+  wire::ToEngine message = make_tokenize(request, images);
+  work->fingerprint = fingerprint(message, images);
   if (message.has_tokenize()) {
     message.mutable_tokenize()->set_call(work->number_first);
   } else {
@@ -300,6 +304,33 @@ WorkPointer make_call(const protocol::TokenizeRequest& request, Core& core, cons
   }
   work->frames.push_back(message.SerializeAsString());
   return work;
+}
+
+std::unique_ptr<EventStream> begin_answer(const CorePointer& core, const Attempt& attempt,
+                                          const ImageFiles& images) {
+  const Alarm alarm = make_alarm(attempt.executor, *core, attempt.end_by);
+  WorkPointer work = make_answer(attempt, images, *core, alarm);
+  core->sequences_live += static_cast<std::int32_t>(work->count);
+  std::unique_ptr<EventStream> stream = std::make_unique<EngineStream>(core, work, alarm);
+  post_begin(core, work);
+  return stream;
+}
+
+std::unique_ptr<TokenizeCall> begin_tokenize(const CorePointer& core,
+                                             const TokenizeAttempt& attempt,
+                                             const ImageFiles& images) {
+  const Alarm alarm = make_alarm(attempt.executor, *core, attempt.end_by);
+  const WorkPointer work = make_call(attempt.request, images, *core, alarm);
+  std::unique_ptr<TokenizeCall> call =
+      std::make_unique<EngineCall<TokenizeResult>>(core, work, alarm, &EngineWork::tokens);
+  post_begin(core, work);
+  return call;
+}
+
+ImageWait wait_for_images(const CorePointer& core, const protocol::Request& request,
+                          const asio::any_io_executor& executor, base::TimePoint end_by) {
+  return {core->images, request, executor,
+          std::min(end_by, base::now() + core->options.rpc_timeout)};
 }
 
 bool can_resume(const Attempt& attempt) {
@@ -342,16 +373,18 @@ asio::awaitable<void> EngineBackend::stop() {
 }
 
 std::unique_ptr<EventStream> EngineBackend::start(const Attempt& attempt) {
-  const base::Result<void> supported = protocol::check_local_support(attempt.request);
+  const protocol::LocalModel abilities{core_->sees_images()};
+  const base::Result<void> supported = protocol::check_local_support(attempt.request, abilities);
   if (supported.has_error()) return std::make_unique<RefusedStream>(supported.error());
   if (!can_resume(attempt)) return std::make_unique<RefusedStream>(cannot_resume());
   if (is_over(status().state)) return std::make_unique<RefusedStream>(core_->unavailable());
-  const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
-  WorkPointer work = make_answer(attempt, *core_, alarm);
-  core_->sequences_live += static_cast<std::int32_t>(work->count);
-  std::unique_ptr<EventStream> stream = std::make_unique<EngineStream>(core_, work, alarm);
-  post_begin(core_, work);
-  return stream;
+  if (!attempt.request.uses(protocol::Feature::images)) return begin_answer(core_, attempt, {});
+  return std::make_unique<SeeingStream>(
+      wait_for_images(core_, attempt.request, attempt.executor, attempt.end_by),
+      [core = core_, attempt](const ImageFiles& images) {
+        return begin_answer(core, attempt, images);
+      },
+      to_failure);
 }
 
 std::unique_ptr<EmbeddingCall> EngineBackend::embed(const EmbeddingAttempt& attempt) {
@@ -375,12 +408,23 @@ std::unique_ptr<EmbeddingCall> EngineBackend::embed(const EmbeddingAttempt& atte
 std::unique_ptr<TokenizeCall> EngineBackend::tokenize(const TokenizeAttempt& attempt) {
   using Refused = RefusedCall<TokenizeResult>;
   if (is_over(status().state)) return std::make_unique<Refused>(core_->unavailable());
-  const Alarm alarm = make_alarm(attempt.executor, *core_, attempt.end_by);
-  const WorkPointer work = make_call(attempt.request, *core_, alarm);
-  std::unique_ptr<TokenizeCall> call =
-      std::make_unique<EngineCall<TokenizeResult>>(core_, work, alarm, &EngineWork::tokens);
-  post_begin(core_, work);
-  return call;
+  const auto* chat = std::get_if<protocol::Request>(&attempt.request.input);
+  if (chat == nullptr || !chat->uses(protocol::Feature::images)) {
+    return begin_tokenize(core_, attempt, {});
+  }
+  if (!core_->sees_images()) {
+    protocol::Request images_alone;
+    for (const protocol::FeatureUse& use : chat->features) {
+      if (use.feature == protocol::Feature::images) images_alone.features.push_back(use);
+    }
+    return std::make_unique<Refused>(protocol::check_local_support(images_alone).error());
+  }
+  return std::make_unique<SeeingCall<TokenizeResult>>(
+      wait_for_images(core_, *chat, attempt.executor, attempt.end_by),
+      [core = core_, attempt](const ImageFiles& images) {
+        return begin_tokenize(core, attempt, images);
+      },
+      to_failure);
 }
 
 BackendStatus EngineBackend::status() const {

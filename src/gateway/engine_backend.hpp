@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "gateway/backend.hpp"
 #include "gateway/engine_launcher.hpp"
+#include "gateway/image_reader.hpp"
 #include "gateway/model_memory.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -27,6 +28,7 @@ struct EngineBackendOptions {
 
   std::string model;  // its name, for messages
   EngineCommand command;
+  ImageOptions images;  // for a model with a projector
   bool preload = true;  // false: the process starts with the first request
   // Shared by all models; null: every model is loaded when it is wanted.
   std::shared_ptr<ModelMemory> memory;
@@ -75,6 +77,7 @@ struct EngineDescription {
   std::int32_t queue_max = 0;
   bool has_chat_template = false;
   bool embeddings = false;
+  bool sees_images = false;
   std::vector<std::string> devices;
   std::vector<EngineLayout> layouts;
   base::Milliseconds load{0};  // of the weights

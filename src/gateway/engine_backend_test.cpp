@@ -5,6 +5,7 @@
 #include "gateway/fake_engine.hpp"
 #include "io/io_threads.hpp"
 #include "io/task_group.hpp"
+#include "protocol/image_samples.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -214,6 +215,73 @@ TEST_F(EngineBackendTest, SeveralChoicesAreSeveralSequences) {
   const auto texts = read_all(*stream, 2);
   ASSERT_TRUE(texts.has_value());
   EXPECT_EQ(*texts, (std::vector<std::string>{"A", "B"}));
+  drop(std::move(stream));
+}
+
+protocol::Request asking_with(const std::vector<std::string>& urls) {
+  protocol::Request request;
+  protocol::Message& message = request.messages.emplace_back();
+  message.content.emplace_back(protocol::TextPart{"What is this?"});
+  for (const std::string& url : urls) message.content.emplace_back(protocol::ImagePart{url});
+  request.features = {{protocol::Feature::images, "messages[0].content[1]"}};
+  return request;
+}
+
+TEST_F(EngineBackendTest, ImagesReachTheEngineAsFiles) {
+  options_.command.mmproj = "projector.gguf";
+  launch_ready();
+  const std::string small = protocol::png_sample(1);
+  const std::string large = protocol::png_sample(2, 200, 200);  // decoded on another thread
+  const protocol::Request request =
+      asking_with({protocol::data_url_of(small), protocol::data_url_of(large)});
+  auto stream = start(request);
+  auto pending = begin(stream->read());
+  const auto submit = engine_->hear_submit();
+  const auto& told = submit.chat().messages(0);
+  ASSERT_EQ(told.parts_size(), 3);
+  EXPECT_EQ(told.parts(0).text(), "What is this?");
+  EXPECT_EQ(told.parts(1).image().file(), small);
+  EXPECT_EQ(told.parts(1).image().param(), "messages[0].content[1]");
+  EXPECT_EQ(told.parts(2).image().file(), large);
+  engine_->delta(submit.request(), "noise");
+  engine_->finished(submit.request());
+  EXPECT_TRUE(pending.get().has_value());
+  EXPECT_TRUE(read_all(*stream, 1).has_value());
+  drop(std::move(stream));
+}
+
+TEST_F(EngineBackendTest, WhatIsWrongWithAnImageNeverReachesTheEngine) {
+  options_.command.mmproj = "projector.gguf";
+  launch_ready();
+  const protocol::Request request = asking_with({"data:image/png;base64,AAAA"});
+  auto stream = start(request);
+  const base::Error error = read_error(*stream);
+  EXPECT_EQ(error.code, ErrorCode::invalid_request);
+  EXPECT_EQ(error.param, "messages[0].content[1]");
+  EXPECT_EQ(stream->failure().kind, FailureKind::status_400_client);
+  drop(std::move(stream));
+  const protocol::Request named = asking_with({"https://example.com/a.png"});
+  auto other = start(named);
+  EXPECT_THAT(read_error(*other).message, HasSubstr("images.remote"));
+  drop(std::move(other));
+}
+
+TEST_F(EngineBackendTest, AModelThatSeesNothingLeavesImagesToOthers) {
+  launch_ready();
+  const protocol::Request request = asking_with({protocol::data_url_of(protocol::png_sample(1))});
+  auto stream = start(request);
+  EXPECT_EQ(read_error(*stream).code, ErrorCode::not_implemented);
+  EXPECT_EQ(stream->failure().kind, FailureKind::status_4xx_there);
+  drop(std::move(stream));
+}
+
+TEST_F(EngineBackendTest, CancelledBeforeItsImagesAreThere) {
+  options_.command.mmproj = "projector.gguf";
+  launch_ready();
+  const protocol::Request request = asking_with({protocol::data_url_of(protocol::png_sample(1))});
+  auto stream = start(request);
+  EXPECT_TRUE(run(cancel(*stream)));
+  EXPECT_EQ(read_error(*stream).code, ErrorCode::cancelled);
   drop(std::move(stream));
 }
 

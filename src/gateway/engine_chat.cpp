@@ -1,12 +1,41 @@
 #include "gateway/engine_chat.hpp"
 
+#include <algorithm>
+#include <variant>
+
 namespace deepseek::gateway {
 namespace {
 
-void add_message(const protocol::Message& message, wire::Chat& chat) {
+// Texts and images, from `next` on, in their order.
+void add_parts(const protocol::Message& message, ImageFiles::const_iterator& next,
+               wire::ChatMessage& added) {
+  for (const protocol::ContentPart& part : message.content) {
+    if (const auto* text = std::get_if<protocol::TextPart>(&part)) {
+      added.add_parts()->set_text(text->text);
+      continue;
+    }
+    wire::Image& image = *added.add_parts()->mutable_image();
+    image.set_file(next->bytes);
+    image.set_param(next->param);
+    ++next;
+  }
+}
+
+bool has_images(const protocol::Message& message) {
+  return std::ranges::any_of(message.content, [](const protocol::ContentPart& part) {
+    return std::holds_alternative<protocol::ImagePart>(part);
+  });
+}
+
+void add_message(const protocol::Message& message, const ImageFiles& images,
+                 ImageFiles::const_iterator& next, wire::Chat& chat) {
   wire::ChatMessage& added = *chat.add_messages();
   added.set_role(std::string(protocol::to_string(message.role)));
-  added.set_content(message.text());
+  if (!images.empty() && has_images(message)) {
+    add_parts(message, next, added);
+  } else {
+    added.set_content(message.text());
+  }
   added.set_name(message.name);
   added.set_reasoning_content(message.reasoning_content);
   added.set_tool_call_id(message.tool_call_id);
@@ -41,8 +70,11 @@ std::string_view to_effort(std::string_view effort) {
 
 }  // namespace
 
-void set_chat(const protocol::Request& request, wire::Chat& chat) {
-  for (const protocol::Message& message : request.messages) add_message(message, chat);
+void set_chat(const protocol::Request& request, wire::Chat& chat, const ImageFiles& images) {
+  auto next = images.begin();
+  for (const protocol::Message& message : request.messages) {
+    add_message(message, images, next, chat);
+  }
   chat.set_continue_final_message(!request.messages.empty() &&
                                   request.messages.back().role == protocol::Role::assistant &&
                                   request.messages.back().prefix);

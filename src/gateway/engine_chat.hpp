@@ -3,6 +3,7 @@
 // Pure.
 #pragma once
 
+#include "gateway/request_images.hpp"
 #include "protocol/request.hpp"
 
 #include "deepseek/engine/v1/engine.pb.h"
@@ -11,7 +12,8 @@ namespace deepseek::gateway {
 
 namespace wire = ::deepseek::engine::v1;
 
-void set_chat(const protocol::Request& request, wire::Chat& chat);
+// `images`: the files of the request's images, in its order; empty: they are left out.
+void set_chat(const protocol::Request& request, wire::Chat& chat, const ImageFiles& images = {});
 void set_constraint(const protocol::Constraint& constraint, wire::Constraint& told);
 
 }  // namespace deepseek::gateway

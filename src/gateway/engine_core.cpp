@@ -31,6 +31,8 @@ Core::Core(asio::any_io_executor given_executor, EngineBackendOptions given_opti
            base::Logger given_logger, std::unique_ptr<EngineLauncher> given_launcher)
     : executor(std::move(given_executor)),
       options(std::move(given_options)),
+      images(options.command.mmproj.empty() ? nullptr
+                                            : std::make_shared<ImageReader>(options.images)),
       logger_(given_logger),
       launcher_(std::move(given_launcher)),
       supervisor_(supervisor_options(options), engine_protocol_version),

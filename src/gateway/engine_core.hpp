@@ -54,6 +54,7 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
   Core(boost::asio::any_io_executor given_executor, EngineBackendOptions given_options,
        base::Logger given_logger, std::unique_ptr<EngineLauncher> given_launcher);
 
+  bool sees_images() const { return images != nullptr; }
   void take_place();  // in options.memory; once
 
   // Any thread.
@@ -77,6 +78,7 @@ struct EngineBackend::Core : std::enable_shared_from_this<EngineBackend::Core> {
 
   boost::asio::any_io_executor executor;
   const EngineBackendOptions options;
+  const std::shared_ptr<ImageReader> images;  // null: the model has no projector
 
  private:
   boost::asio::awaitable<void> run_process(std::shared_ptr<Core> self);

@@ -97,6 +97,10 @@ std::vector<std::string> engine_arguments(const EngineCommand& command) {
   }
   add("--draft-max", std::to_string(command.draft_max));
   if (!command.draft_model.empty()) add("--draft-model", command.draft_model);
+  if (!command.mmproj.empty()) {
+    add("--mmproj", command.mmproj);
+    add("--image-pixels-max", std::to_string(command.image_pixels_max));
+  }
   add("--flash-attention", command.flash_attention);
   add("--layout", command.layout);
   add("--layout-loss", std::to_string(command.layout_loss));

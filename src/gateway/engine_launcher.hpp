@@ -36,12 +36,14 @@ struct EngineCommand {
   std::uint64_t state_bytes = 0;  // of prefixes in memory whose cells were given up
   std::string cache_dir;          // empty: prefixes are not stored
   std::uint64_t cache_dir_bytes = 0;
-  std::string draft_model{};             // a smaller model that guesses; empty: none
-  std::uint32_t draft_max = 0;           // guessed tokens of one sequence in a step
-  std::string flash_attention = "auto";  // auto, on, off
-  std::string layout = "auto";           // auto, as_is
-  std::uint32_t layout_loss = 0;         // millionths of perplexity for converted weights
-  std::string layout_file;               // of measurements; empty: they are made each time
+  std::string draft_model{};                   // a smaller model that guesses; empty: none
+  std::string mmproj{};                        // a projector that reads images; empty: none
+  std::int64_t image_pixels_max = 16'000'000;  // of one image
+  std::uint32_t draft_max = 0;                 // guessed tokens of one sequence in a step
+  std::string flash_attention = "auto";        // auto, on, off
+  std::string layout = "auto";                 // auto, as_is
+  std::uint32_t layout_loss = 0;               // millionths of perplexity for converted weights
+  std::string layout_file;                     // of measurements; empty: they are made each time
   std::uint64_t grammar_cache_bytes = 256ULL << 20;  // of compiled constraints
   base::Milliseconds grammar_compile{2'000};         // of one; then it is refused
   std::uint32_t attention_window = 0;                // last tokens that are kept; 0: all

@@ -25,6 +25,35 @@ std::uint64_t hash_message(const Message& message) {
   return std::hash<std::string>()(bytes);
 }
 
+// While it lives, a chat's images have no bytes: they are many, and nobody has to hash them again.
+class WithoutImages {
+ public:
+  explicit WithoutImages(wire::Chat* chat) {
+    if (chat == nullptr) return;
+    for (wire::ChatMessage& message : *chat->mutable_messages()) {
+      for (wire::ContentPart& part : *message.mutable_parts()) {
+        if (!part.has_image()) continue;
+        std::string* const file = part.mutable_image()->mutable_file();
+        files_.emplace_back(file, std::move(*file));
+        file->clear();
+      }
+    }
+  }
+  ~WithoutImages() {
+    for (auto& [file, bytes] : files_) *file = std::move(bytes);
+  }
+  WithoutImages(const WithoutImages&) = delete;
+  WithoutImages& operator=(const WithoutImages&) = delete;
+
+ private:
+  std::vector<std::pair<std::string*, std::string>> files_;
+};
+
+std::uint64_t hash_images(std::uint64_t hash, const ImageFiles& images) {
+  for (const ImageFile& image : images) hash = hash * 31 + image.fingerprint;
+  return hash;
+}
+
 template <class Input>
 void set_prompt(const protocol::Prompt& prompt, Input& input) {
   if (const auto* text = std::get_if<std::string>(&prompt)) {
@@ -148,7 +177,7 @@ ErrorCode to_code(wire::Failed::Code code) {
 
 std::vector<wire::Submit> make_submits(const protocol::Request& request,
                                        const EngineBackendOptions& options,
-                                       const protocol::Spoken* spoken) {
+                                       const protocol::Spoken* spoken, const ImageFiles& images) {
   const bool chat = request.operation == protocol::Operation::chat;
   const std::size_t inputs = chat ? 1 : request.prompts.size();
   std::vector<wire::Submit> submits;
@@ -157,7 +186,7 @@ std::vector<wire::Submit> make_submits(const protocol::Request& request,
     for (std::int32_t choice = 0; choice < request.choices; ++choice) {
       wire::Submit& submit = submits.emplace_back(make_submit(request, choice, options));
       if (chat) {
-        set_chat(request, *submit.mutable_chat());
+        set_chat(request, *submit.mutable_chat(), images);
       } else if (!request.suffix.empty()) {
         submit.mutable_infill()->set_prefix(std::get<std::string>(request.prompts[input]));
         submit.mutable_infill()->set_suffix(request.suffix);
@@ -178,7 +207,7 @@ wire::Embed make_embed(const protocol::EmbeddingRequest& request) {
   return embed;
 }
 
-wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request) {
+wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request, const ImageFiles& images) {
   wire::ToEngine message;
   if (const auto* tokens = std::get_if<protocol::TokenIds>(&request.input)) {
     message.mutable_detokenize()->mutable_ids()->Add(tokens->begin(), tokens->end());
@@ -187,21 +216,25 @@ wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request) {
   wire::Tokenize& call = *message.mutable_tokenize();
   call.set_add_special(request.add_special);
   if (const auto* chat = std::get_if<protocol::Request>(&request.input)) {
-    set_chat(*chat, *call.mutable_chat());
+    set_chat(*chat, *call.mutable_chat(), images);
   } else {
     call.set_text(std::get<std::string>(request.input));
   }
   return message;
 }
 
-std::uint64_t fingerprint(const wire::Submit& submit) {
-  wire::Submit bare = submit;
+std::uint64_t fingerprint(wire::Submit& submit, const ImageFiles& images) {
+  wire::Submit bare;
+  {
+    const WithoutImages hidden(submit.has_chat() ? submit.mutable_chat() : nullptr);
+    bare = submit;
+  }
   bare.clear_request();
   bare.clear_request_id();
   bare.clear_credits();
   bare.clear_queue_timeout_ms();
   bare.clear_resume();  // a request that kills engines is the same one when it goes on
-  return hash_message(bare);
+  return hash_images(hash_message(bare), images);
 }
 
 std::uint64_t fingerprint(const wire::Embed& embed) {
@@ -210,8 +243,10 @@ std::uint64_t fingerprint(const wire::Embed& embed) {
   return hash_message(bare);
 }
 
-std::uint64_t fingerprint(const wire::ToEngine& call) {
-  return hash_message(call);
+std::uint64_t fingerprint(wire::ToEngine& call, const ImageFiles& images) {
+  const bool chat = call.has_tokenize() && call.tokenize().has_chat();
+  const WithoutImages hidden(chat ? call.mutable_tokenize()->mutable_chat() : nullptr);
+  return hash_images(hash_message(call), images);
 }
 
 protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence) {
@@ -262,6 +297,7 @@ EngineDescription to_description(const wire::Description& told) {
   description.queue_max = told.queue_max();
   description.has_chat_template = told.has_chat_template();
   description.embeddings = told.embeddings();
+  description.sees_images = told.sees_images();
   description.devices.assign(told.devices().begin(), told.devices().end());
   for (const wire::WeightLayout& layout : told.layouts()) {
     description.layouts.push_back({layout.format(), layout.layout(), layout.weights(),

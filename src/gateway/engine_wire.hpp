@@ -23,18 +23,23 @@ inline constexpr std::uint32_t engine_protocol_version = 1;
 // One Submit per sequence (prompt × choice, in that order), still without `request`. Only the first
 // choice of each prompt counts the prompt's tokens; a seed becomes seed + choice. What was spoken
 // (null or empty: nothing) is told only to a lone sequence: text of several is not told apart.
+// `images` are the files of the request's, in its order; without them a chat is its text alone.
 std::vector<wire::Submit> make_submits(const protocol::Request& request,
                                        const EngineBackendOptions& options,
-                                       const protocol::Spoken* spoken = nullptr);
+                                       const protocol::Spoken* spoken = nullptr,
+                                       const ImageFiles& images = {});
 wire::Embed make_embed(const protocol::EmbeddingRequest& request);
 // Tokenize or Detokenize.
-wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request);
+wire::ToEngine make_tokenize(const protocol::TokenizeRequest& request,
+                             const ImageFiles& images = {});
 
 // A number that is the same for the same work, whoever asks for it and when, and however much of it
 // was done already.
-std::uint64_t fingerprint(const wire::Submit& submit);
+// `images` are in it, and are looked at by their own fingerprints.
+std::uint64_t fingerprint(wire::Submit& submit, const ImageFiles& images = {});
 std::uint64_t fingerprint(const wire::Embed& embed);
-std::uint64_t fingerprint(const wire::ToEngine& call);  // its number is not set yet
+// Of Tokenize or Detokenize, whose number is not set yet.
+std::uint64_t fingerprint(wire::ToEngine& call, const ImageFiles& images = {});
 
 // Started, Delta, ToolCallDelta or Finished as an event of `sequence`; never called with Failed.
 protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence);

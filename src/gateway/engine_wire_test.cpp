@@ -116,9 +116,36 @@ TEST(EngineWire, AResumedRequestHasTheFingerprintOfTheWhole) {
   const protocol::Request request = completion({std::string("a")}, 1);
   const protocol::Spoken some{"te", "", {4}, 1};
   const protocol::Spoken more{"text", "", {}, 2};
-  const std::uint64_t whole = fingerprint(make_submits(request, {})[0]);
-  EXPECT_EQ(fingerprint(make_submits(request, {}, &some)[0]), whole);
-  EXPECT_EQ(fingerprint(make_submits(request, {}, &more)[0]), whole);
+  const auto of = [&request](const protocol::Spoken* spoken) {
+    return fingerprint(make_submits(request, {}, spoken).front());
+  };
+  EXPECT_EQ(of(&some), of(nullptr));
+  EXPECT_EQ(of(&more), of(nullptr));
+}
+
+TEST(EngineWire, ImagesStandBetweenTexts) {
+  protocol::Request request;
+  protocol::Message& said = request.messages.emplace_back();
+  said.content = {protocol::TextPart{"this"}, protocol::ImagePart{"data:1"},
+                  protocol::TextPart{"or"}, protocol::ImagePart{"data:2"}};
+  request.messages.emplace_back().content = {protocol::TextPart{"one"}};
+  const ImageFiles images{{"first", "a", 1}, {"second", "b", 2}};
+  auto submits = make_submits(request, {}, nullptr, images);
+  const wire::ChatMessage& told = submits[0].chat().messages(0);
+  ASSERT_EQ(told.parts_size(), 4);
+  EXPECT_EQ(told.content(), "");
+  EXPECT_EQ(told.parts(0).text(), "this");
+  EXPECT_EQ(told.parts(1).image().file(), "first");
+  EXPECT_EQ(told.parts(1).image().param(), "a");
+  EXPECT_EQ(told.parts(3).image().file(), "second");
+  EXPECT_EQ(submits[0].chat().messages(1).content(), "one");
+  EXPECT_EQ(make_submits(request, {})[0].chat().messages(0).content(), "thisor");
+
+  const std::uint64_t whole = fingerprint(submits[0], images);
+  EXPECT_EQ(told.parts(3).image().file(), "second") << "it is put back";
+  const ImageFiles others{{"first", "a", 1}, {"other", "b", 3}};
+  EXPECT_NE(fingerprint(make_submits(request, {}, nullptr, others).front(), others), whole);
+  EXPECT_EQ(fingerprint(make_submits(request, {}, nullptr, images).front(), images), whole);
 }
 
 TEST(EngineWire, ToolsAndConstraintsReachTheEngine) {

@@ -87,7 +87,7 @@ ModelCheck read_facts(std::string line) {
   ModelCheck check;
   boost::system::error_code error;
   const boost::json::value facts = boost::json::parse(line, error);
-  for (const char* name : {"model_bytes", "draft_bytes", "kv_bytes"}) {
+  for (const char* name : {"model_bytes", "draft_bytes", "projector_bytes", "kv_bytes"}) {
     const auto* object = facts.if_object();
     const boost::json::value* number = object != nullptr ? object->if_contains(name) : nullptr;
     if (number == nullptr || !number->is_number()) continue;

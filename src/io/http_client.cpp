@@ -256,6 +256,15 @@ asio::awaitable<Result<std::unique_ptr<HttpClient>>> HttpClient::connect(
   if (resolver == nullptr) resolver = &own.emplace(executor);
   auto addresses = co_await resolver->resolve(url, deadline, stop);
   if (addresses.has_error()) co_return addresses.error();
+  if (options.may_connect != nullptr) {
+    std::erase_if(*addresses, [&options](const tcp::endpoint& address) {
+      return !options.may_connect(address.address());
+    });
+    if (addresses->empty()) {
+      co_return make_error(ErrorCode::unavailable,
+                           url.authority() + ": has no address that may be connected to");
+    }
+  }
   auto socket = co_await connect_any(executor, url.authority(), *addresses, deadline, stop);
   if (socket.has_error()) co_return socket.error();
   error_code ignored;

@@ -20,6 +20,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -35,6 +36,9 @@ struct HttpClientOptions {
   std::uint64_t body_max = 1ull << 30;              // bytes of one body
   std::size_t piece_max = 16u << 10;                // bytes that one read_piece() gives
   std::shared_ptr<const TlsClientContext> trust{};  // needed for secure URLs
+  // Which of the host's addresses may be connected to; null: all. Those it was asked of are the
+  // ones that are used. With none left, connect() fails with `unavailable`.
+  bool (*may_connect)(const boost::asio::ip::address&) = nullptr;
 };
 
 struct HttpClientRequest {

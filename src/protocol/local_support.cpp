@@ -16,6 +16,10 @@ std::string refusal(const Request& request, const FeatureUse& use) {
       return "echo cannot be used with a suffix here, except alone";
     case Feature::suffix:
       return "suffix needs a prompt given as text";
+    case Feature::images:
+      return use.param +
+             ": this model does not see images. Leave them out, ask a model that sees them, or "
+             "give this one its projector (models[].mmproj)";
     default:
       return use.param + ": " + std::string(to_string(use.feature)) +
              " cannot be served by the models of this server; leave the field out";
@@ -29,11 +33,17 @@ bool all_texts(const Request& request) {
 }
 
 // Whether engines can do it at all; a model may still lack what it takes, and says so itself.
+<<<<<<< HEAD
 bool is_local(const Request& request, Feature feature) {
   if (feature == Feature::tools || feature == Feature::functions ||
       feature == Feature::response_format) {
     return true;
   }
+=======
+bool is_local(const Request& request, Feature feature, const LocalModel& model) {
+  if (feature == Feature::images) return model.sees_images;
+  if (feature == Feature::tools || feature == Feature::response_format) return true;
+>>>>>>> h/images
   if (feature == Feature::echo_logprobs || feature == Feature::echo_tokens) {
     return request.suffix.empty();
   }
@@ -43,9 +53,9 @@ bool is_local(const Request& request, Feature feature) {
 
 }  // namespace
 
-base::Result<void> check_local_support(const Request& request) {
+base::Result<void> check_local_support(const Request& request, const LocalModel& model) {
   for (const FeatureUse& use : request.features) {
-    if (is_local(request, use.feature)) continue;
+    if (is_local(request, use.feature, model)) continue;
     return base::make_error(base::ErrorCode::not_implemented, refusal(request, use), use.param);
   }
   return {};

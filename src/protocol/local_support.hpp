@@ -10,7 +10,12 @@
 
 namespace deepseek::protocol {
 
+// What one of them can do beyond what all can.
+struct LocalModel {
+  bool sees_images = false;
+};
+
 // not_implemented with the `param` of the first feature that local engines lack; success otherwise.
-base::Result<void> check_local_support(const Request& request);
+base::Result<void> check_local_support(const Request& request, const LocalModel& model = {});
 
 }  // namespace deepseek::protocol

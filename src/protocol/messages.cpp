@@ -34,7 +34,7 @@ void read_image(JsonReader& part, Message& message, Request& request) {
   if (part.failed()) return;
   check_image_url(part, path, url);
   note_feature(request, Feature::images, part.path());
-  message.content.emplace_back(ImagePart{std::move(url), std::move(detail)});
+  message.content.emplace_back(ImagePart{std::move(url), std::move(detail), path});
 }
 
 void read_part(JsonReader& part, Message& message, Request& request) {

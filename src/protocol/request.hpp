@@ -25,6 +25,7 @@ struct ImagePart {
   std::string
       url;  // A data: or https: URL; nobody fetches it before a backend that can see is chosen.
   std::string detail = {};  // low, high, auto; as the client wrote it
+  std::string param = {};   // the client's field; empty: not known
 };
 using ContentPart = std::variant<TextPart, ImagePart>;
 

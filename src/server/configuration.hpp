@@ -141,12 +141,22 @@ struct Configuration {
     bool embeddings = false;        // POST /v1/embeddings may use it
     std::uint32_t context_max = 0;  // tokens of prompt and answer; 0: what the model was made for
     std::string draft_path;         // smaller model that guesses; empty: none
+    std::string mmproj;             // projector that reads images; empty: none are read
     std::map<std::string, std::string> adapters;  // name → LoRA file, found as `path` is
     bool operator==(const Model&) const = default;
   };
   std::vector<Model> models{default_model_entry()};  // after loading only empty if `routes` is not
   std::string default_model = "smollm2-135m-instruct";  // may be empty if `models` is
   std::map<std::string, std::string> aliases = default_aliases("smollm2-135m-instruct");
+
+  struct Images {
+    std::uint32_t count_max = 16;  // of one request
+    std::uint64_t bytes_max = 8u << 20;
+    std::uint32_t pixels_max = 16'000'000;
+    bool remote = false;  // fetch those that a request names by URL
+    milliseconds remote_timeout{10'000};
+    bool operator==(const Images&) const = default;
+  } images;
 
   struct Engine {
     std::string program;                // empty: deepseek-engine beside this program

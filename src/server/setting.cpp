@@ -25,6 +25,7 @@ constexpr std::array section_table{
             "whole map. With `routes` they may stand for any name that a route takes."},
     Section{"engine", "How each model's engine process works."},
     Section{"memory", "Memory that may grow."},
+    Section{"images", "What a model that sees images (models[].mmproj) takes of them."},
     Section{"backends",
             "Other servers that answer, or that this one starts (managed); `routes` says when. A "
             "file that has this section replaces the whole list."},

@@ -10,6 +10,7 @@ using C = Configuration;
 constexpr auto models = &C::models;
 constexpr auto engine = &C::engine;
 constexpr auto memory = &C::memory;
+constexpr auto images = &C::images;
 
 const std::array table{
     Setting{.name = "models[].name",
@@ -47,6 +48,13 @@ const std::array table{
             .example = "/srv/models/qwen3-0.6b.Q4_K_M.gguf",
             .maximum = 4'096,
             .field = in_entry<&C::Model::draft_path, models>},
+    Setting{.name = "models[].mmproj",
+            .help = "GGUF file of the projector that reads images for this model, as llama.cpp "
+                    "makes it (mmproj). Found as models[].path is. Empty: the model sees no "
+                    "images.",
+            .example = "/srv/models/mmproj-smolvlm-500m.gguf",
+            .maximum = 4'096,
+            .field = in_entry<&C::Model::mmproj, models>},
     Setting{.name = "models[].adapters",
             .help = "LoRA adapters for this model: `{name: GGUF file}`. A request whose model is "
                     "such a name is answered with that adapter; several may be in use at the same "
@@ -288,6 +296,38 @@ const std::array table{
             .maximum = 8'192,
             .alias_of = "engine.prefill_chunk",
             .field = at<engine, &C::Engine::prefill_chunk>},
+
+    Setting{.name = "images.count_max",
+            .help = "Most images in one request to a model of this machine.",
+            .example = "8",
+            .minimum = 1,
+            .maximum = 1'024,
+            .field = at<images, &C::Images::count_max>},
+    Setting{.name = "images.bytes_max",
+            .help = "Largest file of an image.",
+            .example = "20MB",
+            .minimum = 1'024,
+            .maximum = 32u << 20,
+            .field = at<images, &C::Images::bytes_max>},
+    Setting{.name = "images.pixels_max",
+            .help = "Most pixels of an image, width times height: a small file may hold a huge "
+                    "image.",
+            .example = "50000000",
+            .minimum = 1'024,
+            .maximum = 1u << 28,
+            .field = at<images, &C::Images::pixels_max>},
+    Setting{.name = "images.remote",
+            .help = "Fetch images that a request names by an https URL. Only public addresses are "
+                    "connected to, and no redirect is followed. Otherwise such a request is "
+                    "refused, and images come as data URLs.",
+            .example = "true",
+            .field = at<images, &C::Images::remote>},
+    Setting{.name = "images.remote_timeout",
+            .help = "How long fetching one image may take.",
+            .example = "5s",
+            .minimum = 100,
+            .maximum = 600'000,
+            .field = at<images, &C::Images::remote_timeout>},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "io/http_url.hpp"
+#include "io/tls_client_context.hpp"
 #include "protocol/rpc/rpc_method.hpp"
 #include "server/configuration_loader.hpp"
 #include "server/usage_recorder.hpp"
@@ -54,6 +55,20 @@ gateway::EngineCommand engine_command(const Configuration& configuration,
   return command;
 }
 
+base::Result<gateway::ImageOptions> image_options(const Configuration::Images& configured) {
+  gateway::ImageOptions options;
+  options.limits.count_max = configured.count_max;
+  options.limits.bytes_max = static_cast<std::int64_t>(configured.bytes_max);
+  options.limits.pixels_max = configured.pixels_max;
+  options.remote.allowed = configured.remote;
+  options.remote.timeout = configured.remote_timeout;
+  if (!configured.remote) return options;
+  auto trust = io::TlsClientContext::load("");
+  if (trust.has_error()) return trust.error();
+  options.remote.trust = std::move(*trust);
+  return options;
+}
+
 }  // namespace
 
 std::uint64_t machine_memory() {
@@ -78,6 +93,16 @@ base::Result<gateway::EngineBackendOptions> engine_options(const Configuration& 
                                       paths.share_directories);
     if (found.has_error()) return found.error();
     options.command.draft_model = std::move(*found);
+  }
+  if (!model.mmproj.empty()) {
+    auto found =
+        resolve_beside_model(model, model.mmproj, "models[].mmproj", paths.share_directories);
+    if (found.has_error()) return found.error();
+    options.command.mmproj = std::move(*found);
+    auto images = image_options(configuration.images);
+    if (images.has_error()) return images.error();
+    options.images = std::move(*images);
+    options.command.image_pixels_max = options.images.limits.pixels_max;
   }
   for (const auto& [name, file] : model.adapters) {
     auto found = resolve_beside_model(model, file, "models[].adapters", paths.share_directories);

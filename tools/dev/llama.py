@@ -21,6 +21,8 @@ _COMMON = {
     "LLAMA_CURL": "OFF", "LLAMA_BUILD_NUMBER": "1", "LLAMA_BUILD_COMMIT": download.LLAMA_VERSION,
     "CMAKE_INSTALL_RPATH": "$ORIGIN", "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
 }
+# Images for the engine: no video, for which it would run programs that it finds on the machine.
+_LIBRARIES = {"LLAMA_BUILD_MTMD": "ON", "MTMD_VIDEO": "OFF"}
 _NATIVE = {"GGML_NATIVE": "ON", "GGML_OPENMP": "OFF"}
 _PORTABLE = {"GGML_NATIVE": "OFF", "GGML_OPENMP": "OFF", "GGML_BACKEND_DL": "ON",
              "GGML_CPU_ALL_VARIANTS": "ON"}
@@ -65,7 +67,8 @@ def prefix(extra=None, portable=False, programs=False, source=None):
     """The folder with include/ and lib/, or with bin/: llama-server and llama-bench as they are."""
     tools = "ON" if programs else "OFF"
     flags = {**_COMMON, "LLAMA_BUILD_TOOLS": tools, "LLAMA_BUILD_SERVER": tools,
-             **(_PORTABLE if portable else _NATIVE), **(extra or {})}
+             **({} if programs else _LIBRARIES), **(_PORTABLE if portable else _NATIVE),
+             **(extra or {})}
     key = _key(flags, portable, source, programs)
     folder = cache() / f"llama-{key}"
     with lock(cache() / f"llama-{key}.lock", "the same llama.cpp build"):
@@ -86,7 +89,7 @@ def _build(source, flags, build, folder, programs, pinned):
     settings.append(f"-DCMAKE_CXX_FLAGS=-include {fixes}")
     run(["cmake", "-S", source, "-B", build, "-G", "Ninja", *settings], fix,
         "llama.cpp cannot be configured", quiet=True)
-    targets = ["llama-server", "llama-bench"] if programs else ["llama", "llama-common"]
+    targets = ["llama-server", "llama-bench"] if programs else ["llama", "llama-common", "mtmd"]
     variants = _targets(build, r"^(ggml-[\w-]+): phony") if "GGML_BACKEND_DL" in flags else []
     ninja(build, [*targets, *variants], fix)
     shutil.rmtree(folder, ignore_errors=True)
@@ -94,6 +97,8 @@ def _build(source, flags, build, folder, programs, pinned):
         target = folder / "include" / suffix
         for pattern in patterns:
             _copy_headers(source, pattern, target)
+    for header in _MTMD:
+        shutil.copy2(source / header, folder / "include")
     (folder / "include" / "inside").mkdir()
     for header in _INSIDE:
         shutil.copy2(source / header, folder / "include" / "inside")
@@ -113,6 +118,8 @@ def _build(source, flags, build, folder, programs, pinned):
 # What a buffer type beside llama.cpp's own is written against.
 _INSIDE = ("ggml/src/ggml-impl.h", "ggml/src/ggml-backend-impl.h",
            "ggml/src/ggml-cpu/ggml-cpu-impl.h", "ggml/src/ggml-cpu/traits.h")
+
+_MTMD = ("tools/mtmd/mtmd.h", "tools/mtmd/mtmd-helper.h")
 
 
 def _headers():

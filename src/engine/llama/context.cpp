@@ -61,12 +61,16 @@ double value_bytes(CacheType type) {
 struct Context::Handles {
   llama_context* context = nullptr;
   llama_batch batch{};
+  llama_batch rows{};  // the same for rows of images; empty until one comes
+  std::int32_t tokens_max = 0;
+  std::int32_t row_width = 0;
   std::int32_t vocabulary = 0;
   std::vector<std::int32_t> output_rows;   // per slice: index in its batch, or -1
   std::vector<std::vector<float>> copied;  // per slice: its logits, if another batch came after
 
   ~Handles() {
     if (batch.token != nullptr) llama_batch_free(batch);
+    if (rows.embd != nullptr) llama_batch_free(rows);
     if (context != nullptr) llama_free(context);
   }
 };
@@ -82,6 +86,8 @@ base::Result<std::unique_ptr<Context>> Context::make(const Model& model,
                                                            " cells): " + last_errors());
   }
   handles->batch = llama_batch_init(options.step_tokens_max, 0, 1);
+  handles->tokens_max = options.step_tokens_max;
+  handles->row_width = llama_model_n_embd_inp(model.get());
   handles->vocabulary = model.facts().vocabulary;
   std::unique_ptr<Context> context(new Context(model, std::move(handles)));
   if (!model.facts().recurrent) context->map_.emplace(context->cells_max(), options.slots);
@@ -121,40 +127,54 @@ base::Result<void> Context::warm_up(std::int32_t rounds) {
 Decoder::Outcome Context::decode(std::span<const BatchSlice> slices) {
   handles_->output_rows.assign(slices.size(), -1);
   handles_->copied.assign(slices.size(), {});
-  const std::vector<std::int32_t> adapters = adapters_of(slices);
-  for (std::size_t index = 0; index < adapters.size(); ++index) {
-    const Outcome outcome = decode_with(adapters[index], slices);
+  const std::vector<Kind> kinds = kinds_of(slices);
+  for (std::size_t index = 0; index < kinds.size(); ++index) {
+    const Outcome outcome = decode_kind(kinds[index], slices);
     if (outcome == Outcome::no_room) {
-      for (std::size_t before = 0; before < index; ++before) take_back(adapters[before], slices);
+      for (std::size_t before = 0; before < index; ++before) take_back(kinds[before], slices);
     }
     if (outcome != Outcome::done) return outcome;
-    if (index + 1 < adapters.size()) copy_logits(adapters[index], slices);
+    if (index + 1 < kinds.size()) copy_logits(kinds[index], slices);
   }
   return Outcome::done;
 }
 
-// The one in use comes first, since each change costs llama.cpp a new plan of its memory.
-std::vector<std::int32_t> Context::adapters_of(std::span<const BatchSlice> slices) const {
-  std::vector<std::int32_t> adapters;
-  for (const BatchSlice& slice : slices) adapters.push_back(slice.adapter);
-  std::sort(adapters.begin(), adapters.end());
-  adapters.erase(std::unique(adapters.begin(), adapters.end()), adapters.end());
-  const auto current = std::find(adapters.begin(), adapters.end(), adapter_);
-  if (current != adapters.end()) std::rotate(adapters.begin(), current, current + 1);
-  return adapters;
+// The adapter in use comes first, since each change costs llama.cpp a new plan of its memory.
+std::vector<Context::Kind> Context::kinds_of(std::span<const BatchSlice> slices) const {
+  std::vector<Kind> kinds;
+  for (const BatchSlice& slice : slices) kinds.push_back(kind_of(slice));
+  std::sort(kinds.begin(), kinds.end());
+  kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
+  std::stable_partition(kinds.begin(), kinds.end(),
+                        [this](const Kind& kind) { return kind.adapter == adapter_; });
+  return kinds;
 }
 
-Decoder::Outcome Context::decode_with(std::int32_t adapter, std::span<const BatchSlice> slices) {
-  use_adapter(adapter);
-  llama_batch& batch = handles_->batch;
+bool Context::make_rows_batch() {
+  if (handles_->rows.embd == nullptr) {
+    handles_->rows = llama_batch_init(handles_->tokens_max, handles_->row_width, 1);
+  }
+  return handles_->rows.embd != nullptr;
+}
+
+Decoder::Outcome Context::decode_kind(const Kind& kind, std::span<const BatchSlice> slices) {
+  use_adapter(kind.adapter);
+  if (kind.rows && !make_rows_batch()) return Outcome::failed;
+  llama_batch& batch = kind.rows ? handles_->rows : handles_->batch;
+  const auto width = static_cast<std::size_t>(handles_->row_width);
   batch.n_tokens = 0;
   for (std::size_t index = 0; index < slices.size(); ++index) {
     const BatchSlice& slice = slices[index];
-    if (slice.adapter != adapter) continue;
+    if (kind_of(slice) != kind) continue;
     std::int32_t position = slice.position;
     const auto add = [&](Token token, bool wants_logits) {
       const std::int32_t row = batch.n_tokens++;
-      batch.token[row] = token;
+      if (kind.rows) {
+        const std::span<const float> values = row_of(*slice.pictures, token);
+        std::ranges::copy(values, batch.embd + static_cast<std::size_t>(row) * width);
+      } else {
+        batch.token[row] = token;
+      }
       batch.pos[row] = position++;
       batch.n_seq_id[row] = 1;
       batch.seq_id[row][0] = slice.slot;
@@ -168,7 +188,7 @@ Decoder::Outcome Context::decode_with(std::int32_t adapter, std::span<const Batc
   }
   const std::int32_t outcome = llama_decode(handles_->context, batch);
   moved_.clear();
-  note_new_cells(adapter, slices);
+  note_new_cells(kind, slices);
   switch (outcome) {
     case 0:
       return Outcome::done;
@@ -190,17 +210,17 @@ void Context::use_adapter(std::int32_t adapter) {
 }
 
 // An interrupted step has left the first of its positions behind.
-void Context::note_new_cells(std::int32_t adapter, std::span<const BatchSlice> slices) {
+void Context::note_new_cells(const Kind& kind, std::span<const BatchSlice> slices) {
   if (!map_) return;
   for (const BatchSlice& slice : slices) {
-    if (slice.adapter != adapter) continue;
+    if (kind_of(slice) != kind) continue;
     map_->take(slice.slot, cells(slice.slot) - map_->length(slice.slot));
   }
 }
 
-void Context::copy_logits(std::int32_t adapter, std::span<const BatchSlice> slices) {
+void Context::copy_logits(const Kind& kind, std::span<const BatchSlice> slices) {
   for (std::size_t index = 0; index < slices.size(); ++index) {
-    if (slices[index].adapter != adapter || handles_->output_rows[index] < 0) continue;
+    if (kind_of(slices[index]) != kind || handles_->output_rows[index] < 0) continue;
     std::vector<float> rows;
     const auto count = static_cast<std::size_t>(slices[index].outputs) + slices[index].draft.size();
     for (std::size_t row = 0; row < count; ++row) {
@@ -211,9 +231,9 @@ void Context::copy_logits(std::int32_t adapter, std::span<const BatchSlice> slic
   }
 }
 
-void Context::take_back(std::int32_t adapter, std::span<const BatchSlice> slices) {
+void Context::take_back(const Kind& kind, std::span<const BatchSlice> slices) {
   for (const BatchSlice& slice : slices) {
-    if (slice.adapter == adapter) keep(slice.slot, slice.position);
+    if (kind_of(slice) == kind) keep(slice.slot, slice.position);
   }
 }
 

@@ -3,7 +3,8 @@
 // Owned by main(); every function but abort_flag() belongs to the loop's thread. It decides
 // nothing: which tokens run, and whose cells are cleared, the scheduler says.
 //
-// A step is one llama_decode(), or several, since llama.cpp knows one adapter at a time.
+// A step is one llama_decode(), or several: llama.cpp knows one adapter at a time, and reads tokens
+// or rows of numbers, which images are.
 #pragma once
 
 #include "engine/cell_map.hpp"
@@ -56,13 +57,23 @@ class Context final : public Decoder {
  private:
   struct Handles;
   Context(const Model& model, std::unique_ptr<Handles> handles);
-  std::vector<std::int32_t> adapters_of(std::span<const BatchSlice> slices) const;
-  // Those of the slices that want this adapter.
-  Outcome decode_with(std::int32_t adapter, std::span<const BatchSlice> slices);
+  // What one llama_decode() can compute.
+  struct Kind {
+    std::int32_t adapter = 0;
+    bool rows = false;
+    auto operator<=>(const Kind&) const = default;
+  };
+  static Kind kind_of(const BatchSlice& slice) {
+    return {slice.adapter, slice.pictures != nullptr};
+  }
+  std::vector<Kind> kinds_of(std::span<const BatchSlice> slices) const;
+  // Those of the slices that are of this kind.
+  Outcome decode_kind(const Kind& kind, std::span<const BatchSlice> slices);
   void use_adapter(std::int32_t adapter);
-  void note_new_cells(std::int32_t adapter, std::span<const BatchSlice> slices);
-  void copy_logits(std::int32_t adapter, std::span<const BatchSlice> slices);
-  void take_back(std::int32_t adapter, std::span<const BatchSlice> slices);
+  bool make_rows_batch();
+  void note_new_cells(const Kind& kind, std::span<const BatchSlice> slices);
+  void copy_logits(const Kind& kind, std::span<const BatchSlice> slices);
+  void take_back(const Kind& kind, std::span<const BatchSlice> slices);
 
   const Model& model_;
   std::unique_ptr<Handles> handles_;

@@ -1,6 +1,7 @@
 #include "engine/llama/log_bridge.hpp"
 
 #include <llama.h>
+#include <mtmd-helper.h>
 #include <cstdlib>
 #include <mutex>
 #include <string_view>
@@ -77,6 +78,7 @@ void bridge_log(base::Logger log) {
     bridge().log = log;
   }
   llama_log_set(on_log, &bridge());
+  mtmd_helper_log_set(on_log, &bridge());
 }
 
 std::string last_errors() {

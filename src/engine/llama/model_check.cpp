@@ -1,19 +1,14 @@
 #include "engine/llama/model_check.hpp"
 
 #include "base/units.hpp"
-#include "engine/gguf_header.hpp"
 #include "engine/llama/context_plan.hpp"
+#include "engine/llama/gguf_file.hpp"
 #include "engine/llama/log_bridge.hpp"
+#include "engine/llama/vision.hpp"
 #include "engine/machine.hpp"
 
-#include <fcntl.h>
 #include <llama.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <boost/json.hpp>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 namespace deepseek::engine::llama {
@@ -22,56 +17,7 @@ namespace {
 using base::Result;
 
 base::Error refuse(const std::string& path, const std::string& why) {
-  return base::make_error(base::ErrorCode::invalid_request, "model file " + path + ": " + why);
-}
-
-class MappedFile {
- public:
-  MappedFile() = default;
-  ~MappedFile() {
-    if (size_ > 0) ::munmap(data_, size_);
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-
-  Result<void> open(const std::string& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-      return refuse(path, std::string("cannot be opened: ") + std::strerror(errno) +
-                              ". Check the path and its permissions.");
-    }
-    struct stat status{};
-    ::fstat(descriptor, &status);
-    Result<void> result;
-    if (!S_ISREG(status.st_mode) || status.st_size == 0) {
-      result = refuse(path, "is empty or no regular file. Give the path of a GGUF file.");
-    } else {
-      const auto size = static_cast<std::size_t>(status.st_size);
-      void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-      if (data == MAP_FAILED) {
-        result = refuse(path, std::string("cannot be mapped: ") + std::strerror(errno) + ".");
-      } else {
-        data_ = data;
-        size_ = size;
-      }
-    }
-    ::close(descriptor);
-    return result;
-  }
-  std::string_view bytes() const { return {static_cast<const char*>(data_), size_}; }
-
- private:
-  void* data_ = nullptr;
-  std::size_t size_ = 0;
-};
-
-std::optional<TensorType> tensor_type(std::uint32_t type) {
-  if (type >= GGML_TYPE_COUNT) return std::nullopt;
-  const auto native = static_cast<ggml_type>(type);
-  const std::size_t bytes = ggml_type_size(native);
-  if (bytes == 0) return std::nullopt;  // a type that ggml has given up
-  return TensorType{ggml_type_name(native), static_cast<std::uint64_t>(ggml_blck_size(native)),
-                    bytes};
+  return refuse_file("model file", path, why);
 }
 
 Result<void> check_memory(const std::string& path, std::uint64_t weights, std::uint64_t kv_bytes,
@@ -89,7 +35,8 @@ Result<void> check_memory(const std::string& path, std::uint64_t weights, std::u
 }
 
 std::string describe(const std::string& path, const GgufHeader& header, const Model& model,
-                     const ContextPlan& plan, std::uint64_t draft_bytes) {
+                     const ContextPlan& plan, std::uint64_t draft_bytes,
+                     std::uint64_t projector_bytes) {
   const ModelFacts& facts = model.facts();
   boost::json::object line;
   line["model"] = path;
@@ -104,6 +51,7 @@ std::string describe(const std::string& path, const GgufHeader& header, const Mo
   line["kv_cells"] = plan.context.cells;
   line["kv_bytes"] = plan.kv_bytes;
   line["draft_bytes"] = draft_bytes;
+  line["projector_bytes"] = projector_bytes;
   line["embedding_dimensions"] = facts.embedding_dimensions;
   line["vocabulary"] = facts.vocabulary;
   line["has_chat_template"] = facts.has_chat_template;
@@ -111,12 +59,7 @@ std::string describe(const std::string& path, const GgufHeader& header, const Mo
 }
 
 Result<GgufHeader> read_header(const std::string& path) {
-  MappedFile file;
-  const Result<void> opened = file.open(path);
-  if (opened.has_error()) return opened.error();
-  Result<GgufHeader> read = read_gguf_header(file.bytes(), tensor_type);
-  if (read.has_error()) return refuse(path, read.error().message);
-  return read;
+  return read_gguf_file("model file", path);
 }
 
 }  // namespace
@@ -130,6 +73,12 @@ Result<std::string> check_model(const EngineOptions& options, const MemoryLimits
     if (draft.has_error()) return draft.error();
     draft_bytes = draft->tensor_bytes;
   }
+  std::uint64_t projector_bytes = 0;
+  if (!options.mmproj.empty()) {
+    const Result<std::uint64_t> projector = check_projector(options.mmproj);
+    if (projector.has_error()) return projector.error();
+    projector_bytes = *projector;
+  }
   // Structure and architecture as llama.cpp sees them, without reading the weights.
   bridge_log(base::Logger());
   load_backends();
@@ -138,11 +87,11 @@ Result<std::string> check_model(const EngineOptions& options, const MemoryLimits
   const auto room = pool_room(**model, options, memory);
   const ContextPlan plan = plan_context(**model, options, physical_cores(), room);
   if (room) {
-    const auto fits =
-        check_memory(options.model, header->tensor_bytes + draft_bytes, plan.kv_bytes, memory);
+    const auto fits = check_memory(
+        options.model, header->tensor_bytes + draft_bytes + projector_bytes, plan.kv_bytes, memory);
     if (fits.has_error()) return fits.error();
   }
-  return describe(options.model, *header, **model, plan, draft_bytes);
+  return describe(options.model, *header, **model, plan, draft_bytes, projector_bytes);
 }
 
 }  // namespace deepseek::engine::llama

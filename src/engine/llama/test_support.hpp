@@ -94,8 +94,18 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  // From now on its requests may have images.
+  void see_with(PictureStore& pictures) { pictures_ = &pictures; }
+
   base::Result<void> submit(const wire::Submit& submit) {
-    base::Result<SubmitJob> job = build_job(submit, *loaded().text, limits_, base::now());
+    Pictures pictures;
+    for (const wire::Image* image : images_of(submit.chat())) {
+      base::Result<PicturePointer> picture = pictures_->look(image->file(), image->param());
+      if (picture.has_error()) return picture.error();
+      pictures.push_back(std::move(*picture));
+    }
+    base::Result<SubmitJob> job =
+        build_job(submit, *loaded().text, limits_, base::now(), nullptr, std::move(pictures));
     if (job.has_error()) return job.error();
     loop_->post(std::move(*job));
     return {};
@@ -160,6 +170,7 @@ class Engine {
   }
 
   JobLimits limits_;
+  PictureStore* pictures_ = nullptr;
   std::unique_ptr<Context> context_;
   std::unique_ptr<EngineLoop> loop_;
   std::unique_ptr<PrefixStore> store_;  // ends before the loop

@@ -221,8 +221,14 @@ void Text::read_reasoning() {
 }
 
 wire::Chat Text::guarded(wire::Chat chat, std::string_view nonce) const {
+  std::size_t images = 0;
   for (wire::ChatMessage& message : *chat.mutable_messages()) {
     message.set_content(specials_.guard(message.content(), nonce));
+    for (const wire::ContentPart& part : message.parts()) {
+      message.mutable_content()->append(part.has_image() ? SpecialText::image_mark(images++, nonce)
+                                                         : specials_.guard(part.text(), nonce));
+    }
+    message.clear_parts();
     message.set_reasoning_content(specials_.guard(message.reasoning_content(), nonce));
     message.set_name(specials_.guard(message.name(), nonce));
     message.set_tool_call_id(specials_.guard(message.tool_call_id(), nonce));
@@ -292,6 +298,10 @@ base::Result<RenderedPrompt> Text::render(const wire::Chat& chat) const {
   add_tools(chat, prompt);
   bool first = true;
   for (const PromptPiece& piece : *pieces) {
+    if (piece.image) {
+      prompt.images.push_back({prompt.tokens.size(), *piece.image});
+      continue;
+    }
     const base::Result<std::vector<Token>> tokens =
         piece.plain && marks_.contains(piece.text) ? tokens_of_mark(piece.text)
                                                    : tokens_of(piece.text, first, !piece.plain);
