@@ -15,7 +15,9 @@ base::Result<void> refuse(std::string param, std::string_view what) {
 
 base::Result<void> check_features(const Request& request) {
   for (const FeatureUse& use : request.features) {
-    if (use.feature == Feature::tools || use.feature == Feature::images) continue;
+    const bool has_place = use.feature == Feature::tools || use.feature == Feature::functions ||
+                           use.feature == Feature::images;
+    if (has_place) continue;
     return refuse(use.param, to_string(use.feature));
   }
   if (request.constraint.kind != Constraint::Kind::none) {

@@ -33,17 +33,12 @@ bool all_texts(const Request& request) {
 }
 
 // Whether engines can do it at all; a model may still lack what it takes, and says so itself.
-<<<<<<< HEAD
-bool is_local(const Request& request, Feature feature) {
+bool is_local(const Request& request, Feature feature, const LocalModel& model) {
+  if (feature == Feature::images) return model.sees_images;
   if (feature == Feature::tools || feature == Feature::functions ||
       feature == Feature::response_format) {
     return true;
   }
-=======
-bool is_local(const Request& request, Feature feature, const LocalModel& model) {
-  if (feature == Feature::images) return model.sees_images;
-  if (feature == Feature::tools || feature == Feature::response_format) return true;
->>>>>>> h/images
   if (feature == Feature::echo_logprobs || feature == Feature::echo_tokens) {
     return request.suffix.empty();
   }
