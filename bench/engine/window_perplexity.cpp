@@ -40,7 +40,7 @@ double surprise(llama::Context& context, std::span<const Token> tokens, std::int
     }
     const auto piece =
         tokens.subspan(static_cast<std::size_t>(index), static_cast<std::size_t>(count));
-    const BatchSlice slice{0, position, piece.first(1), true, piece.subspan(1)};
+    const BatchSlice slice{0, position, piece, static_cast<std::int32_t>(piece.size())};
     if (context.decode({&slice, 1}) != Decoder::Outcome::done) std::exit(1);
     for (std::int32_t row = 0; row < count; ++row) {
       if (index + row < skipped) continue;

@@ -13,7 +13,14 @@ struct Tenant {
   std::string name{default_tenant_name};
   double weight = 1;              // of its share when requests wait, > 0
   std::int32_t priority_max = 0;  // the highest priority that its requests may ask for, ≥ 0
-  std::string balance{};  // what its key is told that it may spend, as "110.00 CNY"; empty: nothing
+  std::string
+      balance{};  // what its key may spend, as "110.00 CNY"; empty: it is not told, and free
+
+  // False with an amount of zero.
+  bool may_spend() const {
+    const std::string_view amount = std::string_view(balance).substr(0, balance.find(' '));
+    return amount.empty() || amount.find_first_of("123456789") != std::string_view::npos;
+  }
 };
 
 }  // namespace deepseek::access

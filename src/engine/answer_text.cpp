@@ -19,9 +19,9 @@ AnswerText::Output AnswerText::push(std::string_view token_bytes) {
 
 void AnswerText::push_whole(std::string_view text, Output& output) {
   if (tools_ == nullptr) {
-    StopMatcher::Output matched = stops_.push(text);
-    output.stopped = stopped_ = matched.stopped;
-    return split(std::move(matched.text), output);
+    std::string before;
+    output.stopped = stopped_ = match(text, before);
+    return split(std::move(before), output);
   }
   // Byte by byte: a call may begin or end anywhere in the text.
   for (std::size_t at = 0; at < text.size() && !stopped_; ++at) {
@@ -29,9 +29,9 @@ void AnswerText::push_whole(std::string_view text, Output& output) {
     if (tools_->in_call()) {
       split(stops_.finish() + std::string(next), output);
     } else {
-      StopMatcher::Output matched = stops_.push(next);
-      stopped_ = matched.stopped;
-      split(std::move(matched.text), output);
+      std::string before;
+      stopped_ = match(next, before);
+      split(std::move(before), output);
     }
     stopped_ = stopped_ || tools_->enough();
   }
@@ -39,10 +39,18 @@ void AnswerText::push_whole(std::string_view text, Output& output) {
 }
 
 bool AnswerText::follow(std::string_view content) {
-  const StopMatcher::Output matched = stops_.push(content);
-  stopped_ = matched.stopped;
-  followed_ = content.size() - matched.text.size();
+  std::string before;
+  stopped_ = match(content, before);
+  followed_ = content.size() - before.size();
   return stopped_;
+}
+
+// True if a stop string has come; `before` is what is certain to stand in front of any.
+bool AnswerText::match(std::string_view text, std::string& before) {
+  StopMatcher::Output matched = stops_.push(text);
+  before = std::move(matched.text);
+  stop_ = std::move(matched.stop);
+  return !stop_.empty();
 }
 
 AnswerText::Output AnswerText::finish() {

@@ -49,9 +49,12 @@ class AnswerText {
   const std::string& begun() const { return begun_; }
   // There are calls, and the model wrote each to its end.
   bool called() const { return tools_ != nullptr && tools_->called(); }
+  // The stop string that ended it; empty: none did.
+  const std::string& stop() const { return stop_; }
 
  private:
   void split(std::string text, Output& output);
+  bool match(std::string_view text, std::string& before);
   void push_whole(std::string_view text, Output& output);
   void to_tools(std::string content, Output& output);
 
@@ -63,6 +66,7 @@ class AnswerText {
   std::string begun_;
   bool thought_ = false;  // when the last push() began
   bool stopped_ = false;
+  std::string stop_;
 };
 
 }  // namespace deepseek::engine

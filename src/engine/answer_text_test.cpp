@@ -12,7 +12,7 @@ TEST(StopMatcher, FindsAStopAcrossPieces) {
   EXPECT_EQ(matcher.push("one E").text, "one ");
   EXPECT_EQ(matcher.push("N").text, "");
   const StopMatcher::Output output = matcher.push("D tail");
-  EXPECT_TRUE(output.stopped);
+  EXPECT_EQ(output.stop, "END");
   EXPECT_EQ(output.text, "");
 }
 
@@ -27,15 +27,37 @@ TEST(StopMatcher, GivesBackWhatWasNoStop) {
 TEST(StopMatcher, TakesTheEarliestOfSeveral) {
   StopMatcher matcher({"c", "b"});
   const StopMatcher::Output output = matcher.push("abc");
-  EXPECT_TRUE(output.stopped);
+  EXPECT_EQ(output.stop, "b");
   EXPECT_EQ(output.text, "a");
+}
+
+TEST(StopMatcher, IsTheSameInEveryCut) {
+  const std::string text = "xabcdy";
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"abcd", "bc"}, "bc"},  // ends first
+      {{"bc", "abc"}, "abc"},  // ends with it, and is longer
+      {{"cd", "d", "abcd"}, "abcd"},
+  };
+  for (const auto& [stops, expected] : cases) {
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      StopMatcher matcher(stops);
+      StopMatcher::Output output = matcher.push(text.substr(0, cut));
+      std::string before = output.text;
+      if (!output.stopped()) {
+        output = matcher.push(text.substr(cut));
+        before += output.text;
+      }
+      EXPECT_EQ(output.stop, expected) << cut;
+      EXPECT_EQ(before, text.substr(0, text.find(expected))) << cut;
+    }
+  }
 }
 
 TEST(StopMatcher, RepeatedBeginningsOverlap) {
   StopMatcher matcher({"aab"});
   EXPECT_EQ(matcher.push("aa").text, "");
   EXPECT_EQ(matcher.push("a").text, "a");
-  EXPECT_TRUE(matcher.push("b").stopped);
+  EXPECT_TRUE(matcher.push("b").stopped());
 }
 
 TEST(ReasoningSplitter, SplitsByTagsAcrossPieces) {

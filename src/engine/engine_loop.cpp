@@ -1,7 +1,5 @@
 #include "engine/engine_loop.hpp"
 
-#include "engine/logprobs.hpp"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -158,6 +156,8 @@ void EngineLoop::handle_submit(SubmitJob job) {
   running.text = std::move(job.text);
   running.logprobs = job.logprobs;
   running.count_prompt = job.count_prompt;
+  running.echo = std::move(job.echo);
+  running.answers = job.answers;
   running.unsent = std::move(job.unsent);
   begin_mask(running);
   look_for_state(id);
@@ -172,7 +172,9 @@ void EngineLoop::report_ended(SubmitJob job) {
     delta->set_content(std::move(job.unsent.content));
     delta->set_reasoning(std::move(job.unsent.reasoning));
   }
-  add_event(id)->mutable_finished()->set_reason(to_wire(*job.ended));
+  wire::Finished* finished = add_event(id)->mutable_finished();
+  finished->set_reason(to_wire(*job.ended));
+  finished->set_stop_sequence(job.text.stop());
 }
 
 void EngineLoop::handle_cancel(std::uint64_t id) {
@@ -214,9 +216,11 @@ bool EngineLoop::step() {
   for (const SequenceId id : plan.admitted) {
     const auto facts = scheduler_.facts(id, started);
     wire::Started* told = add_event(id)->mutable_started();
-    if (!running_.at(id).count_prompt) continue;
-    told->set_prompt_tokens(facts->prompt_tokens);
-    told->set_cached_tokens(facts->cached_tokens);
+    if (running_.at(id).count_prompt) {
+      told->set_prompt_tokens(facts->prompt_tokens);
+      told->set_cached_tokens(facts->cached_tokens);
+    }
+    tell_prompt(id);
   }
   if (plan.slices.empty()) return !plan.preempted.empty() || !plan.dropped.empty();
 
@@ -377,7 +381,7 @@ Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
     batch.push_back({slice.slot, slice.begin,
                      tokens.subspan(static_cast<std::size_t>(slice.begin),
                                     static_cast<std::size_t>(slice.size())),
-                     slice.wants_logits, slice.draft, slice.adapter});
+                     slice.outputs, slice.draft, slice.adapter});
   }
   return decoder_.decode(batch);
 }
@@ -385,6 +389,7 @@ Decoder::Outcome EngineLoop::decode(const StepPlan& plan) {
 void EngineLoop::finish_step(const StepPlan& plan, base::TimePoint started) {
   std::vector<Sampled> sampled;
   for (std::size_t index = 0; index < plan.slices.size(); ++index) {
+    tell_prompt(plan.slices[index], index, started);
     if (plan.slices[index].wants_logits) sample(plan.slices[index], index, sampled);
   }
   const base::TimePoint now = base::now();
@@ -398,10 +403,38 @@ void EngineLoop::finish_step(const StepPlan& plan, base::TimePoint started) {
   }
 }
 
+// A prompt whose logprobs nobody wants is told at once.
+void EngineLoop::tell_prompt(SequenceId id) {
+  std::optional<PromptEcho>& echo = running_.at(id).echo;
+  if (!echo || echo->wants_logits()) return;
+  add_echo(id, echo->tell_all(scheduler_.tokens(id)));
+}
+
+void EngineLoop::tell_prompt(const Slice& slice, std::size_t index, base::TimePoint now) {
+  std::optional<PromptEcho>& echo = running_.at(slice.id).echo;
+  if (!echo || !echo->wants_logits() || scheduler_.told(slice.id) >= slice.end) return;
+  const auto end = static_cast<std::size_t>(slice.end);
+  const std::size_t begin = end - static_cast<std::size_t>(slice.outputs);
+  add_echo(slice.id, echo->tell(scheduler_.tokens(slice.id), begin, end, [&](std::size_t position) {
+    return decoder_.logits(index, position - begin);
+  }));
+  scheduler_.spend_credit(slice.id, now);
+}
+
+void EngineLoop::add_echo(SequenceId id, wire::Delta delta) {
+  if (delta.content().empty() && delta.logprobs_size() == 0) return;
+  *add_event(id)->mutable_delta() = std::move(delta);
+}
+
 // Token by token, as without guesses, for as long as they were right.
 void EngineLoop::sample(const Slice& slice, std::size_t index, std::vector<Sampled>& sampled) {
+  if (!running_.at(slice.id).answers) {
+    sampled.push_back({slice.id, 0, true, false});
+    return;
+  }
+  const auto first = static_cast<std::size_t>(slice.outputs - 1);
   for (std::size_t guess = 0;; ++guess) {
-    sampled.push_back(sample_one(slice.id, decoder_.logits(index, guess)));
+    sampled.push_back(sample_one(slice.id, decoder_.logits(index, first + guess)));
     const Sampled& last = sampled.back();
     if (last.stop || guess == slice.draft.size() || last.token != slice.draft[guess]) return;
   }
@@ -470,17 +503,7 @@ void EngineLoop::add_call(SequenceId id, const ToolCallPiece& piece) {
 
 void EngineLoop::add_logprobs(Running& running, std::span<const float> logits, Token token) {
   const auto alternatives = static_cast<std::size_t>(std::max(*running.logprobs, 0));
-  const TokenLogprobs values = logprobs(logits, token, alternatives);
-  wire::TokenLogprob* own = running.pending.add_logprobs();
-  own->set_token_id(token);
-  own->set_text(text_.piece(token, true));
-  own->set_logprob(values.chosen);
-  for (const auto& [other, value] : values.most_likely) {
-    wire::TokenLogprob* alternative = own->add_alternatives();
-    alternative->set_token_id(other);
-    alternative->set_text(text_.piece(other, true));
-    alternative->set_logprob(value);
-  }
+  *running.pending.add_logprobs() = token_logprob(text_, logits, token, alternatives);
 }
 
 void EngineLoop::report_end(const Ended& ended) {
@@ -497,13 +520,15 @@ void EngineLoop::report_end(const Ended& ended) {
   wire::Finished* finished = add_event(ended.id)->mutable_finished();
   const bool called = ended.reason == EndReason::stop && running.text.called();
   finished->set_reason(called ? wire::Finished::TOOL_CALLS : to_wire(ended.reason));
+  if (!running.answers) finished->set_reason(wire::Finished::LENGTH);
   finished->set_prompt_tokens(running.count_prompt ? ended.facts.prompt_tokens : 0);
   finished->set_cached_tokens(running.count_prompt ? ended.facts.cached_tokens : 0);
-  finished->set_completion_tokens(ended.facts.completion_tokens);
+  finished->set_completion_tokens(running.answers ? ended.facts.completion_tokens : 0);
   finished->set_reasoning_tokens(running.reasoning_tokens);
   finished->set_queue_ms(ended.facts.queue_ms);
   finished->set_prefill_ms(ended.facts.prefill_ms);
   finished->set_decode_ms(ended.facts.decode_ms);
+  finished->set_stop_sequence(running.text.stop());
   running_.erase(ended.id);
 }
 

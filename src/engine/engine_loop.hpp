@@ -13,6 +13,7 @@
 #include "engine/mask_maker.hpp"
 #include "engine/model_interface.hpp"
 #include "engine/prefix_store.hpp"
+#include "engine/prompt_echo.hpp"
 #include "engine/scheduler.hpp"
 
 #include <array>
@@ -34,6 +35,8 @@ struct SubmitJob {
   AnswerText text;
   std::optional<std::int32_t> logprobs;
   bool count_prompt = true;
+  std::optional<PromptEcho> echo;  // the prompt is told first
+  bool answers = true;             // false: the prompt alone is wanted
   AnswerText::Output unsent;       // of a resumed answer: text that comes first
   std::optional<EndReason> ended;  // nothing is left to compute
 };
@@ -103,6 +106,8 @@ class EngineLoop {
     AnswerText text;
     std::optional<std::int32_t> logprobs;
     bool count_prompt = true;
+    std::optional<PromptEcho> echo;
+    bool answers = true;
     AnswerText::Output unsent;  // goes out with the next token
     bool loading = false;       // a state is being read from disk for it
     std::int64_t reasoning_tokens = 0;
@@ -127,6 +132,9 @@ class EngineLoop {
   void interrupted(const StepPlan& plan);
   void step_failed(const StepPlan& plan);
   void tell_device_failed();
+  void tell_prompt(SequenceId id);
+  void tell_prompt(const Slice& slice, std::size_t index, base::TimePoint now);
+  void add_echo(SequenceId id, wire::Delta delta);
   void sample(const Slice& slice, std::size_t index, std::vector<Sampled>& sampled);
   Sampled sample_one(SequenceId id, std::span<const float> logits);
   std::optional<Token> choose(Running& running, std::span<const float> logits);

@@ -64,13 +64,17 @@ class FakeDecoder final : public Decoder {
       const auto drafted = static_cast<std::int32_t>(slice.draft.size());
       cells_[slice.slot] = slice.position + size + drafted;
       guesses += drafted;
-      logits_.push_back({row_behind(slice.tokens.back())});
+      logits_.emplace_back();
+      const auto outputs = static_cast<std::size_t>(slice.outputs);
+      for (const Token token : slice.tokens.last(outputs)) {
+        logits_.back().push_back(row_behind(token));
+      }
       for (const Token token : slice.draft) logits_.back().push_back(row_behind(token));
     }
     return fails ? Outcome::failed : Outcome::done;
   }
   std::span<const float> logits(std::size_t index, std::size_t guess) override {
-    return logits_[index][guess];
+    return logits_[index].at(guess);
   }
   std::int32_t cells(std::int32_t slot) override { return cells_[slot]; }
   void clear(std::int32_t slot) override { cells_[slot] = 0; }
@@ -161,6 +165,7 @@ class FakeDrafter final : public Drafter {
 
 struct Told {
   std::map<SequenceId, std::string> text;
+  std::map<SequenceId, wire::Delta> echo;
   std::map<SequenceId, wire::Finished> finished;
   std::map<SequenceId, wire::Failed> failed;
   std::vector<wire::FromEngine> others;
@@ -169,6 +174,7 @@ struct Told {
     if (!message.has_step()) others.push_back(message);
     for (const wire::SequenceEvent& event : message.step().events()) {
       if (event.has_delta()) text[event.request()] += event.delta().content();
+      if (event.has_delta() && event.delta().echo()) echo[event.request()].MergeFrom(event.delta());
       if (event.has_finished()) finished[event.request()] = event.finished();
       if (event.has_failed()) failed[event.request()] = event.failed();
     }
@@ -214,6 +220,72 @@ TEST_F(EngineLoopTest, AnswersSeveralAndShutsDownWhenTheyEnded) {
   EXPECT_EQ(told_.finished[2].reason(), wire::Finished::LENGTH);
   EXPECT_EQ(told_.text[3], "bcd");
   EXPECT_EQ(told_.finished[3].reason(), wire::Finished::STOP);
+}
+
+TEST_F(EngineLoopTest, TellsAPromptWithTheProbabilitiesOfItsTokens) {
+  const auto asked = [&](SequenceId id, std::int32_t tokens_max, bool as_tokens) {
+    wire::Submit submit;
+    submit.set_request(id);
+    std::string prompt;
+    for (int i = 0; i < 200; ++i) prompt += "abx";
+    if (as_tokens) {
+      for (const char c : prompt) submit.mutable_tokens()->add_ids(c);
+    } else {
+      submit.set_text(prompt);
+    }
+    submit.set_tokens_max(tokens_max);
+    submit.set_echo(true);
+    submit.set_logprobs(1);
+    loop_.post(std::move(build_job(submit, text_, JobLimits{}, base::now()).value()));
+    return prompt;
+  };
+  const std::string prompt = asked(1, 2, false);
+  asked(2, -1, true);
+  loop_.post(job(3, "a", 4));
+  loop_.post(ShutdownJob{});
+  loop_.run();
+  EXPECT_EQ(told_.text[1], prompt + "yz");
+  EXPECT_EQ(told_.text[2], prompt);
+  EXPECT_EQ(told_.text[3], "bcde");
+  for (const SequenceId id : {1, 2}) {
+    const wire::Delta& echo = told_.echo[id];
+    ASSERT_EQ(echo.logprobs_size(), static_cast<int>(prompt.size())) << id;
+    EXPECT_TRUE(echo.logprobs(0).first());
+    const double likely = echo.logprobs(1).logprob();    // "b" behind "a"
+    const double unlikely = echo.logprobs(2).logprob();  // "x" behind "b"
+    EXPECT_GT(likely, unlikely + 0.9);
+    for (int at = 1; at < echo.logprobs_size(); ++at) {
+      EXPECT_EQ(echo.logprobs(at).text(), prompt.substr(static_cast<std::size_t>(at), 1));
+      EXPECT_EQ(echo.logprobs(at).logprob(), at % 3 == 1 ? likely : unlikely) << at;
+      EXPECT_FALSE(echo.logprobs(at).first());
+    }
+  }
+  EXPECT_EQ(told_.finished[1].completion_tokens(), 2);
+  EXPECT_EQ(told_.finished[2].completion_tokens(), 0);
+  EXPECT_EQ(told_.finished[2].reason(), wire::Finished::LENGTH);
+}
+
+TEST_F(EngineLoopTest, TellsAPromptOfTokensAsText) {
+  wire::Submit submit;
+  submit.set_request(1);
+  for (const char c : std::string("xyz")) submit.mutable_tokens()->add_ids(c);
+  submit.set_tokens_max(1);
+  submit.set_echo(true);
+  loop_.post(std::move(build_job(submit, text_, JobLimits{}, base::now()).value()));
+  loop_.post(ShutdownJob{});
+  loop_.run();
+  EXPECT_EQ(told_.echo[1].content(), "xyz");
+  EXPECT_EQ(told_.echo[1].logprobs_size(), 0);
+}
+
+TEST_F(EngineLoopTest, NamesTheStopThatEndedAnAnswer) {
+  loop_.post(job(1, "a", 0, {"q", "gh"}));
+  loop_.post(job(2, "a", 3, {"q"}));
+  loop_.post(ShutdownJob{});
+  loop_.run();
+  EXPECT_EQ(told_.text[1], "bcdef");
+  EXPECT_EQ(told_.finished[1].stop_sequence(), "gh");
+  EXPECT_EQ(told_.finished[2].stop_sequence(), "");
 }
 
 TEST_F(EngineLoopTest, AnAnswerGoesOnBeyondItsWindow) {

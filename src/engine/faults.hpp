@@ -40,8 +40,8 @@ class FaultyDecoder final : public Decoder {
   Outcome decode(std::span<const BatchSlice> slices) override {
     return --left_ <= 0 ? Outcome::failed : decoder_.decode(slices);
   }
-  std::span<const float> logits(std::size_t slice_index, std::size_t guess) override {
-    return decoder_.logits(slice_index, guess);
+  std::span<const float> logits(std::size_t slice_index, std::size_t row) override {
+    return decoder_.logits(slice_index, row);
   }
   std::int32_t cells(std::int32_t slot) override { return decoder_.cells(slot); }
   void clear(std::int32_t slot) override { decoder_.clear(slot); }

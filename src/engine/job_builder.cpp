@@ -103,6 +103,26 @@ base::Result<RenderedPrompt> take_prompt(const wire::Submit& submit, const TextM
   return prompt;
 }
 
+// What of the prompt's tokens the client wrote, to be told in front of the answer.
+base::Result<PromptEcho> take_echo(const wire::Submit& submit, const TextModel& model,
+                                   const SequenceSpec& spec) {
+  if (submit.has_chat() || submit.has_infill()) {
+    return make_error(ErrorCode::invalid_request,
+                      "Only a prompt of its own can be told with its logprobs, no chat and none "
+                      "with a suffix.",
+                      "echo");
+  }
+  PromptEcho::Options options;
+  if (submit.has_logprobs()) options.alternatives = static_cast<std::size_t>(submit.logprobs());
+  if (!submit.has_tokens()) {
+    options.written = submit.text();
+    const base::Result<std::vector<Token>> bare = model.tokenize(submit.text(), false);
+    if (bare.has_error()) return bare.error();
+    options.hidden = spec.prompt.size() - std::min(bare->size(), spec.prompt.size());
+  }
+  return PromptEcho(model, std::move(options));
+}
+
 // The adapter's number; 0 if none is asked for.
 base::Result<std::int32_t> adapter_number(const std::string& name, const JobLimits& limits) {
   if (name.empty()) return 0;
@@ -140,7 +160,8 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   SubmitJob job;
   job.spec.id = submit.request();
   job.spec.prompt = std::move(prompt->tokens);
-  job.spec.tokens_max = submit.tokens_max();
+  job.answers = submit.tokens_max() >= 0;
+  job.spec.tokens_max = job.answers ? submit.tokens_max() : 1;
   job.spec.priority = submit.priority();
   job.spec.tenant = submit.tenant();
   job.spec.adapter = *adapter;
@@ -165,6 +186,13 @@ base::Result<SubmitJob> build_job(const wire::Submit& submit, const TextModel& m
   job.constraint = std::move(constraint);
   if (submit.has_logprobs()) job.logprobs = submit.logprobs();
   job.count_prompt = submit.count_prompt();
+  if (submit.echo()) {
+    base::Result<PromptEcho> echo = take_echo(submit, model, job.spec);
+    if (echo.has_error()) return echo.error();
+    job.echo = std::move(echo.value());
+    job.spec.tells_prompt = submit.has_logprobs();
+    job.spec.reads_all = job.spec.reads_all || job.spec.tells_prompt;
+  }
   if (submit.has_resume()) {
     const base::Result<void> resumed = resume(submit.resume(), model, limits.context_max, job);
     if (resumed.has_error()) return resumed.error();

@@ -94,7 +94,7 @@ struct BatchSlice {
   std::int32_t slot = 0;
   std::int32_t position = 0;  // of the first token
   std::span<const Token> tokens;
-  bool wants_logits = false;       // of the last token, and of all of the draft
+  std::int32_t outputs = 0;        // so many of the last tokens have logits, and all of the draft
   std::span<const Token> draft{};  // guesses behind the tokens
   std::int32_t adapter = 0;        // number of a LoRA adapter; 0: none
 };
@@ -112,9 +112,9 @@ class Decoder {
   virtual ~Decoder() = default;
   // Runs one batch. It returns `aborted` soon after `abort` became true.
   virtual Outcome decode(std::span<const BatchSlice> slices) = 0;
-  // Logits of the last decode()'s slice with that index, which must have wanted them: of its last
-  // token, or of the `guess`-th of its draft, counted from 1.
-  virtual std::span<const float> logits(std::size_t slice_index, std::size_t guess = 0) = 0;
+  // Logits of the last decode()'s slice with that index: the row-th of those it wanted, of its own
+  // tokens and then of its draft.
+  virtual std::span<const float> logits(std::size_t slice_index, std::size_t row = 0) = 0;
   // How many positions of the slot are in the cache.
   virtual std::int32_t cells(std::int32_t slot) = 0;
   virtual void clear(std::int32_t slot) = 0;

@@ -114,6 +114,7 @@ base::Result<void> Scheduler::submit(SequenceSpec spec) {
   sequence.spec = std::move(spec);
   const AttentionWindow& window = options_.window;
   if (window.on() && sequence.size() > window.cells_max()) {
+    if (sequence.spec.tells_prompt) return context_error(sequence.spec, window.cells_max());
     drop_tokens(sequence, sequence.size() - window.sinks - window.tokens);
   }
   Sequence& kept = sequences_.emplace(id, std::move(sequence)).first->second;
@@ -152,6 +153,13 @@ void Scheduler::add_credit(SequenceId id, std::int32_t credits) {
   if (sequence == nullptr) return;
   sequence->credits += credits;
   if (!sequence->paused()) sequence->paused_since.reset();
+}
+
+void Scheduler::spend_credit(SequenceId id, base::TimePoint now) {
+  Sequence* sequence = find(id);
+  if (sequence == nullptr || !sequence->metered()) return;
+  --sequence->credits;
+  set_pause(*sequence, now);
 }
 
 void Scheduler::await_state(SequenceId id) {
@@ -235,6 +243,7 @@ void Scheduler::advance(const StepPlan& plan, std::span<const Sampled> sampled,
                                           static_cast<std::size_t>(slice.size())));
     pool_.extend(slice.slot, std::span(slice.draft).first(static_cast<std::size_t>(right)));
     sequence->computed = slice.end + right;
+    sequence->told = std::max(sequence->told, std::min(slice.end, sequence->prompt_size()));
     if (!slice.draft.empty()) pool_.cut(slice.slot);
     if (slice.draft_wanted > 0 && !slice.draft.empty()) {
       model_gain_.compared(static_cast<std::int32_t>(slice.draft.size()), right);
@@ -284,7 +293,7 @@ void Scheduler::aborted(const StepPlan& plan, std::span<const std::int32_t> cell
     Sequence* sequence = find(slice.id);
     if (sequence == nullptr || sequence->slot != slice.slot) continue;
     // The last position is computed again: its logits are gone with the interrupted step.
-    const std::int32_t whole = sequence->size() - 1;
+    const std::int32_t whole = sequence->untold() ? sequence->told : sequence->size() - 1;
     const std::int32_t present = std::clamp(cells_present[index], slice.begin, slice.end);
     const std::int32_t kept = std::max(std::min(present, whole), sequence->computed);
     const auto fresh = static_cast<std::size_t>(kept - sequence->computed);

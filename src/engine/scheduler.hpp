@@ -38,6 +38,8 @@ class Scheduler {
   // The same, and nothing of its cells is used again: the model could not compute.
   bool discard(SequenceId id);
   void add_credit(SequenceId id, std::int32_t credits);
+  // A text event went out that no Sampled speaks of.
+  void spend_credit(SequenceId id, base::TimePoint now);
 
   // While a stored state is brought to memory for it, the sequence waits.
   void await_state(SequenceId id);
@@ -75,6 +77,8 @@ class Scheduler {
   // empty if unknown.
   std::span<const Token> tokens(SequenceId id) const;
   std::int32_t computed(SequenceId id) const;  // its positions in the cache; 0 if unknown
+  // Of a known sequence that tells its prompt: positions whose logits earlier steps gave.
+  std::int32_t told(SequenceId id) const { return sequences_.at(id).told; }
   // Of a known sequence that waits: how many of its tokens cells or memory have, and who may share
   // them.
   std::int32_t cached(SequenceId id) const;
@@ -102,6 +106,7 @@ class Scheduler {
     std::int32_t tokens_max = 0;  // clamped to the context
     std::int64_t credits = 0;
     std::int32_t cached = 0;               // tokens found in the cache when it was admitted
+    std::int32_t told = 0;                 // of the prompt, positions whose logits were given
     std::int32_t charged = 0;              // tokens of the prompt that were charged or cached
     bool started = false;                  // was admitted once
     std::unique_ptr<PromptLookup> lookup;  // while it decodes, if guesses are computed
@@ -114,11 +119,13 @@ class Scheduler {
 
     std::int32_t size() const { return static_cast<std::int32_t>(tokens.size()); }
     std::int32_t missing() const { return size() - computed; }
+    std::int32_t prompt_size() const { return static_cast<std::int32_t>(spec.prompt.size()); }
+    bool untold() const { return spec.tells_prompt && told < prompt_size(); }
     std::int32_t generated() const {
       return size() + dropped - static_cast<std::int32_t>(spec.prompt.size());
     }
     // After a preemption the cells are its own.
-    bool reuses() const { return !spec.reads_all || started; }
+    bool reuses() const { return (!spec.reads_all || started) && !untold(); }
     bool metered() const { return spec.credits > 0; }
     bool paused() const { return metered() && credits <= 0; }
     bool decoding() const { return slot >= 0 && missing() == 1 && generated() > 0; }
@@ -159,6 +166,7 @@ class Scheduler {
   bool plan_lookup(Sequence& sequence, double longest_ms, StepPlan& plan, Slice& slice);
   void plan_draft_model(double longest_ms, StepPlan& plan);
   bool plan_piece(Sequence& sequence, StepPlan& plan);
+  std::int32_t tellable(const Sequence& sequence, const StepPlan& plan) const;
   bool admit(Sequence& sequence, StepPlan& plan);
   bool fits(const Sequence& sequence) const;
   void put_back(Sequence& sequence, const StepPlan& plan);

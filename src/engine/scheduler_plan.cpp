@@ -295,7 +295,8 @@ std::int32_t Scheduler::draft_room(const Sequence& sequence, std::int32_t tokens
 }
 
 bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
-  std::int32_t count = std::min({sequence.missing(), prefill_budget(plan), window_room(sequence)});
+  std::int32_t count = std::min(
+      {sequence.missing(), prefill_budget(plan), window_room(sequence), tellable(sequence, plan)});
   if (!make_room(sequence, count, plan)) {
     count = std::min(count, pool_.unused() - plan.tokens);
   }
@@ -310,6 +311,17 @@ bool Scheduler::plan_piece(Sequence& sequence, StepPlan& plan) {
     sequence.charged = prompt;
   }
   return true;
+}
+
+// How many tokens may be computed so that there are rows for the logits that are wanted of them,
+// and one for everybody else who may come into this step.
+std::int32_t Scheduler::tellable(const Sequence& sequence, const StepPlan& plan) const {
+  if (!sequence.untold()) return options_.step_tokens_max;
+  std::int32_t rows = options_.outputs_max - options_.sequences_max + 1;
+  for (const Slice& slice : plan.slices) {
+    rows -= std::max(slice.outputs, 1) + static_cast<std::int32_t>(slice.draft.size()) - 1;
+  }
+  return std::max(sequence.told - sequence.computed, 0) + std::max(rows, 0);
 }
 
 // True while somebody reads a prompt that begins as this one: its cells will be shared then.
@@ -447,6 +459,10 @@ void Scheduler::take_slice(Sequence& sequence, std::int32_t count, StepPlan& pla
   slice.begin = sequence.computed;
   slice.end = sequence.computed + count;
   slice.wants_logits = slice.end == sequence.size();
+  slice.outputs = slice.wants_logits ? 1 : 0;
+  if (sequence.untold()) {
+    slice.outputs = std::max(slice.outputs, slice.end - std::max(slice.begin, sequence.told));
+  }
   slice.adapter = sequence.spec.adapter;
   plan.slices.push_back(slice);
   plan.tokens += count;

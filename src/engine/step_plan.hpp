@@ -64,7 +64,8 @@ struct SequenceSpec {
   // Nothing that others computed is used: in another company the same numbers round differently,
   // and who gives a seed asks for the same answer again.
   bool reads_all = false;
-  std::int32_t adapter = 0;                 // number of a LoRA adapter; 0: none
+  bool tells_prompt = false;  // logits of all of the prompt are wanted; with reads_all
+  std::int32_t adapter = 0;   // number of a LoRA adapter; 0: none
   std::optional<base::TimePoint> deadline;  // of waiting in the queue
   base::TimePoint arrival{};
   std::int32_t credits = 0;             // text events allowed in flight; 0: no limit
@@ -76,7 +77,8 @@ struct Slice {
   std::int32_t slot = 0;
   std::int32_t begin = 0;  // positions [begin, end) of the sequence's tokens
   std::int32_t end = 0;
-  bool wants_logits = false;      // of the last token, and of all of the draft
+  bool wants_logits = false;      // the next token is chosen behind it and behind all of the draft
+  std::int32_t outputs = 0;       // of its last tokens, so many have logits
   bool decodes = false;           // one token behind those that were generated
   std::int32_t adapter = 0;       // the sequence's
   std::vector<Token> draft{};     // guesses of what comes behind it; computed in the same step

@@ -21,19 +21,30 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stop
 }
 
 StopMatcher::Output StopMatcher::push(std::string_view piece) {
-  if (stops_.empty()) return {std::string(piece), false};
+  if (stops_.empty()) return {std::string(piece)};
   held_ += piece;
-  std::size_t begin = std::string::npos;
+  const std::string* first = nullptr;
+  std::size_t first_begin = 0;
   std::size_t partial = 0;
   for (const std::string& stop : stops_) {
-    begin = std::min(begin, held_.find(stop));
     partial = std::max(partial, partial_match(held_, stop));
+    const std::size_t begin = held_.find(stop);
+    if (begin == std::string::npos) continue;
+    // By where they end, the text is the same however it was cut into pieces.
+    const auto sooner = [&] {
+      const std::size_t end = begin + stop.size();
+      const std::size_t first_end = first_begin + first->size();
+      return end < first_end || (end == first_end && begin < first_begin);
+    };
+    if (first != nullptr && !sooner()) continue;
+    first = &stop;
+    first_begin = begin;
   }
-  if (begin != std::string::npos) {
-    held_.resize(begin);
-    return {std::exchange(held_, {}), true};
+  if (first != nullptr) {
+    held_.resize(first_begin);
+    return {std::exchange(held_, {}), *first};
   }
-  Output output{held_.substr(0, held_.size() - partial), false};
+  Output output{held_.substr(0, held_.size() - partial)};
   held_.erase(0, held_.size() - partial);
   return output;
 }

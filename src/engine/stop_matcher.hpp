@@ -16,9 +16,13 @@ class StopMatcher {
 
   struct Output {
     std::string text;
-    bool stopped = false;  // the earliest stop string began right after `text`
+    // The stop string that began right after `text`: of those that are whole, the first to end, and
+    // of two that end together the longer. Empty: none has come.
+    std::string stop{};
+
+    bool stopped() const { return !stop.empty(); }
   };
-  // After `stopped` it must not be called again.
+  // After it stopped it must not be called again.
   Output push(std::string_view piece);
   // The end of the text: what was held back.
   std::string finish();

@@ -17,6 +17,12 @@ namespace deepseek::frontend {
 namespace asio = boost::asio;
 using base::ErrorCode;
 
+namespace {
+
+constexpr std::string_view empty_line = "\n";  // white space in front of the JSON body
+
+}  // namespace
+
 AnswerSession::AnswerSession(Endpoint endpoint, protocol::Request request,
                              const gateway::Caller& caller,
                              std::shared_ptr<const Snapshot> snapshot, io::HttpResponder& responder,
@@ -77,11 +83,7 @@ asio::awaitable<void> AnswerSession::run() {
     co_await refuse(base::make_error(ErrorCode::cancelled, "the answer was given up"));
     co_return;
   }
-  if (request_.stream) {
-    co_await run_stream();
-  } else {
-    co_await run_whole();
-  }
+  co_await run_beside_keep_alives();
 }
 
 void AnswerSession::Watch::client_left() {
@@ -152,7 +154,7 @@ asio::awaitable<void> AnswerSession::run_whole() {
   protocol::Answer answer(request_);
   std::optional<std::string> body;
   for (;;) {
-    auto events = co_await watch_->stream->read();
+    auto events = co_await read_events();
     if (events.has_error()) {
       co_await refuse(events.error());
       co_return;
@@ -172,22 +174,46 @@ asio::awaitable<void> AnswerSession::run_whole() {
     body = answer_body(endpoint_, head, request_, answer);
   }
   if (watch_->cached != nullptr) watch_->cached->publish(*body, true);
+  report(200);
+  if (responder_.started()) {  // it has sent empty lines
+    const bool taken = co_await write(std::move(*body));
+    if (!taken) co_return;
+    [[maybe_unused]] auto finished = co_await responder_.finish();
+    co_return;
+  }
   auto response = json_response(200, std::move(*body), record_.id, record_.form);
   add_notes(response);
-  report(200);
   [[maybe_unused]] auto sent = co_await responder_.send(std::move(response));
 }
 
-asio::awaitable<void> AnswerSession::run_stream() {
+// The next events, when nothing that keeps the connection alive is being written any more.
+asio::awaitable<base::Result<std::vector<protocol::Event>>> AnswerSession::read_events() {
+  reading_ = true;
+  auto events = co_await watch_->stream->read();
+  reading_ = false;
+  while (writing_) {
+    co_await written_.wait();
+  }
+  co_return events;
+}
+
+// How long it may be silent; 0: for ever. A call of gRPC has no comments; its connection has pings.
+std::chrono::milliseconds AnswerSession::silence_max() const {
+  if (endpoint_ == Endpoint::rpc_binary) return {};
+  return request_.stream ? snapshot_->keep_alive_comment : snapshot_->keep_alive_line;
+}
+
+asio::awaitable<void> AnswerSession::run_beside_keep_alives() {
   last_write_ = base::now();
   io::TaskGroup companions(responder_.executor());
-  // A call of gRPC has no comments; its connection has pings.
-  if (snapshot_->keep_alive_comment.count() > 0 && endpoint_ != Endpoint::rpc_binary) {
-    companions.spawn("keep alive", send_keep_alives());
-  }
+  if (silence_max().count() > 0) companions.spawn("keep alive", send_keep_alives());
   std::exception_ptr failure;
   try {
-    co_await forward_events();
+    if (request_.stream) {
+      co_await forward_events();
+    } else {
+      co_await run_whole();
+    }
   } catch (...) {
     failure = std::current_exception();
   }
@@ -243,12 +269,7 @@ std::string AnswerSession::stream_end() {
 
 asio::awaitable<void> AnswerSession::forward_events() {
   for (;;) {
-    reading_ = true;
-    auto events = co_await watch_->stream->read();
-    reading_ = false;
-    while (writing_) {
-      co_await written_.wait();
-    }
+    auto events = co_await read_events();
     if (events.has_error()) {
       co_await refuse(events.error());
       co_return;
@@ -278,17 +299,18 @@ asio::awaitable<void> AnswerSession::forward_events() {
 }
 
 asio::awaitable<void> AnswerSession::send_keep_alives() {
-  const std::string_view alive =
+  const std::string_view comment =
       endpoint_ == Endpoint::messages ? protocol::sse_ping : protocol::sse_keep_alive;
+  const std::string_view alive = request_.stream ? comment : empty_line;
   for (;;) {
-    silence_.expires_at(last_write_ + snapshot_->keep_alive_comment);
+    silence_.expires_at(last_write_ + silence_max());
     auto [error] = co_await silence_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
     if (!reading_) {
       last_write_ = base::now();
       continue;
     }
-    if (base::now() < last_write_ + snapshot_->keep_alive_comment) continue;
+    if (base::now() < last_write_ + silence_max()) continue;
     writing_ = true;
     const bool taken = co_await write(std::string(alive));
     writing_ = false;
@@ -302,7 +324,8 @@ asio::awaitable<void> AnswerSession::send_keep_alives() {
 asio::awaitable<bool> AnswerSession::write(std::string piece) {
   last_write_ = base::now();
   if (!watch_->client_gone && !responder_.started()) {
-    auto head = stream_response(record_.id, record_.form);
+    auto head = request_.stream ? stream_response(record_.id, record_.form)
+                                : json_response(200, {}, record_.id, record_.form);
     add_notes(head);
     auto started = co_await responder_.start(std::move(head));
     if (started.has_error()) watch_->client_gone = true;
@@ -319,6 +342,8 @@ asio::awaitable<bool> AnswerSession::write(std::string piece) {
 }
 
 // With its own status before the head is sent; afterwards as a frame, after which nothing follows.
+// A whole answer that has sent empty lines is cut off behind the error, lest a client take it for
+// an answer: many ask again then.
 asio::awaitable<void> AnswerSession::refuse(base::Error error) {
   if (watch_->client_gone) {
     error = base::make_error(ErrorCode::cancelled, "the client has gone");
@@ -336,6 +361,11 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
     co_return;
   }
   std::string piece;
+  if (!request_.stream) {
+    [[maybe_unused]] const bool taken =
+        co_await write(protocol::error_body(error, record_.form, record_.id));
+    co_return;
+  }
   if (encoder_ && !verbatim_) {
     frames_.clear();
     encoder_->fail(error, frames_);

@@ -15,6 +15,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -62,7 +63,9 @@ class AnswerSession {
   void take(const protocol::Event& event, std::string& piece);
   std::string stream_end();
   boost::asio::awaitable<void> run_whole();
-  boost::asio::awaitable<void> run_stream();
+  std::chrono::milliseconds silence_max() const;
+  boost::asio::awaitable<void> run_beside_keep_alives();
+  boost::asio::awaitable<base::Result<std::vector<protocol::Event>>> read_events();
   boost::asio::awaitable<void> forward_events();
   boost::asio::awaitable<void> send_keep_alives();
   boost::asio::awaitable<bool> write(std::string piece);

@@ -86,6 +86,39 @@ TEST(AnswerSession, TellsAnErrorAsAFrameOnceACommentWasSent) {
   EXPECT_TRUE(harness.responder.finished);
 }
 
+TEST(AnswerSession, AWholeAnswerThatIsLateSendsEmptyLines) {
+  Harness harness;
+  harness.snapshot.keep_alive_line = std::chrono::milliseconds(1);
+  harness.rebuild();
+  harness.script.steps = {Wait{}, std::vector{delta("late")}, std::vector{finished()}};
+  harness.responder.on_piece = [&harness](const std::string& piece) {
+    if (piece == "\n" && harness.responder.pieces.size() == 3) harness.script.resume();
+  };
+  harness.run(whole());
+  const auto& pieces = harness.responder.pieces;
+  ASSERT_GE(pieces.size(), 4u);
+  for (std::size_t at = 0; at + 1 < pieces.size(); ++at) EXPECT_EQ(pieces[at], "\n");
+  EXPECT_THAT(pieces.back(), HasSubstr("\"late\""));
+  EXPECT_EQ(harness.responder.head.status, 200);
+  EXPECT_EQ(harness.responder.field("Content-Type"), "application/json; charset=utf-8");
+  EXPECT_TRUE(harness.responder.finished);
+  EXPECT_EQ(harness.observer.records.at(0).status, 200);
+}
+
+TEST(AnswerSession, AWholeAnswerThatFailsBehindEmptyLinesHasNoEnd) {
+  Harness harness;
+  harness.snapshot.keep_alive_line = std::chrono::milliseconds(1);
+  harness.rebuild();
+  harness.script.steps = {Wait{}, base::make_error(base::ErrorCode::unavailable, "gone")};
+  harness.responder.on_piece = [&harness](const std::string& piece) {
+    if (piece == "\n") harness.script.resume();
+  };
+  harness.run(whole());
+  EXPECT_THAT(harness.responder.pieces.back(), HasSubstr("{\"error\":"));
+  EXPECT_FALSE(harness.responder.finished);
+  EXPECT_EQ(harness.observer.records.at(0).status, 503);
+}
+
 TEST(AnswerSession, SendsNoCommentForAWholeAnswer) {
   Harness harness;
   harness.snapshot.keep_alive_comment = std::chrono::milliseconds(1);

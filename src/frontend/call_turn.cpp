@@ -24,8 +24,9 @@ class ClientWatch {
 
 }  // namespace
 
-base::Result<void> CallTurn::identify() {
-  auto tenant = authenticate(*snapshot_->keys, request_.fields);
+base::Result<void> CallTurn::identify(bool costs) {
+  auto tenant = costs ? authenticate_to_spend(*snapshot_->keys, request_.fields)
+                      : authenticate(*snapshot_->keys, request_.fields);
   if (tenant.has_error()) return tenant.error();
   tenant_ = *tenant;
   return {};

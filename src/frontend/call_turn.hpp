@@ -12,6 +12,7 @@
 #include "protocol/decode.hpp"
 
 #include <memory>
+#include <type_traits>
 
 namespace deepseek::frontend {
 
@@ -25,7 +26,9 @@ class CallTurn {
   template <typename Request>
   base::Result<Request> decode(base::Result<Request> (*decoder)(std::string_view,
                                                                 const protocol::DecodeContext&)) {
-    auto known = identify();
+    constexpr bool costs = std::is_same_v<Request, protocol::EmbeddingRequest> ||
+                           std::is_same_v<Request, protocol::RerankRequest>;
+    auto known = identify(costs);
     if (known.has_error()) return known.error();
     return decoder(request_.body, context());
   }
@@ -41,7 +44,7 @@ class CallTurn {
       const Request&, const gateway::Caller&, boost::asio::any_io_executor) const;
   template <class Answer, class Request>
   boost::asio::awaitable<base::Result<Answer>> ask(Request& request, Begin<Answer, Request> begin);
-  base::Result<void> identify();
+  base::Result<void> identify(bool costs);
   protocol::DecodeContext context() const;
 
   std::shared_ptr<const Snapshot> snapshot_;

@@ -26,6 +26,15 @@ base::Result<const access::Tenant*> authenticate(const access::KeyTable& keys,
   return keys.authenticate({fields.find("authorization"), fields.find("x-api-key")});
 }
 
+base::Result<const access::Tenant*> authenticate_to_spend(const access::KeyTable& keys,
+                                                          const io::HttpFields& fields) {
+  auto tenant = authenticate(keys, fields);
+  if (tenant.has_error() || (*tenant)->may_spend()) return tenant;
+  return base::make_error(base::ErrorCode::insufficient_balance,
+                          "Insufficient Balance: this key has " + (*tenant)->balance +
+                              " left. Whoever runs this server can give it more.");
+}
+
 gateway::Caller make_caller(const access::Tenant& tenant, const io::HttpFields& fields,
                             base::TimePoint arrived) {
   gateway::Caller caller;

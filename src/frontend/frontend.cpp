@@ -189,7 +189,7 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
 asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& request,
                                        io::HttpResponder& responder, RequestRecord& record) {
   const auto snapshot = snapshot_.get();
-  auto tenant = authenticate(*snapshot->keys, request.fields);
+  auto tenant = authenticate_to_spend(*snapshot->keys, request.fields);
   if (tenant.has_error()) {
     co_await send_error(responder, tenant.error(), record);
     co_return;
@@ -333,7 +333,8 @@ io::HttpResponse Frontend::page(const Route& route, const io::HttpRequest& reque
     case Endpoint::balance: {
       const auto tenant = authenticate(*snapshot->keys, request.fields);
       if (tenant.has_error()) return error_response(tenant.error(), record.id);
-      return json_response(200, protocol::balance_body((*tenant)->balance), record.id);
+      return json_response(200, protocol::balance_body((*tenant)->balance, (*tenant)->may_spend()),
+                           record.id);
     }
     case Endpoint::health:
       return json_response(200, health_body(facts(), snapshot->gateway->status()), record.id);

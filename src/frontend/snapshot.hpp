@@ -24,7 +24,8 @@ struct Snapshot {
   AnswerCache* cache = nullptr;  // not owned; null: no answers are kept
   protocol::RequestLimits limits;
   std::uint64_t body_max = 16u << 20;
-  std::chrono::milliseconds keep_alive_comment{10'000};  // 0: none
+  std::chrono::milliseconds keep_alive_comment{10'000};  // of streams; 0: none
+  std::chrono::milliseconds keep_alive_line{30'000};     // of whole answers; 0: none
   std::chrono::milliseconds request_timeout{600'000};    // of a whole answer; 0: none
 };
 

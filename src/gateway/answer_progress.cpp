@@ -73,6 +73,11 @@ void AnswerProgress::remember(std::string_view content, std::string_view reasoni
 }
 
 void AnswerProgress::take_delta(const protocol::Delta& delta) {
+  if (delta.echo) {
+    begun_ = true;
+    leg_.delivered.other = true;
+    return;
+  }
   // Ids are of use only if they stand for all of the text.
   const bool ids_complete = spoken_.token_ids.empty() == spoken_.empty();
   remember(delta.content, delta.reasoning);

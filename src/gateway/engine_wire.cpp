@@ -53,7 +53,9 @@ wire::Submit make_submit(const protocol::Request& request, std::int32_t choice,
                          const EngineBackendOptions& options) {
   wire::Submit submit;
   set_sampling(request.sampling, choice, *submit.mutable_sampling());
-  submit.set_tokens_max(request.tokens_max.value_or(0));
+  submit.set_echo(protocol::echo_is_told(request));
+  // No token at all is another wish than no bound.
+  submit.set_tokens_max(request.tokens_max == 0 ? -1 : request.tokens_max.value_or(0));
   for (const std::string& stop : request.stop) submit.add_stop(stop);
   submit.set_user_id(request.user_id.empty() ? request.user : request.user_id);
   submit.set_queue_timeout_ms(options.queue_timeout.count());
@@ -84,9 +86,10 @@ std::vector<protocol::TokenLogprob> to_logprobs(
     added.token_id = one.token_id();
     added.bytes = std::move(*one.mutable_text());
     added.logprob = one.logprob();
+    added.first = one.first();
     for (wire::TokenLogprob& other : *one.mutable_alternatives()) {
       added.alternatives.push_back(
-          {other.token_id(), std::move(*other.mutable_text()), other.logprob(), {}});
+          {other.token_id(), std::move(*other.mutable_text()), other.logprob()});
     }
   }
   return all;
@@ -112,6 +115,7 @@ protocol::Finished to_finished(const wire::Finished& told, std::int32_t sequence
   finished.usage.prompt_cache_hit_tokens = told.cached_tokens();
   finished.usage.reasoning_tokens = told.reasoning_tokens();
   finished.timings = {told.queue_ms(), told.prefill_ms(), told.decode_ms()};
+  finished.stop_sequence = told.stop_sequence();
   return finished;
 }
 
@@ -224,6 +228,7 @@ protocol::Event to_event(wire::SequenceEvent&& event, std::int32_t sequence) {
   delta.reasoning = std::move(*told.mutable_reasoning());
   delta.token_ids.assign(told.token_ids().begin(), told.token_ids().end());
   delta.logprobs = to_logprobs(std::move(*told.mutable_logprobs()));
+  delta.echo = told.echo();
   return delta;
 }
 

@@ -114,11 +114,10 @@ std::string detokenized_body(std::string_view text) {
   return out;
 }
 
-std::string balance_body(std::string_view balance) {
+std::string balance_body(std::string_view balance, bool available) {
   if (balance.empty()) return R"({"is_available":true,"balance_infos":[]})";
   const std::size_t space = balance.find(' ');
   const std::string_view amount = balance.substr(0, space);
-  const bool available = amount.find_first_of("123456789") != std::string_view::npos;
   std::string out = "{\"is_available\":";
   out += available ? "true" : "false";
   out += ",\"balance_infos\":[{\"currency\":";

@@ -93,9 +93,9 @@ base::Result<Request> decode_completions_object(const boost::json::object& objec
   read_prompt_or_messages(reader, context.limits, request);
   read_sampling(reader, context.limits, request);
   read_answer_shape(reader, context.limits, request);
-  read_tokens_max(reader, context.limits, request, {"max_tokens", "max_completion_tokens"});
   read_logprobs(reader, context.limits, request);
   read_echo(reader, request);
+  read_tokens_max(reader, context.limits, request, {"max_tokens", "max_completion_tokens"});
   read_best_of(reader, context.limits, request);
   read_suffix(reader, request);
   read_features(reader, context.limits, request);

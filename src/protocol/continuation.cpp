@@ -137,6 +137,7 @@ void AnswerSoFar::settle(std::size_t bytes_max) {
 std::string_view why_never_continued(const Request& request) {
   if (request.sequence_count() != 1) return "it has several choices";
   if (request.logprobs) return "logprobs were asked for";
+  if (echo_is_told(request)) return "its backend echoes the prompt";
   if (request.uses(Feature::response_format)) return "its form is prescribed";
   if (request.uses(Feature::audio)) return "it may hold audio";
   if (request.uses(Feature::web_search)) return "it may hold results of a web search";

@@ -430,10 +430,14 @@ TEST(DecodeCompletions, refuses_with_the_param) {
   const Refusal not_local[] = {
       {R"("prompt":[1],"suffix":"b")", "suffix", "prompt given as text"},
       {R"("prompt":"a","best_of":3)", "best_of", "equal to n (1)"},
-      {R"("prompt":[1],"echo":true)", "echo", "token ids"},
-      {R"("prompt":"a","echo":true,"logprobs":1)", "echo", "together with logprobs"},
+      {R"("prompt":"a","suffix":"b","echo":true,"logprobs":1)", "echo", "with a suffix"},
   };
   for (const Refusal& refusal : not_local) expect_not_local(completion(refusal.fields), refusal);
+  EXPECT_TRUE(check_local_support(*completion(R"("prompt":[1],"echo":true)")));
+  const auto scored = completion(R"("prompt":"a","echo":true,"logprobs":1,"max_tokens":0)");
+  ASSERT_TRUE(scored) << scored.error().message;
+  EXPECT_EQ(scored->tokens_max, 0) << "a prompt alone may be asked for";
+  EXPECT_TRUE(check_local_support(*scored));
   const auto between = completion(R"("prompt":"a","suffix":"b")");
   EXPECT_EQ(between->suffix, "b");
   EXPECT_TRUE(check_local_support(*between)) << "the model may lack tokens for it";

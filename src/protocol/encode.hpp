@@ -121,7 +121,7 @@ std::string tokens_body(std::span<const std::int32_t> tokens, std::int64_t conte
 std::string detokenized_body(std::string_view text);
 
 // GET /user/balance, in DeepSeek's form. `balance` is as "110.00 CNY"; empty: no amount is told.
-std::string balance_body(std::string_view balance);
+std::string balance_body(std::string_view balance, bool available);
 
 // {"error": {"message", "type", "param", "code"}}; the message is bounded and redacted.
 std::string error_body(const base::Error& error);

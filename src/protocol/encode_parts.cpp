@@ -128,8 +128,13 @@ void append_completion_logprobs(std::string& out, const std::vector<TokenLogprob
       for (std::string* list : {&out, &logprobs, &tops, &offsets}) *list += ',';
     }
     append_json_string(out, completion_token(tokens[i]));
-    append_logprob(logprobs, tokens[i].logprob);
-    append_top_logprobs(tops, tokens[i]);
+    if (tokens[i].first) {
+      logprobs += "null";
+      tops += "null";
+    } else {
+      append_logprob(logprobs, tokens[i].logprob);
+      append_top_logprobs(tops, tokens[i]);
+    }
     append_json_integer(offsets, text_offset);
     text_offset += count_characters(tokens[i].bytes);
   }
@@ -197,6 +202,7 @@ std::string data_frame(std::string_view text) {
 
 std::string_view echoed_prompt(const Request& request, std::size_t sequence) {
   if (!request.echo || request.operation != Operation::completion) return {};
+  if (echo_is_told(request)) return {};
   const std::size_t prompt = sequence / static_cast<std::size_t>(request.choices);
   if (prompt >= request.prompts.size()) return {};
   const auto* text = std::get_if<std::string>(&request.prompts[prompt]);

@@ -159,6 +159,31 @@ TEST(Completions, echo_offsets_and_logprobs) {
   EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
 }
 
+TEST(Completions, a_prompt_that_the_backend_tells_is_not_told_twice) {
+  Request request;
+  request.operation = Operation::completion;
+  request.prompts = {"ab"};
+  request.echo = true;
+  request.logprobs = 0;
+  request.features.push_back({Feature::echo_logprobs, "echo"});
+  Delta told;
+  told.content = "ab";
+  told.echo = true;
+  told.logprobs = {{1, "a", 0, {}, true}, {2, "b", -1, {}}};
+  Answer answer(request);
+  answer.add(told);
+  answer.add(finished(FinishReason::length));
+  EXPECT_NE(completions_body(head, request, answer)
+                .find(R"({"text":"ab","index":0,"logprobs":{"tokens":["a","b"],)"
+                      R"("token_logprobs":[null,-1],"top_logprobs":[null,{"b":-1}],)"
+                      R"("text_offset":[0,1]},"finish_reason":"length"})"),
+            std::string::npos);
+  const auto encoder = make_completions_stream(head, request);
+  const std::string text = joined(*encoder, {Started{}, told, finished()});
+  EXPECT_NE(text.find(R"("token_logprobs":[null,-1])"), std::string::npos);
+  EXPECT_EQ(text.find("ab"), text.rfind("ab")) << text;
+}
+
 TEST(Completions, messages_are_answered_in_both_forms) {
   Request request;
   Answer answer(request);

@@ -35,7 +35,9 @@ struct TokenLogprob {
   std::int32_t token_id = 0;
   std::string bytes;  // The token's own bytes; not always valid UTF-8 by itself.
   double logprob = 0;
-  std::vector<TokenLogprob> alternatives;  // most likely first; their own alternatives are empty
+  std::vector<TokenLogprob> alternatives =
+      {};              // most likely first; their own alternatives are empty
+  bool first = false;  // of an echoed prompt: nothing stands before it, and logprob means nothing
 };
 
 struct Started {
@@ -51,6 +53,7 @@ struct Delta {
   std::vector<std::int32_t>
       token_ids;  // what the text came from; empty from backends that do not tell
   std::vector<TokenLogprob> logprobs;  // if asked for; one per token
+  bool echo = false;                   // of the prompt, as the backend tells it
   // Anthropic's: what proves the reasoning so far, and reasoning that only its own model can read.
   std::string reasoning_signature = {};
   std::string redacted_reasoning = {};

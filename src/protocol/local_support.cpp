@@ -12,9 +12,8 @@ std::string refusal(const Request& request, const FeatureUse& use) {
       return "best_of must be equal to n (" + std::to_string(request.choices) +
              ") for the models of this server";
     case Feature::echo_logprobs:
-      return "echo together with logprobs is not supported: leave one of them out";
     case Feature::echo_tokens:
-      return "echo of a prompt given as token ids is not supported: give it as text";
+      return "echo cannot be used with a suffix here, except alone";
     case Feature::suffix:
       return "suffix needs a prompt given as text";
     default:
@@ -32,6 +31,9 @@ bool all_texts(const Request& request) {
 // Whether engines can do it at all; a model may still lack what it takes, and says so itself.
 bool is_local(const Request& request, Feature feature) {
   if (feature == Feature::tools || feature == Feature::response_format) return true;
+  if (feature == Feature::echo_logprobs || feature == Feature::echo_tokens) {
+    return request.suffix.empty();
+  }
   return feature == Feature::suffix && request.operation == Operation::completion &&
          all_texts(request);
 }

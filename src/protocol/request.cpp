@@ -53,6 +53,10 @@ bool Request::uses(Feature feature) const {
                      [&](const FeatureUse& use) { return use.feature == feature; });
 }
 
+bool echo_is_told(const Request& request) {
+  return request.uses(Feature::echo_logprobs) || request.uses(Feature::echo_tokens);
+}
+
 std::string Message::text() const {
   std::string out;
   for (const ContentPart& part : content) {

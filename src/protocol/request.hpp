@@ -175,6 +175,10 @@ struct Request {
   }
 };
 
+// The backend tells the prompt itself, with its logprobs or from its tokens; the form that the
+// client speaks puts nothing in front.
+bool echo_is_told(const Request& request);
+
 // What POST /v1/embeddings asks for, or the texts of POST /v1/rerank.
 struct EmbeddingRequest {
   std::string model;

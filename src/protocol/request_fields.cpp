@@ -199,9 +199,12 @@ void read_answer_shape(JsonReader& reader, const RequestLimits& limits, Request&
 
 void read_tokens_max(JsonReader& reader, const RequestLimits& limits, Request& request,
                      std::initializer_list<std::string_view> names) {
+  // An echoed prompt may be all that is wanted.
+  const std::int64_t least = request.echo ? 0 : 1;
   std::string_view first;
   for (const std::string_view name : names) {
-    const auto tokens = reader.optional_integer(name, 1, {limits.tokens_max, "limits.tokens_max"});
+    const auto tokens =
+        reader.optional_integer(name, least, {limits.tokens_max, "limits.tokens_max"});
     if (!tokens) continue;
     if (request.tokens_max && *request.tokens_max != *tokens) {
       reader.refuse(std::string(name), std::string(first) + " is " +

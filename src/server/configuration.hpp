@@ -113,6 +113,7 @@ struct Configuration {
     milliseconds idle_timeout{75'000};
     milliseconds write_timeout{30'000};
     milliseconds keep_alive_comment{10'000};  // pause after which a silent stream sends a comment
+    milliseconds keep_alive_line{30'000};     // and a whole answer an empty line
     std::uint32_t connections_max = 10'000;
     std::uint32_t fields_max = 100;
     bool operator==(const Http&) const = default;

@@ -191,7 +191,8 @@ const std::array table{
             .field = in_entry<&C::AccessKey::priority_max, access, &C::Access::keys>},
     Setting{.name = "access.keys[].balance",
             .help = "What GET /user/balance tells the holder of the key, an amount and its "
-                    "currency. It limits nothing. Empty: no amount.",
+                    "currency. Nothing is taken from it, but with an amount of zero what costs "
+                    "money is refused with 402. Empty: no amount.",
             .example = "110.00 CNY",
             .maximum = 32,
             .form = form::money,

@@ -149,6 +149,15 @@ const std::array table{
             .maximum = hour,
             .reloadable = true,
             .field = at<http, &C::Http::keep_alive_comment>},
+    Setting{.name = "http.keep_alive_line",
+            .help = "An answer that is not streamed and has not come for so long sends an empty "
+                    "line, and one more after each such pause, as DeepSeek's API does. Its status "
+                    "is 200 from then on; if it fails all the same, the connection is cut behind "
+                    "the error. 0 sends none.",
+            .example = "30s",
+            .maximum = hour,
+            .reloadable = true,
+            .field = at<http, &C::Http::keep_alive_line>},
     Setting{.name = "http.connections_max",
             .help = "Most connections at a time; one more is answered with 503 and closed.",
             .example = "10000",

@@ -344,6 +344,7 @@ Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(const Configurat
   snapshot->limits = request_limits(configuration.limits);
   snapshot->body_max = configuration.http.body_max;
   snapshot->keep_alive_comment = configuration.http.keep_alive_comment;
+  snapshot->keep_alive_line = configuration.http.keep_alive_line;
   snapshot->request_timeout = configuration.network.rpc_timeout;
   return std::shared_ptr<const frontend::Snapshot>(std::move(snapshot));
 }

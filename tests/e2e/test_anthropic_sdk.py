@@ -56,6 +56,18 @@ def through(relay, upstream):
 # --- the engine of this machine ---------------------------------------------------------------
 
 
+def test_the_stop_that_ended_a_message(client):
+    ask = {"model": MODEL, "messages": HELLO, "max_tokens": 24, "extra_body": {"temperature": 0}}
+    whole = client.messages.create(**ask).content[0].text
+    stop = whole.split()[1]
+    told = client.messages.create(**ask, stop_sequences=["never said", stop])
+    assert (told.stop_reason, told.stop_sequence) == ("stop_sequence", stop)
+    assert told.content[0].text == whole[: whole.index(stop)]
+    with client.messages.stream(**ask, stop_sequences=[stop]) as stream:
+        assert stream.get_final_message().stop_sequence == stop
+    assert client.messages.create(**ask, stop_sequences=["never said"]).stop_sequence is None
+
+
 def test_message(client):
     message = client.messages.create(model=MODEL, messages=HELLO, max_tokens=8)
     assert message.type == "message" and message.role == "assistant"

@@ -22,6 +22,12 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<｜Assistant｜></think>{% endif %}"
 )
 
+GREETING = {
+    "model": "small",
+    "max_tokens": 2,
+    "messages": [{"role": "user", "content": "Say hello."}],
+}
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -71,6 +77,43 @@ def test_the_balance_of_the_key(server):
     assert balance("sk-poor")["is_available"] is False
     assert balance("sk-free") == {"is_available": True, "balance_infos": []}
     assert server.get("/user/balance").status == 401
+
+
+def test_a_key_without_balance_is_refused_what_costs_money(server):
+    with pytest.raises(openai.APIStatusError, match="Insufficient Balance") as refused:
+        client(server, key="sk-poor").chat.completions.create(**GREETING)
+    assert refused.value.status_code == 402
+    assert refused.value.body["type"] == "insufficient_quota"
+    poor = [("Authorization", "Bearer sk-poor")]
+    for path, body in (
+        ("/v1/embeddings", {"model": "small", "input": "a"}),
+        ("/v1/rerank", {"model": "small", "query": "a", "documents": ["b"]}),
+        ("/generate", {"prompt": "a"}),
+        ("/api/v1/chat", GREETING),
+    ):
+        assert server.post(path, body, poor).status == 402, path
+    told = server.post("/anthropic/v1/messages", {**GREETING, "max_tokens": 1}, poor)
+    assert told.status == 402 and told.json()["error"]["type"] == "billing_error"
+    assert server.post("/v1/tokenize", {"model": "small", "prompt": "a"}, poor).status == 200
+    assert client(server, key="sk-rich").chat.completions.create(**GREETING).choices
+
+
+def test_users_share_no_cache(server):
+    text = "The committee met on Monday and wrote down what it had found. " * 12
+    ask = {**GREETING, "messages": [{"role": "user", "content": text}]}
+
+    def hit(**more):
+        usage = client(server).chat.completions.create(**ask, extra_body=more).usage
+        assert usage.prompt_cache_hit_tokens + usage.prompt_cache_miss_tokens == usage.prompt_tokens
+        return usage.prompt_cache_hit_tokens
+
+    assert hit(user_id="ann") == 0
+    assert hit(user_id="ann") > 64
+    assert hit(user_id="ben") == 0
+    assert hit() == 0
+    with pytest.raises(openai.BadRequestError) as refused:
+        hit(user_id="x" * 513)
+    assert refused.value.param == "user_id"
 
 
 def test_tokens_are_those_of_deepseeks_tokenizer(server):

@@ -1,5 +1,7 @@
 """Refusals that pass: the SDK waits as Retry-After says and succeeds."""
 
+import http.client
+import json
 import threading
 
 import openai
@@ -73,3 +75,41 @@ def test_wrong_parameters_are_not_retried(server):
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(model="deepseek-chat", messages=HELLO, temperature=9)
     assert refused(server, 400) == before + 1
+
+
+def begin(server, **more):
+    """A whole answer is asked for; what has come of it so far."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=90)
+    body = {"model": "deepseek-chat", "messages": HELLO, "max_tokens": 2, **more}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body))
+    return connection.getresponse()
+
+
+def test_a_late_whole_answer_sends_empty_lines(start_server):
+    """As DeepSeek's API does, so that no proxy gives it up."""
+    server = start_server(settings={"engine.sequences_max": "1", "http.keep_alive_line": "50ms"})
+    with server.chat_stream(tokens_max=4000, ignore_eos=True) as running:
+        next(running.frames())
+        late = begin(server)
+        assert late.status == 200 and late.read(3) == b"\n\n\n", "it has not been its turn yet"
+    told = json.loads(late.read())
+    assert told["choices"][0]["message"]["content"]
+    assert told["usage"]["completion_tokens"] == 2
+
+
+def test_a_late_failure_has_no_end(start_server):
+    """What had sent empty lines says its error, and no client takes it for an answer."""
+    settings = {"engine.sequences_max": "1", "engine.queue_timeout": "500ms"}
+    server = start_server(settings={**settings, "http.keep_alive_line": "50ms"})
+    with server.chat_stream(tokens_max=4000, ignore_eos=True) as running:
+        next(running.frames())
+        with pytest.raises(http.client.IncompleteRead) as cut:
+            begin(server).read()
+        assert json.loads(cut.value.partial)["error"]["message"]
+        call = Call(server)
+        server.wait_metric(
+            "deepseek_http_requests_total", lambda count: count >= 2, status="504"
+        )
+    answer = call.finished()
+    assert answer.retries_taken >= 1
+    assert answer.parse().choices[0].message.content

@@ -33,6 +33,8 @@ struct Expected {
   std::int32_t tokens_max = 0;
   std::vector<Token> answer;
   std::size_t spoken = 0;  // tokens of the answer that were there before: it was resumed
+  std::size_t heard = 0;   // positions of the prompt whose logits came
+  bool tells = false;      // they are wanted
   bool credited = false;
   bool started = false;
 };
@@ -120,6 +122,8 @@ class Simulation {
     if (spec.tokens_max > 0) spec.tokens_max -= static_cast<std::int32_t>(expected.spoken);
     spec.priority = pick(0, 2);
     spec.reads_all = pick(0, 9) == 0;
+    spec.tells_prompt = spec.reads_all && !resumed && pick(0, 2) == 0;
+    expected.tells = spec.tells_prompt;
     spec.tenant = std::string(1, static_cast<char>('a' + pick(0, 2)));
     spec.user_id = std::string(1, static_cast<char>('u' + pick(0, 1)));
     spec.weight = spec.tenant == "a" ? 2 : 1;
@@ -214,8 +218,10 @@ class Simulation {
                 std::equal(cached.begin(), cached.end(), wanted.begin()),
             "the cache holds other tokens than the sequence's");
       tokens += slice.size() + static_cast<std::int32_t>(slice.draft.size());
-      outputs += (slice.wants_logits ? 1U : 0U) + slice.draft.size();
+      outputs += static_cast<std::size_t>(slice.outputs) + slice.draft.size();
       check(slice.draft.empty() || slice.wants_logits, "a draft behind no answer");
+      check(!slice.wants_logits || slice.outputs > 0, "nothing to choose the next token by");
+      check(slice.outputs <= slice.size(), "more rows of logits than tokens");
     }
     check(outputs <= static_cast<std::size_t>(options_.outputs_max), "too many rows of logits");
     const std::int32_t total = cells_.used();
@@ -231,12 +237,26 @@ class Simulation {
     for (const Slice& slice : plan.slices) {
       write(slice, slice.end);
       cells_.write(slice.slot, slice.draft);
+      hear_prompt(slice);
       if (slice.wants_logits) sample(slice, sampled);
     }
     for (const Ended& ended :
          scheduler_.complete(plan, sampled, now_, std::chrono::milliseconds(3))) {
       end(ended);
     }
+  }
+
+  // The logits of each position of a prompt that is told come once, in order.
+  void hear_prompt(const Slice& slice) {
+    Expected& expected = live_.at(slice.id);
+    if (!expected.tells || expected.heard >= expected.prompt.size()) return;
+    check(scheduler_.told(slice.id) == static_cast<std::int32_t>(expected.heard), "told is wrong");
+    const auto end = static_cast<std::size_t>(slice.end);
+    if (end <= expected.heard) return;
+    check(end - static_cast<std::size_t>(slice.outputs) == expected.heard, "a gap in the prompt");
+    expected.heard = end;
+    if (!expected.credited) return;
+    scheduler_.spend_credit(slice.id, now_);
   }
 
   void sample(const Slice& slice, std::vector<Sampled>& sampled) {
@@ -255,6 +275,8 @@ class Simulation {
     check(live_.contains(ended.id), "ended twice");
     if (!failure_.empty()) return;
     const Expected& expected = live_.at(ended.id);
+    check(!expected.tells || expected.heard == expected.prompt.size(),
+          "prompt not told to its end");
     check(expected.answer == whole_answer(expected),
           "the text is not the one of an undisturbed answer");
     const auto count = static_cast<std::int64_t>(expected.answer.size() - expected.spoken);

@@ -105,9 +105,9 @@ std::int32_t Context::cells_max() const {
 base::Result<void> Context::warm_up(std::int32_t rounds) {
   const std::vector<Token> tokens(8, 0);
   for (std::int32_t round = 0; round < rounds; ++round) {
-    const BatchSlice prefill{0, 0, tokens, true};
+    const BatchSlice prefill{0, 0, tokens, 1};
     const BatchSlice next{0, static_cast<std::int32_t>(tokens.size()), std::span(tokens).first(1),
-                          true};
+                          1};
     const bool done = decode({&prefill, 1}) == Outcome::done && decode({&next, 1}) == Outcome::done;
     clear(0);
     if (!done) {
@@ -160,10 +160,10 @@ Decoder::Outcome Context::decode_with(std::int32_t adapter, std::span<const Batc
       batch.seq_id[row][0] = slice.slot;
       batch.logits[row] = wants_logits ? 1 : 0;
     };
-    for (const Token& token : slice.tokens) {
-      add(token, slice.wants_logits && &token == &slice.tokens.back());
-    }
-    if (slice.wants_logits) handles_->output_rows[index] = batch.n_tokens - 1;
+    const std::size_t silent = slice.tokens.size() - static_cast<std::size_t>(slice.outputs);
+    for (const Token token : slice.tokens.first(silent)) add(token, false);
+    if (slice.outputs > 0) handles_->output_rows[index] = batch.n_tokens;
+    for (const Token token : slice.tokens.subspan(silent)) add(token, true);
     for (const Token token : slice.draft) add(token, true);
   }
   const std::int32_t outcome = llama_decode(handles_->context, batch);
@@ -202,9 +202,10 @@ void Context::copy_logits(std::int32_t adapter, std::span<const BatchSlice> slic
   for (std::size_t index = 0; index < slices.size(); ++index) {
     if (slices[index].adapter != adapter || handles_->output_rows[index] < 0) continue;
     std::vector<float> rows;
-    for (std::size_t guess = 0; guess <= slices[index].draft.size(); ++guess) {
-      const std::span<const float> row = logits(index, guess);
-      rows.insert(rows.end(), row.begin(), row.end());
+    const auto count = static_cast<std::size_t>(slices[index].outputs) + slices[index].draft.size();
+    for (std::size_t row = 0; row < count; ++row) {
+      const std::span<const float> values = logits(index, row);
+      rows.insert(rows.end(), values.begin(), values.end());
     }
     handles_->copied[index] = std::move(rows);
   }
@@ -237,13 +238,13 @@ CellUse Context::cell_use() const {
   return map_ ? CellUse{map_->used(), map_->span()} : CellUse{};
 }
 
-std::span<const float> Context::logits(std::size_t slice_index, std::size_t guess) {
+std::span<const float> Context::logits(std::size_t slice_index, std::size_t row) {
   const auto size = static_cast<std::size_t>(handles_->vocabulary);
   const std::vector<float>& copied = handles_->copied[slice_index];
-  if (!copied.empty()) return std::span(copied).subspan(guess * size, size);
-  const float* row = llama_get_logits_ith(
-      handles_->context, handles_->output_rows[slice_index] + static_cast<std::int32_t>(guess));
-  return {row, row == nullptr ? 0 : size};
+  if (!copied.empty()) return std::span(copied).subspan(row * size, size);
+  const float* values = llama_get_logits_ith(
+      handles_->context, handles_->output_rows[slice_index] + static_cast<std::int32_t>(row));
+  return {values, values == nullptr ? 0 : size};
 }
 
 std::int32_t Context::cells(std::int32_t slot) {

@@ -37,7 +37,7 @@ class Context final : public Decoder {
   ~Context() override;
 
   Outcome decode(std::span<const BatchSlice> slices) override;
-  std::span<const float> logits(std::size_t slice_index, std::size_t guess) override;
+  std::span<const float> logits(std::size_t slice_index, std::size_t row) override;
   std::int32_t cells(std::int32_t slot) override;
   void clear(std::int32_t slot) override;
   void share(std::int32_t slot, std::int32_t source, std::int32_t length) override;

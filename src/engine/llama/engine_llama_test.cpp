@@ -194,8 +194,10 @@ class MixedStep {
     return std::span(tokens_).subspan(static_cast<std::size_t>(30 * slot + begin), count);
   }
   void add_rows(std::size_t index, std::size_t of_step, std::vector<std::vector<float>>& all) {
-    for (std::size_t guess = 0; guess <= slices_[index].draft.size(); ++guess) {
-      const auto row = context_->logits(of_step, guess);
+    const auto count =
+        static_cast<std::size_t>(slices_[index].outputs) + slices_[index].draft.size();
+    for (std::size_t at = 0; at < count; ++at) {
+      const auto row = context_->logits(of_step, at);
       all.emplace_back(row.begin(), row.end());
     }
   }

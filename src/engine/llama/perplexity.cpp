@@ -32,7 +32,7 @@ base::Result<std::vector<double>> surprises(const Model& model, std::span<const 
     const std::int32_t count = std::min({piece_tokens, size - 1 - index, stretch - position});
     const auto part =
         tokens.subspan(static_cast<std::size_t>(index), static_cast<std::size_t>(count));
-    const BatchSlice slice{0, position, part.first(1), true, part.subspan(1)};
+    const BatchSlice slice{0, position, part, count};
     if (context.decode({&slice, 1}) != Decoder::Outcome::done) {
       return unable("could not read the text");
     }

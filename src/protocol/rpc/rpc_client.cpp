@@ -119,6 +119,8 @@ std::optional<base::Error> cannot_say(const Request& request) {
       case Feature::audio:
       case Feature::web_search:
       case Feature::best_of:
+      case Feature::echo_logprobs:
+      case Feature::echo_tokens:
         return base::make_error(ErrorCode::not_implemented,
                                 use.param + ": " + std::string(to_string(use.feature)) +
                                     " cannot be asked of a backend of the type grpc",

@@ -35,7 +35,7 @@ void write_timings(const Timings& timings, v1::Timings& out) {
 void write_logprob(const TokenLogprob& from, v1::TokenLogprob& out) {
   out.set_token_id(from.token_id);
   out.set_token(from.bytes);
-  out.set_logprob(from.logprob);
+  if (!from.first) out.set_logprob(from.logprob);
   for (const TokenLogprob& other : from.alternatives) write_logprob(other, *out.add_top_logprobs());
 }
 
