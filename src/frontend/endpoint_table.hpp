@@ -1,7 +1,8 @@
 // The one table of endpoints, and the decision which row a method and path mean.
 //
 // Pure. Paths match exactly, byte by byte and undecoded: a doubled slash, an escape, a trailing
-// slash or dot, or another case is another path. Only an {id} is decoded. Who may call what, and the label of metrics, hang on the row, never on the path that came.
+// slash or dot, or another case is another path. Only an {id} is decoded. Who may call what, and
+// the label of metrics, hang on the row, never on the path that came.
 #pragma once
 
 #include "base/result.hpp"

@@ -204,10 +204,9 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
     co_return;
   }
   protocol::ResponsesFields responses;
-  const protocol::DecodeContext context{snapshot->limits,
-                                        request.fields.find("deepseek-model").value_or(""),
-                                        record.id,
-                                        snapshot->responses == nullptr ? nullptr : &responses};
+  const protocol::DecodeContext context{
+      snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id,
+      snapshot->responses == nullptr ? nullptr : &responses};
   auto decoded = decode_request(route.row->endpoint, request, context);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);

@@ -27,8 +27,8 @@ boost::asio::awaitable<base::Result<void>> recall(const Snapshot& snapshot, std:
 // own: the address was right, a field was not.
 io::HttpResponse recall_error(const base::Error& error, const RequestRecord& record);
 
-// Keeps the response to a request with these fields. False if that could not be done: the answer is given
-// nevertheless, and must say so. The log and the metrics have the reason.
+// Keeps the response to a request with these fields. False if that could not be done: the answer is
+// given nevertheless, and must say so. The log and the metrics have the reason.
 boost::asio::awaitable<bool> keep(const Snapshot& snapshot, std::string_view tenant,
                                   const protocol::ResponsesFields& fields,
                                   protocol::ResponseText text);

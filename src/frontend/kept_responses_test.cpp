@@ -5,10 +5,10 @@
 #include "protocol/json.hpp"
 #include "storage/test_folder.hpp"
 
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 namespace deepseek::frontend {
 namespace {
@@ -108,8 +108,8 @@ TEST_F(KeptResponsesTest, PagesTellWhatIsKept) {
   const Heard erased = run(make_request("DELETE", path));
   EXPECT_EQ(erased.text,
             "{\"id\":\"" + id_of(made) + "\",\"object\":\"response\",\"deleted\":true}");
-  for (const auto& [method, tail] : {std::pair{"GET", ""}, {"DELETE", ""}, {"POST", "/cancel"},
-                                     {"GET", "/input_items"}}) {
+  for (const auto& [method, tail] :
+       {std::pair{"GET", ""}, {"DELETE", ""}, {"POST", "/cancel"}, {"GET", "/input_items"}}) {
     const Heard gone = run(make_request(method, path + tail));
     EXPECT_EQ(gone.status, 404) << method << tail;
     EXPECT_THAT(gone.text, HasSubstr("\"code\":\"not_found\""));
@@ -136,18 +136,19 @@ TEST_F(KeptResponsesTest, TenantsAreApart) {
     request.fields.add("Authorization", "Bearer " + key);
     return request;
   };
-  const Heard made = run(with_key(make_request("POST", "/v1/responses", R"({"input":"a"})"), "sk-ann"),
-                         {std::vector{delta("x")}, std::vector{finished()}});
+  const Heard made =
+      run(with_key(make_request("POST", "/v1/responses", R"({"input":"a"})"), "sk-ann"),
+          {std::vector{delta("x")}, std::vector{finished()}});
   ASSERT_EQ(made.status, 200) << made.text;
   const std::string path = "/v1/responses/" + id_of(made);
   EXPECT_EQ(run(with_key(make_request("GET", path), "sk-ann")).status, 200);
   EXPECT_EQ(run(with_key(make_request("GET", path), "sk-bob")).status, 404);
   EXPECT_EQ(run(with_key(make_request("DELETE", path), "sk-bob")).status, 404);
   EXPECT_EQ(run(make_request("GET", path)).status, 401);
-  const Heard stolen = run(
-      with_key(make_request("POST", "/v1/responses",
-                            R"({"input":"b","previous_response_id":")" + id_of(made) + "\"}"),
-               "sk-bob"));
+  const Heard stolen =
+      run(with_key(make_request("POST", "/v1/responses",
+                                R"({"input":"b","previous_response_id":")" + id_of(made) + "\"}"),
+                   "sk-bob"));
   EXPECT_EQ(stolen.status, 400);
   EXPECT_TRUE(stolen.asked.empty());
 }
@@ -169,8 +170,8 @@ TEST_F(KeptResponsesTest, StreamsAreKeptWithTheirEnd) {
   EXPECT_THAT(run(make_request("GET", "/v1/responses/" + id_in(broken.text))).text,
               HasSubstr("\"status\":\"failed\""));
   // Nobody was told the end of this one.
-  const Heard left =
-      run(streamed, {std::vector{delta("sa")}, std::vector{delta("id")}, std::vector{finished()}}, 1);
+  const Heard left = run(
+      streamed, {std::vector{delta("sa")}, std::vector{delta("id")}, std::vector{finished()}}, 1);
   EXPECT_EQ(run(make_request("GET", "/v1/responses/" + id_in(left.text))).status, 404);
 }
 
@@ -180,8 +181,9 @@ TEST_F(KeptResponsesTest, AnAnswerThatCannotBeKeptIsGivenAndSaysSo) {
   EXPECT_EQ(whole.status, 200);
   EXPECT_THAT(whole.text, HasSubstr("\"store\":false"));
   EXPECT_EQ(run(make_request("GET", "/v1/responses/" + id_of(whole))).status, 404);
-  const Heard streamed = run(make_request("POST", "/v1/responses", R"({"input":"a","stream":true})"),
-                             {std::vector{delta("said")}, std::vector{finished()}});
+  const Heard streamed =
+      run(make_request("POST", "/v1/responses", R"({"input":"a","stream":true})"),
+          {std::vector{delta("said")}, std::vector{finished()}});
   const std::string end = streamed.text.substr(streamed.text.find("event: response.completed"));
   EXPECT_THAT(end, HasSubstr("\"store\":false"));
   EXPECT_EQ(store_->figures().refused, 2U);

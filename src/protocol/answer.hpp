@@ -14,8 +14,8 @@
 
 namespace deepseek::protocol {
 
-// The client gave OpenAI's older `functions` and gets its calls in that form. A history in that form
-// alone, which uses the same feature, does not make it so.
+// The client gave OpenAI's older `functions` and gets its calls in that form. A history in that
+// form alone, which uses the same feature, does not make it so.
 inline bool wants_old_functions(const Request& request) {
   for (const FeatureUse& use : request.features) {
     if (use.feature == Feature::functions) return use.param == "functions";
@@ -50,8 +50,8 @@ struct Answer {
   std::vector<AnswerChoice> choices;
   bool with_logprobs = false;
   bool old_functions = false;  // wants_old_functions()
-  Usage usage;      // the sum over all choices
-  Timings timings;  // the largest of each over all choices
+  Usage usage;                 // the sum over all choices
+  Timings timings;             // the largest of each over all choices
 };
 
 }  // namespace deepseek::protocol

@@ -64,8 +64,8 @@ base::Result<Request> decode_messages(std::string_view body, const DecodeContext
 base::Result<Request> decode_count_tokens(std::string_view body, const DecodeContext& context);
 
 // POST /v1/responses: items become messages. Always Operation::chat. What goes on from an earlier
-// response needs put_before() of responses_items.hpp afterwards. Tools that run at the provider are not_implemented, with
-// their path; so is an earlier response where the server keeps none.
+// response needs put_before() of responses_items.hpp afterwards. Tools that run at the provider are
+// not_implemented, with their path; so is an earlier response where the server keeps none.
 base::Result<Request> decode_responses(std::string_view body, const DecodeContext& context);
 
 // POST /v1/embeddings.

@@ -93,7 +93,8 @@ std::string InferReader::read_csv(const json::value& value) {
   }
   std::string about = "CSV, " + std::to_string(table->rows) + " rows, columns: ";
   const std::size_t told = std::min(table->columns.size(), columns_told_max);
-  for (std::size_t i = 0; i < told; ++i) about += (i > 0 ? ", " : "") + quote_value(table->columns[i]);
+  for (std::size_t i = 0; i < told; ++i)
+    about += (i > 0 ? ", " : "") + quote_value(table->columns[i]);
   if (told < table->columns.size()) about += ", …";
   return in_fence("csv", about, data);
 }

@@ -19,8 +19,8 @@ std::string question(const base::Result<Request>& request) {
 }
 
 TEST(InferData, csv_stands_before_the_question) {
-  const auto request =
-      ask(R"("data":"name,price\napple,1.50\npear,\"2,00\"\n","format":"csv","system":"Be brief.")");
+  const auto request = ask(
+      R"("data":"name,price\napple,1.50\npear,\"2,00\"\n","format":"csv","system":"Be brief.")");
   ASSERT_TRUE(request) << request.error().message;
   testing::expect_golden(DEEPSEEK_SOURCE_DIR "/tests/golden/infer_csv_as_openai.json",
                          openai_body(*request) + "\n");
@@ -30,7 +30,8 @@ TEST(InferData, json_keeps_its_own_text) {
   EXPECT_EQ(question(ask(R"("data": {"price": 0.1000000000000000055, "n": [1,  2]})")),
             "The question is about this data (JSON):\n\n```json\n"
             "{\"price\": 0.1000000000000000055, \"n\": [1,  2]}\n```\n\nWhich is cheaper?");
-  EXPECT_EQ(question(ask(R"("data":[{"a":1}])")), question(ask(R"("data":"[{\"a\":1}]","format":"json")")));
+  EXPECT_EQ(question(ask(R"("data":[{"a":1}])")),
+            question(ask(R"("data":"[{\"a\":1}]","format":"json")")));
 }
 
 TEST(InferData, cannot_end_its_own_block) {

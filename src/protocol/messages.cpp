@@ -154,9 +154,9 @@ void read_function_call(JsonReader& reader, const RequestLimits& limits, Message
   call.name = function->required_string("name", name_bytes(limits));
   call.arguments = function->required_string("arguments", any_length);
   if (message.role != Role::assistant) {
-    reader.refuse(reader.path_of("function_call"),
-                  reader.path_of("function_call") +
-                      " is for messages of the role \"assistant\" only");
+    reader.refuse(
+        reader.path_of("function_call"),
+        reader.path_of("function_call") + " is for messages of the role \"assistant\" only");
   }
   if (message.tool_calls.empty()) message.tool_calls.push_back(std::move(call));
 }

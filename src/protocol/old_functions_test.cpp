@@ -19,9 +19,8 @@ std::string golden(const std::string& name) {
 }
 
 base::Result<Request> chat(const std::string& rest) {
-  return decode_chat(R"({"model":"m","messages":[{"role":"user","content":"weather?"}],)" + rest +
-                         "}",
-                     {limits});
+  return decode_chat(
+      R"({"model":"m","messages":[{"role":"user","content":"weather?"}],)" + rest + "}", {limits});
 }
 
 constexpr std::string_view weather =

@@ -40,7 +40,8 @@ class ChatStream final : public StreamEncoder {
     } else if (const auto* end = std::get_if<Finished>(&event)) {
       usage_ += end->usage;
       frame(sequence, frames);
-      close(frames.back(), nullptr, "\"" + std::string(reason_name(end->reason, old_functions_)) + "\"");
+      close(frames.back(), nullptr,
+            "\"" + std::string(reason_name(end->reason, old_functions_)) + "\"");
     }
   }
 

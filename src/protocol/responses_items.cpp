@@ -92,10 +92,10 @@ std::string page(const json::array& items, std::size_t first, const ItemsQuery& 
 }
 
 base::Error query_error(std::string_view name, std::string_view allowed, std::string_view found) {
-  return base::make_error(base::ErrorCode::invalid_request,
-                          std::string(name) + " must be " + std::string(allowed) + ", found " +
-                              quote_value(found),
-                          std::string(name));
+  return base::make_error(
+      base::ErrorCode::invalid_request,
+      std::string(name) + " must be " + std::string(allowed) + ", found " + quote_value(found),
+      std::string(name));
 }
 
 }  // namespace
@@ -108,8 +108,7 @@ base::Result<void> put_before(Request& request, bool instructed,
     if (auto read = read_kept(response.input, limits, items); !read) return read;
     if (auto read = read_kept(response.output, limits, items); !read) return read;
   }
-  const auto messages =
-      static_cast<std::int64_t>(before.messages.size() + request.messages.size());
+  const auto messages = static_cast<std::int64_t>(before.messages.size() + request.messages.size());
   if (messages > limits.messages_max) {
     return conversation_error("has " + std::to_string(messages) + " messages; at most " +
                               std::to_string(limits.messages_max) +

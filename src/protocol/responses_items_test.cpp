@@ -38,20 +38,19 @@ TEST(StoredItems, say_again_what_came) {
       {"type":"function_call_output","call_id":"c1","output":"rain"}])");
   EXPECT_TRUE(fields.stored);
   const std::string kept = stored_items("resp_7", fields.input_items);
-  EXPECT_EQ(kept,
-            R"([{"id":"msg_7_in0","type":"message","status":"completed","role":"user",)"
-            R"("content":[{"type":"input_text","text":"weather?"}]},)"
-            R"({"id":"msg_7_in1","type":"message","status":"completed","role":"user",)"
-            R"("content":[{"type":"input_text","text":"see"},{"type":"input_image",)"
-            R"("image_url":"https://example.com/a.png","detail":"auto"}]},)"
-            R"({"id":"rs_7_in2","type":"reasoning","summary":[{"type":"summary_text",)"
-            R"("text":"short"}],"content":[{"type":"reasoning_text","text":"look it up"}]},)"
-            R"({"id":"msg_7_in3","type":"message","status":"completed","role":"assistant",)"
-            R"("content":[{"type":"output_text","text":"I look.","annotations":[]}]},)"
-            R"({"id":"fc_7_in4","type":"function_call","status":"completed","call_id":"c1",)"
-            R"("name":"weather","arguments":"{}"},)"
-            R"({"id":"fco_7_in5","type":"function_call_output","status":"completed",)"
-            R"("call_id":"c1","output":"rain"}])");
+  EXPECT_EQ(kept, R"([{"id":"msg_7_in0","type":"message","status":"completed","role":"user",)"
+                  R"("content":[{"type":"input_text","text":"weather?"}]},)"
+                  R"({"id":"msg_7_in1","type":"message","status":"completed","role":"user",)"
+                  R"("content":[{"type":"input_text","text":"see"},{"type":"input_image",)"
+                  R"("image_url":"https://example.com/a.png","detail":"auto"}]},)"
+                  R"({"id":"rs_7_in2","type":"reasoning","summary":[{"type":"summary_text",)"
+                  R"("text":"short"}],"content":[{"type":"reasoning_text","text":"look it up"}]},)"
+                  R"({"id":"msg_7_in3","type":"message","status":"completed","role":"assistant",)"
+                  R"("content":[{"type":"output_text","text":"I look.","annotations":[]}]},)"
+                  R"({"id":"fc_7_in4","type":"function_call","status":"completed","call_id":"c1",)"
+                  R"("name":"weather","arguments":"{}"},)"
+                  R"({"id":"fco_7_in5","type":"function_call_output","status":"completed",)"
+                  R"("call_id":"c1","output":"rain"}])");
   // What is kept says the same when it is read again.
   auto again = decode(R"("input":"and now?")").request;
   ASSERT_TRUE(put_before(*again, false, std::vector{EarlierItems{kept, {}}}, limits));
@@ -105,7 +104,8 @@ TEST(PutBefore, keeps_the_limits_of_one_request) {
   EXPECT_EQ(refused.error().param, "previous_response_id");
   EXPECT_NE(refused.error().message.find("3 messages"), std::string::npos);
   EXPECT_NE(refused.error().message.find("limits.messages_max"), std::string::npos);
-  EXPECT_FALSE(put_before(*request, false, std::vector{EarlierItems{"[{\"role\":1}]", {}}}, limits));
+  EXPECT_FALSE(
+      put_before(*request, false, std::vector{EarlierItems{"[{\"role\":1}]", {}}}, limits));
   EXPECT_FALSE(put_before(*request, false, std::vector{EarlierItems{"[", {}}}, limits));
 }
 

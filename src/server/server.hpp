@@ -89,8 +89,8 @@ class Server {
   std::optional<io::Signals> signals_;  // from run() on; before, a signal ends the process
   io::TaskGroup tasks_;
   std::unique_ptr<io::IoThreads> threads_;
-  std::unique_ptr<UsageRecorder> usage_;          // null: nothing is recorded
-  std::unique_ptr<frontend::AnswerCache> cache_;  // null: no answers are kept
+  std::unique_ptr<UsageRecorder> usage_;               // null: nothing is recorded
+  std::unique_ptr<frontend::AnswerCache> cache_;       // null: no answers are kept
   std::unique_ptr<gateway::ResponseStore> responses_;  // null: none are kept
   std::optional<BackendSet> backends_;
   gateway::OutlierWatch outliers_;

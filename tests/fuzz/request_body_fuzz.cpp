@@ -58,9 +58,10 @@ void check_request(const Request& request, const RequestLimits& limits) {
   const ResponseText response = responses_body({"id", 0, "model"}, request, answer);
   check(parse_json(response.text, {}).has_value());
   Request next;
-  const EarlierItems said{{}, std::string_view(response.text)
-                                  .substr(response.output_begin,
-                                          response.output_end - response.output_begin)};
+  const EarlierItems said{
+      {},
+      std::string_view(response.text)
+          .substr(response.output_begin, response.output_end - response.output_begin)};
   check(put_before(next, false, std::span(&said, 1), limits).has_value());
 }
 

@@ -70,9 +70,9 @@ std::int64_t file_bytes(const StoredResponse& response) {
 base::Error no_room(std::string what, std::int64_t bytes, std::int64_t bytes_max,
                     std::string_view setting) {
   return base::make_error(ErrorCode::payload_too_large,
-                          std::move(what) + " has " + std::to_string(bytes) +
-                              " bytes; at most " + std::to_string(bytes_max) + " (" +
-                              std::string(setting) + ") are kept");
+                          std::move(what) + " has " + std::to_string(bytes) + " bytes; at most " +
+                              std::to_string(bytes_max) + " (" + std::string(setting) +
+                              ") are kept");
 }
 
 base::Error not_found(std::string_view id) {
@@ -192,8 +192,8 @@ base::Result<std::int64_t> ResponseRepository::chain_of(const StoredResponse& re
   return chain;
 }
 
-base::Result<void> ResponseRepository::make_room(const StoredResponse& response,
-                                                 std::int64_t chain, std::int64_t bytes) {
+base::Result<void> ResponseRepository::make_room(const StoredResponse& response, std::int64_t chain,
+                                                 std::int64_t bytes) {
   if (bytes > limits_.tenant_bytes_max) {
     return no_room("the response with its input", bytes, limits_.tenant_bytes_max,
                    "responses.tenant_bytes_max");
@@ -242,10 +242,8 @@ base::Result<std::vector<ResponseLink>> ResponseRepository::chain(std::string_vi
   std::vector<ResponseLink> links;
   std::int64_t bytes = 0;
   for (std::string next(id); !next.empty();) {
-    const auto row = link_->bind(1, std::string_view(next))
-                         .bind(2, tenant)
-                         .bind(3, oldest_ms(now_ms))
-                         .step();
+    const auto row =
+        link_->bind(1, std::string_view(next)).bind(2, tenant).bind(3, oldest_ms(now_ms)).step();
     if (!row) return row.error();
     if (!*row) {
       link_->reset();
@@ -258,12 +256,12 @@ base::Result<std::vector<ResponseLink>> ResponseRepository::chain(std::string_vi
     bytes += static_cast<std::int64_t>(link.input.size() + link.output.size());
     links.push_back(std::move(link));
     if (bytes > bounds.bytes_max || static_cast<std::int64_t>(links.size()) > bounds.links_max) {
-      return base::make_error(
-          ErrorCode::invalid_request,
-          "previous_response_id: the conversation behind it has more than " +
-              std::to_string(bounds.bytes_max) + " bytes (http.body_max) or " +
-              std::to_string(bounds.links_max) + " responses (limits.messages_max)",
-          "previous_response_id");
+      return base::make_error(ErrorCode::invalid_request,
+                              "previous_response_id: the conversation behind it has more than " +
+                                  std::to_string(bounds.bytes_max) + " bytes (http.body_max) or " +
+                                  std::to_string(bounds.links_max) +
+                                  " responses (limits.messages_max)",
+                              "previous_response_id");
     }
     next = std::move(previous);
   }
@@ -308,8 +306,8 @@ base::Result<ResponseRepository::Size> ResponseRepository::size_of(std::string_v
 }
 
 base::Result<ResponseRepository::Size> ResponseRepository::size() {
-  auto statement =
-      database_.prepare("SELECT ifnull(sum(entries), 0), ifnull(sum(bytes), 0) FROM response_sizes");
+  auto statement = database_.prepare(
+      "SELECT ifnull(sum(entries), 0), ifnull(sum(bytes), 0) FROM response_sizes");
   if (!statement) return statement.error();
   const auto row = statement->step();
   if (!row) return row.error();

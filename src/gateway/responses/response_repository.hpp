@@ -21,8 +21,8 @@ struct StoredResponse {
   std::string tenant;
   std::string previous_id;  // empty: it begins a chain
   std::int64_t now_ms = 0;
-  std::string input;  // a JSON list of items, as they came
-  std::string text;   // the response as JSON
+  std::string input;             // a JSON list of items, as they came
+  std::string text;              // the response as JSON
   std::size_t output_begin = 0;  // where in the text the list of its output stands
   std::size_t output_end = 0;
 };

@@ -48,7 +48,9 @@ class ResponseRepositoryTest : public ::testing::Test {
 };
 
 TEST_F(ResponseRepositoryTest, FindsWhatWasPutAlsoAfterItWasClosed) {
-  { EXPECT_TRUE(open().put(response("resp_1"))); }
+  {
+    EXPECT_TRUE(open().put(response("resp_1")));
+  }
   auto repository = open();
   EXPECT_EQ(**repository.find("ann", "resp_1", 1000), response("resp_1").text);
   EXPECT_FALSE(repository.find("ann", "resp_2", 1000)->has_value());
@@ -92,8 +94,7 @@ TEST_F(ResponseRepositoryTest, ErasesOneAndNothingElse) {
   EXPECT_TRUE(repository.find("ann", "a", 1000)->has_value());
   EXPECT_TRUE(repository.find("ann", "c", 1000)->has_value());
   EXPECT_EQ(told(repository.chain("ann", "c", 1000, {})), "not_found");
-  EXPECT_EQ(told(repository.chain("ann", "c", 1000, {.may_be_broken = true})),
-            R"(["in c"]["c"])");
+  EXPECT_EQ(told(repository.chain("ann", "c", 1000, {.may_be_broken = true})), R"(["in c"]["c"])");
   EXPECT_EQ(repository.size_of("ann")->rows, 2);
 }
 
@@ -127,14 +128,14 @@ TEST_F(ResponseRepositoryTest, BytesAreBounded) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::payload_too_large);
   for (int i = 0; i < 8; ++i) {
-    ASSERT_TRUE(repository.put(response("r" + std::to_string(i), "", i + 1, 3000)));
+    ASSERT_TRUE(repository.put(response("r" + std::to_string(i), "", i + 1, 3200)));
     EXPECT_LE(repository.size_of("ann")->bytes, limits.tenant_bytes_max);
   }
   EXPECT_EQ(repository.size()->rows, 2);
   EXPECT_TRUE(repository.find("ann", "r7", 9)->has_value());
   // A conversation that fills everything alone is not kept further, and is not lost either.
-  ASSERT_TRUE(repository.put(response("c1", "r7", 10, 3000)));
-  const auto full = repository.put(response("c2", "c1", 11, 3000));
+  ASSERT_TRUE(repository.put(response("c1", "r7", 10, 3200)));
+  const auto full = repository.put(response("c2", "c1", 11, 3200));
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().code, ErrorCode::payload_too_large);
   EXPECT_TRUE(repository.find("ann", "r7", 11)->has_value());

@@ -36,8 +36,7 @@ base::Result<std::unique_ptr<ResponseStore>> ResponseStore::open(const Options& 
                                                                  base::Logger logger) {
   auto repository = ResponseRepository::open(options.database, options.limits);
   if (!repository) return repository.error();
-  return std::unique_ptr<ResponseStore>(
-      new ResponseStore(options, logger, std::move(*repository)));
+  return std::unique_ptr<ResponseStore>(new ResponseStore(options, logger, std::move(*repository)));
 }
 
 ResponseStore::ResponseStore(const Options& options, base::Logger logger,
@@ -117,10 +116,10 @@ asio::awaitable<base::Result<std::optional<std::string>>> ResponseStore::find(st
 asio::awaitable<base::Result<std::vector<ResponseLink>>> ResponseStore::chain(std::string tenant,
                                                                               std::string id,
                                                                               ChainBounds bounds) {
-  std::function<base::Result<std::vector<ResponseLink>>()> work =
-      [this, tenant = std::move(tenant), id = std::move(id), bounds] {
-        return repository_.chain(tenant, id, base::unix_milliseconds(), bounds);
-      };
+  std::function<base::Result<std::vector<ResponseLink>>()> work = [this, tenant = std::move(tenant),
+                                                                   id = std::move(id), bounds] {
+    return repository_.chain(tenant, id, base::unix_milliseconds(), bounds);
+  };
   auto found = co_await ask(0, std::move(work));
   co_return found;
 }

@@ -28,10 +28,10 @@ class ResponseStore {
   struct Options {
     storage::DatabaseOptions database;
     ResponseRepository::Limits limits;
-    std::size_t waiting_max = 1024;              // calls that wait for the thread
-    std::size_t waiting_bytes_max = 64 << 20;    // of responses in them
-    std::chrono::milliseconds wait_max{5'000};   // for one call
-    std::chrono::milliseconds sweep{60'000};     // between two looks for what is too old
+    std::size_t waiting_max = 1024;             // calls that wait for the thread
+    std::size_t waiting_bytes_max = 64 << 20;   // of responses in them
+    std::chrono::milliseconds wait_max{5'000};  // for one call
+    std::chrono::milliseconds sweep{60'000};    // between two looks for what is too old
   };
   // Opens the file and starts the thread. A file that cannot be used is an error of start-up.
   static base::Result<std::unique_ptr<ResponseStore>> open(const Options& options,
@@ -57,7 +57,7 @@ class ResponseStore {
     std::uint64_t stored = 0;
     std::uint64_t evicted = 0;  // for want of room
     std::uint64_t expired = 0;
-    std::uint64_t refused = 0;  // not kept: over a limit, or too much waited
+    std::uint64_t refused = 0;   // not kept: over a limit, or too much waited
     std::uint64_t failures = 0;  // of the file
   };
   Figures figures() const;

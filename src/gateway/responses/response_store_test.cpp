@@ -4,8 +4,8 @@
 #include "io/task_group.hpp"
 #include "storage/test_folder.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
 
 namespace deepseek::gateway {
 namespace {
