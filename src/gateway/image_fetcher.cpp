@@ -121,7 +121,6 @@ asio::awaitable<Result<std::string>> fetch_image(const WantedImage& wanted,
   if (url.has_error()) co_return refuse(param, "URL cannot be used: its host is wrong.");
   deadline = std::min(deadline, base::now() + options.timeout);
   io::HttpClientOptions client_options;
-  client_options.body_max = static_cast<std::uint64_t>(bytes_max) + 1;
   client_options.trust = options.trust;
   client_options.may_connect = options.may_connect;
   auto client = co_await io::HttpClient::connect(std::move(executor), *url, client_options,

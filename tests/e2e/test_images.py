@@ -15,6 +15,7 @@ import pytest
 from support import gateway, images, vision_model
 from support.models import default_model
 from support.server import Server, run
+from support.waiting import wait_until
 
 MODEL = "seeing"
 ROWS = vision_model.ROWS
@@ -307,6 +308,11 @@ def test_what_is_no_projector_stops_the_start(tmp_path):
 def test_a_projector_of_another_model_is_named(start_server, tmp_path):
     vision_model.write(tmp_path / "narrow.gguf", embedding=64)
     server = start_server(*with_projector(tmp_path, "narrow.gguf"), wait="listening")
+
+    def failed():
+        return [one["status"] for one in server.get("/health").json()["models"]] == ["failed"]
+
+    wait_until(failed, "the projector is refused")
     refused = server.chat(model="base")
     assert refused.status == 503
     message = refused.json()["error"]["message"]
