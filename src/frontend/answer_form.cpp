@@ -94,7 +94,7 @@ std::string answer_body(Endpoint endpoint, const protocol::AnswerHead& head,
     case Endpoint::messages:
       return protocol::messages_body(head, answer);
     case Endpoint::responses:
-      return protocol::responses_body(head, request, answer);
+      return protocol::responses_body(head, request, answer).text;
     case Endpoint::generate:
       return protocol::generate_body(request, answer);
     case Endpoint::rpc_json:

@@ -14,6 +14,15 @@
 
 namespace deepseek::protocol {
 
+// The client gave OpenAI's older `functions` and gets its calls in that form. A history in that
+// form alone, which uses the same feature, does not make it so.
+inline bool wants_old_functions(const Request& request) {
+  for (const FeatureUse& use : request.features) {
+    if (use.feature == Feature::functions) return use.param == "functions";
+  }
+  return false;
+}
+
 struct AnswerChoice {
   std::string content;
   std::string reasoning;
@@ -30,7 +39,9 @@ struct Answer {
   // `sequence_count` is Request::sequence_count(); `with_logprobs` is
   // Request::logprobs.has_value().
   explicit Answer(const Request& request)
-      : choices(request.sequence_count()), with_logprobs(request.logprobs.has_value()) {}
+      : choices(request.sequence_count()),
+        with_logprobs(request.logprobs.has_value()),
+        old_functions(wants_old_functions(request)) {}
 
   // Events of a sequence or tool call outside the request are ignored.
   void add(Event&& event);
@@ -38,8 +49,9 @@ struct Answer {
 
   std::vector<AnswerChoice> choices;
   bool with_logprobs = false;
-  Usage usage;      // the sum over all choices
-  Timings timings;  // the largest of each over all choices
+  bool old_functions = false;  // wants_old_functions()
+  Usage usage;                 // the sum over all choices
+  Timings timings;             // the largest of each over all choices
 };
 
 }  // namespace deepseek::protocol

@@ -11,19 +11,13 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
-#include <limits>
 
 namespace deepseek::protocol {
 namespace {
 
 namespace json = boost::json;
 
-constexpr Bound any_length{std::numeric_limits<std::int64_t>::max()};
-constexpr Bound tools_bound{1024};
-
-std::string text_of(const json::value& value) {
-  return {value.get_string().data(), value.get_string().size()};
-}
+constexpr std::string_view blocks_wanted = "a string or a list of blocks";
 
 class AnthropicReader {
  public:
@@ -41,11 +35,11 @@ class AnthropicReader {
   void refuse_hosted();
 
  private:
-  using Blocks = std::vector<ContentPart>;
-
-  Bound name_bytes() const { return {limits_.name_bytes_max, "limits.name_bytes_max"}; }
-  void refuse_gap(JsonReader& reader, std::string_view field, std::string why);
-  const json::array* list_of(JsonReader& reader, const json::value& value, const std::string& path);
+  Bound name_bytes() const { return protocol::name_bytes(limits_); }
+  const json::array* list_of(JsonReader& reader, const json::value& value,
+                             const std::string& path) const {
+    return parts_of(reader, limits_, value, path, blocks_wanted);
+  }
   void read_message(JsonReader& reader, bool is_last);
   void read_block(JsonReader& block, Message& message);
   void read_image(JsonReader& block, Message& message);
@@ -59,24 +53,6 @@ class AnthropicReader {
   Request& request_;
 };
 
-void AnthropicReader::refuse_gap(JsonReader& reader, std::string_view field, std::string why) {
-  const std::string path = reader.path_of(field);
-  reader.refuse(path, path + ": " + std::move(why), base::ErrorCode::not_implemented);
-}
-
-// Content that is a list of blocks; nothing, and a failure, for anything else.
-const json::array* AnthropicReader::list_of(JsonReader& reader, const json::value& value,
-                                            const std::string& path) {
-  if (!value.is_array()) {
-    reader.refuse_value(path, "a string or a list of blocks", value);
-    return nullptr;
-  }
-  const json::array& list = value.get_array();
-  const bool few =
-      list.empty() || reader.check_entries(list, path, {limits_.parts_max, "limits.parts_max"});
-  return few ? &list : nullptr;
-}
-
 void AnthropicReader::read_system() {
   const json::value* value = body_.find("system");
   if (value == nullptr) return;
@@ -85,17 +61,14 @@ void AnthropicReader::read_system() {
   if (value->is_string()) {
     message.content.emplace_back(TextPart{text_of(*value)});
   } else {
-    const json::array* blocks = list_of(body_, *value, "system");
-    for (std::size_t i = 0; blocks != nullptr && i < blocks->size() && !body_.failed(); ++i) {
-      auto block = body_.object((*blocks)[i], entry_path("system", i));
-      if (!block) return;
-      const std::string type = block->required_string("type", {64});
-      if (type != "text" && !block->failed()) {
-        block->refuse(block->path_of("type"),
-                      block->path_of("type") + " must be \"text\", found " + quote_value(type));
+    each_object(body_, list_of(body_, *value, "system"), "system", [&](JsonReader& block) {
+      const std::string type = block.required_string("type", {64});
+      if (type != "text" && !block.failed()) {
+        block.refuse(block.path_of("type"),
+                     block.path_of("type") + " must be \"text\", found " + quote_value(type));
       }
-      message.content.emplace_back(TextPart{block->required_string("text", any_length)});
-    }
+      message.content.emplace_back(TextPart{block.required_string("text", any_length)});
+    });
   }
   if (!message.content.empty()) request_.messages.push_back(std::move(message));
 }
@@ -139,11 +112,8 @@ void AnthropicReader::read_message(JsonReader& reader, bool is_last) {
     message.content.emplace_back(TextPart{text_of(*content)});
   } else {
     const std::size_t before = request_.messages.size();
-    const json::array* blocks = list_of(reader, *content, path);
-    for (std::size_t i = 0; blocks != nullptr && i < blocks->size() && !reader.failed(); ++i) {
-      auto block = reader.object((*blocks)[i], entry_path(path, i));
-      if (block) read_block(*block, message);
-    }
+    each_object(reader, list_of(reader, *content, path), path,
+                [&](JsonReader& block) { read_block(block, message); });
     only_results = request_.messages.size() > before && message.content.empty();
   }
   // Nothing can go on behind a call of a tool.
@@ -228,13 +198,7 @@ void AnthropicReader::read_tool_use(JsonReader& block, Message& message) {
     return;
   }
   call.arguments = input == nullptr ? "{}" : json::serialize(*input);
-  if (static_cast<std::int64_t>(message.tool_calls.size()) >= limits_.tool_calls_max) {
-    block.refuse(block.path(), block.path() + ": a message has at most " +
-                                   std::to_string(limits_.tool_calls_max) +
-                                   " tool_use blocks (limits.tool_calls_max)");
-    return;
-  }
-  message.tool_calls.push_back(std::move(call));
+  add_tool_call(block, limits_, message, std::move(call), "tool_use blocks");
 }
 
 void AnthropicReader::read_tool_result(JsonReader& block) {
@@ -247,21 +211,18 @@ void AnthropicReader::read_tool_result(JsonReader& block) {
   if (content != nullptr && content->is_string()) {
     result.content.emplace_back(TextPart{text_of(*content)});
   } else if (content != nullptr) {
-    const json::array* blocks = list_of(block, *content, path);
-    for (std::size_t i = 0; blocks != nullptr && i < blocks->size() && !block.failed(); ++i) {
-      auto inner = block.object((*blocks)[i], entry_path(path, i));
-      if (!inner) return;
-      const std::string type = inner->required_string("type", {64});
+    each_object(block, list_of(block, *content, path), path, [&](JsonReader& inner) {
+      const std::string type = inner.required_string("type", {64});
       if (type == "text") {
-        result.content.emplace_back(TextPart{inner->required_string("text", any_length)});
+        result.content.emplace_back(TextPart{inner.required_string("text", any_length)});
       } else if (type == "image") {
-        read_image(*inner, result);
-      } else if (!inner->failed()) {
-        refuse_gap(*inner, "type",
+        read_image(inner, result);
+      } else if (!inner.failed()) {
+        refuse_gap(inner, "type",
                    "a result of a tool holds \"text\" and \"image\" blocks here, found " +
                        quote_value(type));
       }
-    }
+    });
   }
   if (result.content.empty()) result.content.emplace_back(TextPart{});
   request_.messages.push_back(std::move(result));
@@ -280,15 +241,7 @@ void AnthropicReader::read_tool(JsonReader& tool) {
   made.name = tool.required_string("name", name_bytes());
   made.description = tool.optional_string("description", any_length).value_or("");
   made.strict = tool.optional_boolean("strict").value_or(false);
-  const json::value* schema = tool.find("input_schema");
-  if (schema == nullptr) {
-    tool.refuse(tool.path_of("input_schema"),
-                tool.path_of("input_schema") + " is missing; it must be a JSON Schema object");
-  } else if (!schema->is_object()) {
-    tool.refuse_value(tool.path_of("input_schema"), "a JSON Schema object", *schema);
-  } else {
-    made.parameters = json::serialize(*schema);
-  }
+  made.parameters = read_schema_object(tool, "input_schema", true);
   request_.tools.push_back(std::move(made));
 }
 
@@ -297,10 +250,7 @@ void AnthropicReader::read_tools() {
   if (value == nullptr || (value->is_array() && value->get_array().empty())) return;
   const json::array* list = body_.optional_list("tools", tools_bound);
   note_feature(request_, Feature::tools, "tools");
-  for (std::size_t i = 0; list != nullptr && i < list->size() && !body_.failed(); ++i) {
-    auto tool = body_.object((*list)[i], entry_path("tools", i));
-    if (tool) read_tool(*tool);
-  }
+  each_object(body_, list, "tools", [&](JsonReader& tool) { read_tool(tool); });
 }
 
 void AnthropicReader::read_tool_choice() {
@@ -324,11 +274,7 @@ void AnthropicReader::read_tool_choice() {
   }
   const bool one = choice->optional_boolean("disable_parallel_tool_use").value_or(false);
   request_.parallel_tool_calls = !one;
-  const bool forced =
-      request_.tool_choice.kind == Kind::required || request_.tool_choice.kind == Kind::named;
-  if (forced && request_.tools.empty()) {
-    choice->refuse("tool_choice", "tool_choice asks for a tool, but tools is empty");
-  }
+  check_forced_choice(*choice, request_);
   if (request_.tool_choice.kind != Kind::named || choice->failed()) return;
   const bool known = std::ranges::any_of(
       request_.tools, [&](const Tool& tool) { return tool.name == request_.tool_choice.name; });
@@ -338,13 +284,9 @@ void AnthropicReader::read_tool_choice() {
 }
 
 void AnthropicReader::read_sampling() {
-  Sampling& sampling = request_.sampling;
-  sampling.temperature = body_.optional_number("temperature", {0, 1});
-  sampling.top_p = body_.optional_number("top_p", {0, 1});
-  if (sampling.top_p == 0.0) sampling.top_p = 1e-6;
-  if (const auto top_k = body_.optional_integer("top_k", -1, {limits_.token_id_max})) {
-    sampling.top_k = static_cast<std::int32_t>(std::max<std::int64_t>(*top_k, 0));
-  }
+  request_.sampling.temperature = body_.optional_number("temperature", {0, 1});
+  read_top_p(body_, request_);
+  read_top_k(body_, limits_, request_);
 }
 
 void AnthropicReader::read_stop() {
@@ -387,15 +329,9 @@ void AnthropicReader::read_schema_format(JsonReader& format) {
     return;
   }
   const std::string path = format.path_of("schema");
-  const json::value* schema = format.find("schema");
-  if (schema == nullptr) {
-    format.refuse(path, path + " is missing");
-  } else if (!schema->is_object()) {
-    format.refuse_value(path, "a JSON Schema object", *schema);
-  } else {
-    request_.constraint = {Constraint::Kind::json_schema, json::serialize(*schema), {}, path};
-    note_feature(request_, Feature::response_format, path);
-  }
+  request_.constraint = {
+      Constraint::Kind::json_schema, read_schema_object(format, "schema", true), {}, path};
+  note_feature(request_, Feature::response_format, path);
 }
 
 // Effort, and the schema of the answer.
@@ -404,15 +340,8 @@ void AnthropicReader::read_output() {
   auto output = body_.optional_object("output_config");
   if (!output) return;
   if (auto format = output->optional_object("format")) read_schema_format(*format);
-  const auto effort = output->optional_string("effort", {64});
-  if (!effort) return;
   constexpr std::array<std::string_view, 5> known{"low", "medium", "high", "xhigh", "max"};
-  if (std::ranges::find(known, *effort) == known.end()) {
-    output->refuse("output_config.effort",
-                   "output_config.effort must be low, medium, high, xhigh or max, found " +
-                       quote_value(*effort));
-  }
-  request_.reasoning_effort = *effort;
+  request_.reasoning_effort = read_word(*output, "effort", known);
 }
 
 void AnthropicReader::refuse_hosted() {

@@ -92,6 +92,10 @@ void StreamEncoder::fail(const base::Error& error, std::vector<std::string>& fra
   frames.push_back(error_frame(error));
 }
 
+ResponseText StreamEncoder::response_text(const base::Error* /*error*/) const {
+  return {};
+}
+
 std::string tokens_body(std::span<const std::int32_t> tokens, std::int64_t context_max) {
   std::string out = "{\"count\":";
   append_json_integer(out, static_cast<std::int64_t>(tokens.size()));
@@ -131,6 +135,10 @@ std::string balance_body(std::string_view balance, bool available) {
 }
 
 std::string error_body(const base::Error& error) {
+  return error_body(error, base::describe(error.code).name);
+}
+
+std::string error_body(const base::Error& error, std::string_view code) {
   const base::ErrorCodeInfo& info = base::describe(error.code);
   std::string out = "{\"error\":{\"message\":";
   append_bounded(out, error.message, message_bytes_max);
@@ -143,7 +151,7 @@ std::string error_body(const base::Error& error) {
     append_bounded(out, error.param, param_bytes_max);
   }
   out += ",\"code\":";
-  append_json_string(out, info.name);
+  append_json_string(out, code);
   out += "}}";
   return out;
 }

@@ -14,14 +14,26 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace deepseek::protocol {
+
+// What the Responses form has beside the request that it is read as.
+struct ResponsesFields {
+  bool instructed = false;  // the first message are the instructions, which are no item
+  bool stored = false;      // the client wants its response kept
+  std::string previous_id;  // the response that this one goes on from; or empty
+  // The client's new items, each the rest of a JSON object behind its id; only if they are stored.
+  std::vector<std::string> input_items;
+};
 
 struct DecodeContext {
   const RequestLimits& limits;
   std::string_view header_model =
       {};                            // the DeepSeek-Model header; taken if the body names no model
   std::string_view request_id = {};  // becomes Request::id
+  // Where decode_responses() puts what only it reads; null: this server keeps no responses.
+  ResponsesFields* responses = nullptr;
 };
 
 // POST /v1/chat/completions. Errors: invalid_request. What not every backend can do (tools, images
@@ -51,8 +63,9 @@ base::Result<Request> decode_messages(std::string_view body, const DecodeContext
 // POST /v1/messages/count_tokens: the same body, which needs no max_tokens.
 base::Result<Request> decode_count_tokens(std::string_view body, const DecodeContext& context);
 
-// POST /v1/responses: items become messages. Always Operation::chat. Kept responses and tools that
-// run at the provider are not_implemented, with their path.
+// POST /v1/responses: items become messages. Always Operation::chat. What goes on from an earlier
+// response needs put_before() of responses_items.hpp afterwards. Tools that run at the provider are
+// not_implemented, with their path; so is an earlier response where the server keeps none.
 base::Result<Request> decode_responses(std::string_view body, const DecodeContext& context);
 
 // POST /v1/embeddings.

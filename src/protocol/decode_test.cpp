@@ -221,7 +221,6 @@ void expect_not_local(const base::Result<Request>& result, const Refusal& refusa
 TEST(DecodeChat, notes_what_local_models_cannot_do) {
   const Refusal cases[] = {
       {R"("tools":[{"type":"function"}])", "tools[0]", ""},
-      {R"("functions":[{}])", "functions", "function calls"},
       {R"("audio":{"voice":"x"})", "audio", "audio"},
       {R"("modalities":["text","audio"])", "modalities", "audio"},
       {R"("web_search_options":{})", "web_search_options", "web search"},
@@ -253,6 +252,11 @@ TEST(DecodeChat, checks_the_shape_of_what_it_passes_on) {
       {R"("tools":[{"function":{}}])", "tools[0].function.name", "is missing"},
       {R"("tool_choice":1)", "tool_choice", "a string or an object"},
       {R"("functions":["f"])", "functions[0]", "an object"},
+      {R"("functions":[{}])", "functions[0].name", "is missing"},
+      {R"("functions":[{"name":"f"}],"tools":[{"function":{"name":"f"}}])", "functions",
+       "give one of them"},
+      {R"("function_call":{"name":"f"})", "function_call", "functions is empty"},
+      {R"("function_call":"f")", "function_call", "\"none\", \"auto\""},
       {R"("response_format":{"type":"xml"})", "response_format.type", "found \"xml\""},
       {R"("response_format":{"type":"json_schema","json_schema":1})", "response_format.json_schema",
        "an object"},

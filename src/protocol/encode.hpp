@@ -27,7 +27,16 @@ struct AnswerHead {
   // The client already has the beginning of this stream: no role, no echo, and `usage_before`, of
   // what came before, is part of the usage at the end.
   bool resumed = false;
+  bool stored = false;  // of the Responses form: the client is told that its response is kept
   Usage usage_before = {};
+};
+
+// A response as JSON, and where in it the list of its output stands.
+struct ResponseText {
+  std::string id;
+  std::string text;
+  std::size_t output_begin = 0;
+  std::size_t output_end = 0;
 };
 
 class StreamEncoder {
@@ -44,6 +53,12 @@ class StreamEncoder {
 
   // In place of finish(), when the stream broke: an error frame, after which the connection closes.
   virtual void fail(const base::Error& error, std::vector<std::string>& frames);
+
+  // Of the Responses form, for who keeps it: the response as finish(), or fail() with this error,
+  // will tell it. Empty in other forms.
+  virtual ResponseText response_text(const base::Error* error) const;
+  // The response could not be kept, and what follows says so.
+  virtual void set_unstored() {}
 
   // The sum over all sequences that have finished, and AnswerHead::usage_before.
   const Usage& usage() const { return usage_; }
@@ -88,7 +103,7 @@ std::string anthropic_error_frame(const base::Error& error, std::string_view req
 // response.completed, response.incomplete or response.failed.
 std::unique_ptr<StreamEncoder> make_responses_stream(const AnswerHead& head,
                                                      const Request& request);
-std::string responses_body(const AnswerHead& head, const Request& request, const Answer& answer);
+ResponseText responses_body(const AnswerHead& head, const Request& request, const Answer& answer);
 
 // GET /v1/models and /v1/models/{id}
 struct ModelCard {
@@ -124,6 +139,8 @@ std::string balance_body(std::string_view balance, bool available);
 
 // {"error": {"message", "type", "param", "code"}}; the message is bounded and redacted.
 std::string error_body(const base::Error& error);
+// With a code that the table of errors does not have, since one form alone has it.
+std::string error_body(const base::Error& error, std::string_view code);
 std::string error_frame(const base::Error& error);  // "data: {…}\n\n"
 
 // Whose words an error comes in.

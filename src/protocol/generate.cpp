@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
-#include <limits>
 
 namespace deepseek::protocol {
 namespace {
@@ -100,7 +99,6 @@ base::Result<json::object> read_body(std::string_view body, const RequestLimits&
 
 base::Result<Request> decode_generate(std::string_view body, std::span<const QueryPair> query,
                                       const DecodeContext& context) {
-  constexpr Bound any_length{std::numeric_limits<std::int64_t>::max()};
   auto object = read_body(body, context.limits);
   if (!object) return object.error();
   auto merged = merge_query(query, context.limits, *object);

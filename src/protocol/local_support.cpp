@@ -30,7 +30,10 @@ bool all_texts(const Request& request) {
 
 // Whether engines can do it at all; a model may still lack what it takes, and says so itself.
 bool is_local(const Request& request, Feature feature) {
-  if (feature == Feature::tools || feature == Feature::response_format) return true;
+  if (feature == Feature::tools || feature == Feature::functions ||
+      feature == Feature::response_format) {
+    return true;
+  }
   if (feature == Feature::echo_logprobs || feature == Feature::echo_tokens) {
     return request.suffix.empty();
   }

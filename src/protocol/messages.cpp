@@ -4,25 +4,17 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/string.hpp>
-#include <limits>
 
 namespace deepseek::protocol {
 namespace {
 
 namespace json = boost::json;
 
-// The body has its own limit (http.body_max); one text may fill it.
-constexpr Bound any_length{std::numeric_limits<std::int64_t>::max()};
-
 std::optional<Role> role_from(std::string_view name) {
   for (const Role role : {Role::system, Role::user, Role::assistant, Role::tool, Role::developer}) {
     if (to_string(role) == name) return role;
   }
   return std::nullopt;
-}
-
-bool is_image_url(std::string_view url) {
-  return url.starts_with("https://") || url.starts_with("data:");
 }
 
 void read_image(JsonReader& part, Message& message, Request& request) {
@@ -34,16 +26,13 @@ void read_image(JsonReader& part, Message& message, Request& request) {
   }
   std::string url, detail;
   if (value->is_string()) {
-    url = std::string(value->get_string().data(), value->get_string().size());
+    url = text_of(*value);
   } else if (auto image = part.object(*value, path)) {
     url = image->required_string("url", any_length);
     detail = image->optional_string("detail", {64}).value_or("");
   }
   if (part.failed()) return;
-  if (!is_image_url(url)) {
-    part.refuse(path, path + " must begin with https:// or data:, found " + quote_value(url));
-    return;
-  }
+  check_image_url(part, path, url);
   note_feature(request, Feature::images, part.path());
   message.content.emplace_back(ImagePart{std::move(url), std::move(detail)});
 }
@@ -79,8 +68,7 @@ void read_content(JsonReader& reader, const RequestLimits& limits, Message& mess
     return;
   }
   if (content->is_string()) {
-    const auto& text = content->get_string();
-    message.content.emplace_back(TextPart{std::string(text.data(), text.size())});
+    message.content.emplace_back(TextPart{text_of(*content)});
     return;
   }
   if (!content->is_array()) {
@@ -96,7 +84,6 @@ void read_content(JsonReader& reader, const RequestLimits& limits, Message& mess
 }
 
 void read_tool_calls(JsonReader& reader, const RequestLimits& limits, Message& message) {
-  const Bound name_bytes{limits.name_bytes_max, "limits.name_bytes_max"};
   const json::value* value = reader.find("tool_calls");
   if (value == nullptr || (value->is_array() && value->get_array().empty())) return;
   const std::string path = reader.path_of("tool_calls");
@@ -110,21 +97,22 @@ void read_tool_calls(JsonReader& reader, const RequestLimits& limits, Message& m
     auto call = reader.object((*calls)[i], entry_path(path, i));
     if (!call) return;
     ToolCall tool_call;
-    tool_call.id = call->required_string("id", name_bytes);
+    tool_call.id = call->required_string("id", name_bytes(limits));
     auto function = call->optional_object("function");
     if (!function) {
       call->refuse(call->path_of("function"), call->path_of("function") + " is missing");
       return;
     }
-    tool_call.name = function->required_string("name", name_bytes);
+    tool_call.name = function->required_string("name", name_bytes(limits));
     tool_call.arguments = function->required_string("arguments", any_length);
     message.tool_calls.push_back(std::move(tool_call));
   }
 }
 
-void read_role(JsonReader& reader, Message& message, Request& request) {
+// True for OpenAI's old role of a tool.
+bool read_role(JsonReader& reader, Message& message, Request& request) {
   const std::string name = reader.required_string("role", {64});
-  if (reader.failed()) return;
+  if (reader.failed()) return false;
   const auto role = role_from(name);
   if (role) {
     message.role = *role;
@@ -137,13 +125,46 @@ void read_role(JsonReader& reader, Message& message, Request& request) {
                       " must be system, developer, user, assistant or tool, found " +
                       quote_value(name));
   }
+  return name == "function";
+}
+
+// The old form has no ids: its calls are known by their message, its results by the name.
+std::string id_of_message(std::size_t index) {
+  return "call_" + std::to_string(index);
+}
+
+std::string id_of_call(const Request& request, const std::string& name) {
+  for (auto message = request.messages.rbegin(); message != request.messages.rend(); ++message) {
+    for (const ToolCall& call : message->tool_calls) {
+      if (call.name == name) return call.id;
+    }
+  }
+  return id_of_message(request.messages.size());
+}
+
+// The old form of tool_calls, for one call.
+void read_function_call(JsonReader& reader, const RequestLimits& limits, Message& message,
+                        Request& request) {
+  if (reader.find("function_call") == nullptr) return;
+  note_feature(request, Feature::functions, reader.path_of("function_call"));
+  auto function = reader.optional_object("function_call");
+  if (!function) return;
+  ToolCall call;
+  call.id = id_of_message(request.messages.size());
+  call.name = function->required_string("name", name_bytes(limits));
+  call.arguments = function->required_string("arguments", any_length);
+  if (message.role != Role::assistant) {
+    reader.refuse(
+        reader.path_of("function_call"),
+        reader.path_of("function_call") + " is for messages of the role \"assistant\" only");
+  }
+  if (message.tool_calls.empty()) message.tool_calls.push_back(std::move(call));
 }
 
 void read_message(JsonReader& reader, const RequestLimits& limits, bool is_last, Request& request) {
-  const Bound name_bytes{limits.name_bytes_max, "limits.name_bytes_max"};
   Message message;
-  read_role(reader, message, request);
-  message.name = reader.optional_string("name", name_bytes).value_or("");
+  const bool is_function = read_role(reader, message, request);
+  message.name = reader.optional_string("name", name_bytes(limits)).value_or("");
   message.reasoning_content = reader.optional_string("reasoning_content", any_length).value_or("");
   message.prefix = reader.optional_boolean("prefix").value_or(false);
   if (message.prefix && (message.role != Role::assistant || !is_last)) {
@@ -152,14 +173,13 @@ void read_message(JsonReader& reader, const RequestLimits& limits, bool is_last,
         reader.path_of("prefix") + " is for the last message, of the role \"assistant\", only");
   }
   read_tool_calls(reader, limits, message);
-  if (reader.find("function_call") != nullptr) {
-    note_feature(request, Feature::functions, reader.path_of("function_call"));
-  }
+  read_function_call(reader, limits, message, request);
   if (message.role == Role::tool && !reader.failed()) {
-    const bool old_form = request.uses(Feature::functions);
-    if (auto id = reader.optional_string("tool_call_id", name_bytes)) {
+    if (auto id = reader.optional_string("tool_call_id", name_bytes(limits))) {
       message.tool_call_id = std::move(*id);
-    } else if (!old_form) {
+    } else if (is_function) {
+      message.tool_call_id = id_of_call(request, message.name);
+    } else {
       reader.refuse(reader.path_of("tool_call_id"),
                     reader.path_of("tool_call_id") + " is missing; a tool's answer needs it");
     }

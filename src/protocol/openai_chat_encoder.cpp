@@ -1,8 +1,14 @@
 #include "protocol/encode_parts.hpp"
 #include "protocol/json.hpp"
+#include "protocol/object_writer.hpp"
 
 namespace deepseek::protocol {
 namespace {
+
+std::string_view reason_name(FinishReason reason, bool old_functions) {
+  if (old_functions && reason == FinishReason::tool_calls) return "function_call";
+  return to_string(reason);
+}
 
 class ChatStream final : public StreamEncoder {
  public:
@@ -11,6 +17,7 @@ class ChatStream final : public StreamEncoder {
         prefix_("data: " + answer_prefix(head, "chat.completion.chunk") + ",\"choices\":["),
         suffix_(request.stream_usage ? "],\"usage\":null}\n\n" : "]}\n\n"),
         with_usage_(request.stream_usage),
+        old_functions_(wants_old_functions(request)),
         begun_(request.sequence_count(), head.resumed) {}
 
   void on_event(const Event& event, std::vector<std::string>& frames) override {
@@ -25,11 +32,16 @@ class ChatStream final : public StreamEncoder {
     if (const auto* delta = std::get_if<Delta>(&event)) {
       on_delta(*delta, frames);
     } else if (const auto* call = std::get_if<ToolCallDelta>(&event)) {
-      on_tool_call(*call, frames);
+      if (old_functions_) {
+        on_function_call(*call, frames);
+      } else {
+        on_tool_call(*call, frames);
+      }
     } else if (const auto* end = std::get_if<Finished>(&event)) {
       usage_ += end->usage;
       frame(sequence, frames);
-      close(frames.back(), nullptr, "\"" + std::string(to_string(end->reason)) + "\"");
+      close(frames.back(), nullptr,
+            "\"" + std::string(reason_name(end->reason, old_functions_)) + "\"");
     }
   }
 
@@ -99,13 +111,26 @@ class ChatStream final : public StreamEncoder {
     close(out, nullptr, "null");
   }
 
+  // The old form has room for one call.
+  void on_function_call(const ToolCallDelta& call, std::vector<std::string>& frames) const {
+    if (call.index != 0) return;
+    std::string& out = frame(call.sequence, frames);
+    out += "\"function_call\":";
+    ObjectWriter function(out);
+    function.text("name", call.name);
+    function.string("arguments", call.arguments);
+    function.close();
+    close(out, nullptr, "null");
+  }
+
   const std::string prefix_;
   const std::string suffix_;
   const bool with_usage_;
+  const bool old_functions_;
   std::vector<bool> begun_;  // the chunk with the role was sent
 };
 
-void append_message(std::string& out, const AnswerChoice& choice) {
+void append_message(std::string& out, const AnswerChoice& choice, bool old_functions) {
   out += "{\"role\":\"assistant\",\"content\":";
   if (choice.content.empty() && !choice.tool_calls.empty()) {
     out += "null";
@@ -116,7 +141,13 @@ void append_message(std::string& out, const AnswerChoice& choice) {
     out += ",\"reasoning_content\":";
     append_json_string(out, choice.reasoning);
   }
-  if (!choice.tool_calls.empty()) {
+  if (!choice.tool_calls.empty() && old_functions) {
+    out += ",\"function_call\":";
+    ObjectWriter function(out);
+    function.string("name", choice.tool_calls.front().name);
+    function.string("arguments", choice.tool_calls.front().arguments);
+    function.close();
+  } else if (!choice.tool_calls.empty()) {
     out += ",\"tool_calls\":";
     append_tool_calls(out, choice.tool_calls);
   }
@@ -136,7 +167,7 @@ std::string chat_body(const AnswerHead& head, const Answer& answer) {
     out += i > 0 ? ",{\"index\":" : "{\"index\":";
     append_json_integer(out, static_cast<std::int64_t>(i));
     out += ",\"message\":";
-    append_message(out, choice);
+    append_message(out, choice, answer.old_functions);
     out += ",\"logprobs\":";
     if (answer.with_logprobs) {
       append_chat_logprobs(out, choice.logprobs);
@@ -144,7 +175,7 @@ std::string chat_body(const AnswerHead& head, const Answer& answer) {
       out += "null";
     }
     out += ",\"finish_reason\":\"";
-    out += to_string(choice.finish_reason);
+    out += reason_name(choice.finish_reason, answer.old_functions);
     out += "\"}";
   }
   out += "],\"usage\":";

@@ -3,7 +3,6 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/string.hpp>
-#include <limits>
 
 namespace deepseek::protocol {
 namespace {
@@ -28,10 +27,6 @@ TokenIds read_tokens(JsonReader& reader, const json::array& list, const std::str
     ids.push_back(static_cast<std::int32_t>(*id));
   }
   return ids;
-}
-
-std::string text_of(const json::value& value) {
-  return {value.get_string().data(), value.get_string().size()};
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 #include <charconv>
 #include <limits>
@@ -135,17 +136,95 @@ void check_relayed_field(JsonReader& reader, const RelayedField& field) {
 
 }  // namespace
 
+std::string text_of(const json::value& string) {
+  return {string.get_string().data(), string.get_string().size()};
+}
+
+void refuse_gap(JsonReader& reader, std::string_view field, std::string_view why) {
+  const std::string path = reader.path_of(field);
+  reader.refuse(path, path + ": " + std::string(why), base::ErrorCode::not_implemented);
+}
+
+const json::array* parts_of(JsonReader& reader, const RequestLimits& limits,
+                            const json::value& value, const std::string& path,
+                            std::string_view what) {
+  if (!value.is_array()) {
+    reader.refuse_value(path, what, value);
+    return nullptr;
+  }
+  const json::array& list = value.get_array();
+  const bool few =
+      list.empty() || reader.check_entries(list, path, {limits.parts_max, "limits.parts_max"});
+  return few ? &list : nullptr;
+}
+
+void check_image_url(JsonReader& reader, const std::string& path, std::string_view url) {
+  if (reader.failed() || url.starts_with("https://") || url.starts_with("data:")) return;
+  reader.refuse(path, path + " must begin with https:// or data:, found " + quote_value(url));
+}
+
+void add_tool_call(JsonReader& reader, const RequestLimits& limits, Message& message, ToolCall call,
+                   std::string_view calls) {
+  if (static_cast<std::int64_t>(message.tool_calls.size()) < limits.tool_calls_max) {
+    message.tool_calls.push_back(std::move(call));
+    return;
+  }
+  reader.refuse(reader.path(), reader.path() + ": a message has at most " +
+                                   std::to_string(limits.tool_calls_max) + " " +
+                                   std::string(calls) + " (limits.tool_calls_max)");
+}
+
+std::string read_schema_object(JsonReader& reader, std::string_view field, bool required) {
+  const json::value* schema = reader.find(field);
+  const std::string path = reader.path_of(field);
+  if (schema != nullptr && schema->is_object()) return json::serialize(*schema);
+  if (schema != nullptr) {
+    reader.refuse_value(path, "a JSON Schema object", *schema);
+  } else if (required) {
+    reader.refuse(path, path + " is missing; it must be a JSON Schema object");
+  }
+  return {};
+}
+
+void check_forced_choice(JsonReader& reader, const Request& request) {
+  const auto kind = request.tool_choice.kind;
+  const bool forced = kind == ToolChoice::Kind::required || kind == ToolChoice::Kind::named;
+  if (!forced || !request.tools.empty()) return;
+  reader.refuse("tool_choice", "tool_choice asks for a tool, but tools is empty");
+}
+
+std::string read_word(JsonReader& reader, std::string_view field,
+                      std::span<const std::string_view> known) {
+  auto word = reader.optional_string(field, {64});
+  if (!word) return {};
+  if (std::ranges::find(known, *word) != known.end()) return std::move(*word);
+  const std::string path = reader.path_of(field);
+  std::string message = path + " must be ";
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (i > 0) message += i + 1 == known.size() ? " or " : ", ";
+    message += known[i];
+  }
+  reader.refuse(path, message + ", found " + quote_value(*word));
+  return {};
+}
+
+void read_top_p(JsonReader& reader, Request& request) {
+  request.sampling.top_p = reader.optional_number("top_p", {0, 1});
+  if (request.sampling.top_p == 0.0) request.sampling.top_p = 1e-6;
+}
+
+void read_top_k(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  const auto top_k = reader.optional_integer("top_k", -1, {limits.token_id_max});
+  if (!top_k) return;
+  request.sampling.top_k = static_cast<std::int32_t>(std::max<std::int64_t>(*top_k, 0));
+}
+
 void read_sampling(JsonReader& reader, const RequestLimits& limits, Request& request) {
   Sampling& sampling = request.sampling;
   sampling.temperature = reader.optional_number("temperature", {0, 2});
-  sampling.top_p = reader.optional_number("top_p", {0, 1});
-  // OpenAI allows 0 and means the most likely token alone; the neutral request has (0, 1].
-  if (sampling.top_p == 0.0) sampling.top_p = 1e-6;
+  read_top_p(reader, request);
   sampling.min_p = reader.optional_number("min_p", {0, 1});
-  // -1 is vLLM's word for off.
-  if (const auto top_k = reader.optional_integer("top_k", -1, {limits.token_id_max})) {
-    sampling.top_k = static_cast<std::int32_t>(std::max<std::int64_t>(*top_k, 0));
-  }
+  read_top_k(reader, limits, request);
   sampling.presence_penalty = reader.optional_number("presence_penalty", {-2, 2});
   sampling.frequency_penalty = reader.optional_number("frequency_penalty", {-2, 2});
   sampling.repetition_penalty = reader.optional_number("repetition_penalty", {0, 2, true});
@@ -165,17 +244,9 @@ void read_thinking(JsonReader& reader, Request& request) {
           "thinking.type must be \"enabled\" or \"disabled\", found " + quote_value(type));
     }
   }
-  const auto effort = reader.optional_string("reasoning_effort", {64});
-  if (!effort) return;
   constexpr std::array<std::string_view, 8> known{"none", "minimal", "low", "medium",
                                                   "high", "xhigh",   "max", "ultra"};
-  if (std::find(known.begin(), known.end(), *effort) == known.end()) {
-    reader.refuse("reasoning_effort",
-                  "reasoning_effort must be none, minimal, low, medium, high, xhigh, max or ultra, "
-                  "found " +
-                      quote_value(*effort));
-  }
-  request.reasoning_effort = *effort;
+  request.reasoning_effort = read_word(reader, "reasoning_effort", known);
 }
 
 void read_answer_shape(JsonReader& reader, const RequestLimits& limits, Request& request) {

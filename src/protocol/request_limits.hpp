@@ -30,6 +30,8 @@ struct RequestLimits {
   std::int64_t user_bytes_max = 512;          // `user`
   std::int64_t user_id_bytes_max = 512;       // `user_id`; DeepSeek's own bound
   std::int64_t embedding_inputs_max = 2048;   // entries of `input`
+  std::int64_t data_bytes_max = 1 << 20;      // `data` of /api/v1/infer
+  std::int64_t data_rows_max = 10'000;        // rows of a table in it, and entries of its lists
 };
 
 }  // namespace deepseek::protocol

@@ -107,8 +107,18 @@ void append_error(std::string& out, const base::Error& error) {
   object.close();
 }
 
-void append_response(std::string& out, const AnswerHead& head, const std::string& echo,
-                     const std::vector<Item>& items, const ResponseEnd& end) {
+// What a response is made of beside its head and its end.
+struct ResponseParts {
+  const std::vector<Item>& items;
+  const std::string& echo;
+};
+
+// Appends to `out.text`, and notes where the output is.
+void append_response(ResponseText& into, const AnswerHead& head, const ResponseParts& parts,
+                     const ResponseEnd& end) {
+  into.id = head.id;
+  std::string& out = into.text;
+  const std::vector<Item>& items = parts.items;
   ObjectWriter object(out);
   object.string("id", head.id);
   object.string("object", "response");
@@ -129,6 +139,7 @@ void append_response(std::string& out, const AnswerHead& head, const std::string
   object.string("model", head.model);
   std::string& list = object.name("output");
   const bool told = end.usage != nullptr || end.error != nullptr;
+  into.output_begin = out.size();
   list += '[';
   for (std::size_t i = 0; told && i < items.size(); ++i) {
     if (i > 0) list += ',';
@@ -136,13 +147,19 @@ void append_response(std::string& out, const AnswerHead& head, const std::string
     append_item(list, items[i], last && end.status != "completed" ? "incomplete" : "completed");
   }
   list += ']';
+  into.output_end = out.size();
   if (end.usage != nullptr) {
     append_usage(object.name("usage"), *end.usage);
   } else {
     object.json("usage", "null");
   }
-  out += ',';
-  out += echo.empty() ? "\"store\":false}" : echo;
+  object.boolean("store", head.stored);
+  if (parts.echo.empty()) {
+    object.close();
+  } else {
+    out += ',';
+    out += parts.echo;
+  }
 }
 
 class ResponsesStream final : public StreamEncoder {
@@ -159,16 +176,30 @@ class ResponsesStream final : public StreamEncoder {
       on_tool_call(*call, frames);
     } else if (const auto* end = std::get_if<Finished>(&event)) {
       usage_ += end->usage;
-      end_with(end->reason, frames);
+      reason_ = end->reason;
     }
   }
 
-  void finish(std::vector<std::string>& frames) override { end_with(FinishReason::stop, frames); }
+  // Not with Finished: who keeps responses does so in between.
+  void finish(std::vector<std::string>& frames) override {
+    start(frames);
+    const ResponseEnd end = this->end(nullptr);
+    close(end.status, frames);
+    tell_response(end.status == "completed" ? "response.completed" : "response.incomplete", end,
+                  frames);
+  }
 
   void fail(const base::Error& error, std::vector<std::string>& frames) override {
-    ResponseEnd end{"failed", FinishReason::stop, &error, nullptr};
-    tell_response("response.failed", end, frames);
+    tell_response("response.failed", end(&error), frames);
   }
+
+  ResponseText response_text(const base::Error* error) const override {
+    ResponseText out;
+    append_response(out, head_, {items_, echo_}, end(error));
+    return out;
+  }
+
+  void set_unstored() override { head_.stored = false; }
 
  private:
   // One event, whose fields `fill` writes behind the type.
@@ -186,8 +217,15 @@ class ResponsesStream final : public StreamEncoder {
   void tell_response(std::string_view type, const ResponseEnd& end,
                      std::vector<std::string>& frames) {
     tell(type, frames, [&](ObjectWriter& event) {
-      append_response(event.name("response"), head_, echo_, items_, end);
+      ResponseText response;
+      append_response(response, head_, {items_, echo_}, end);
+      event.json("response", response.text);
     });
+  }
+
+  ResponseEnd end(const base::Error* error) const {
+    if (error != nullptr) return {"failed", FinishReason::stop, error, nullptr};
+    return {status_of(reason_), reason_, nullptr, &usage_};
   }
 
   void tell_item(std::string_view type, std::string_view status, std::vector<std::string>& frames) {
@@ -284,24 +322,14 @@ class ResponsesStream final : public StreamEncoder {
               [&](ObjectWriter& event) { event.string("delta", call.arguments); });
   }
 
-  void end_with(FinishReason reason, std::vector<std::string>& frames) {
-    if (std::exchange(ended_, true)) return;
-    start(frames);
-    const std::string_view status = status_of(reason);
-    close(status, frames);
-    const ResponseEnd end{status, reason, nullptr, &usage_};
-    tell_response(status == "completed" ? "response.completed" : "response.incomplete", end,
-                  frames);
-  }
-
-  const AnswerHead head_;
+  AnswerHead head_;
   const std::string echo_;
   std::vector<Item> items_;
   std::vector<std::size_t> calls_;  // the item of each call
   std::int64_t number_ = 0;         // of the next event
+  FinishReason reason_ = FinishReason::stop;
   bool started_ = false;
   bool open_ = false;  // the last item goes on
-  bool ended_ = false;
 };
 
 }  // namespace
@@ -311,7 +339,7 @@ std::unique_ptr<StreamEncoder> make_responses_stream(const AnswerHead& head,
   return std::make_unique<ResponsesStream>(head, request);
 }
 
-std::string responses_body(const AnswerHead& head, const Request& request, const Answer& answer) {
+ResponseText responses_body(const AnswerHead& head, const Request& request, const Answer& answer) {
   const AnswerChoice none;
   const AnswerChoice& choice = answer.choices.empty() ? none : answer.choices.front();
   std::vector<Item> items;
@@ -329,10 +357,10 @@ std::string responses_body(const AnswerHead& head, const Request& request, const
     item.call_id = call.id;
     item.name = call.name;
   }
-  std::string out;
+  ResponseText out;
   const ResponseEnd end{status_of(choice.finish_reason), choice.finish_reason, nullptr,
                         &answer.usage};
-  append_response(out, head, request.response_echo, items, end);
+  append_response(out, head, {items, request.response_echo}, end);
   return out;
 }
 

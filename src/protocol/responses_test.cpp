@@ -127,7 +127,7 @@ TEST(ResponsesStream, a_failure_is_a_failed_response) {
 TEST(ResponsesAnswer, is_one_response) {
   Answer answer{Request{}};
   for (Event& event : events_of_a_tool_call()) answer.add(std::move(event));
-  const std::string body = responses_body(head, asked(), answer);
+  const std::string body = responses_body(head, asked(), answer).text;
   ASSERT_TRUE(parse_json_object(body, {})) << body;
   testing::expect_golden(golden("responses_whole_tools.json"), body + "\n");
 }

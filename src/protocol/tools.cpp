@@ -1,38 +1,22 @@
 // Reads tools and the choice among them, and OpenAI's older functions.
+#include "protocol/answer.hpp"
 #include "protocol/quote.hpp"
 #include "protocol/request_fields.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
-#include <limits>
 
 namespace deepseek::protocol {
 namespace {
 
 namespace json = boost::json;
 
-// Far beyond what any upstream takes; a bound against floods.
-constexpr Bound tools_bound{1024};
-constexpr Bound text_bound{std::numeric_limits<std::int64_t>::max()};  // the body has its limit
-
-// "none" and "auto" change nothing when there is nothing to choose from.
-bool is_harmless_choice(const json::value& choice) {
-  return choice.is_string() && (choice.get_string() == "none" || choice.get_string() == "auto");
-}
-
 Tool read_tool(JsonReader& function, const RequestLimits& limits) {
-  const Bound name_bytes{limits.name_bytes_max, "limits.name_bytes_max"};
   Tool tool;
-  tool.name = function.required_string("name", name_bytes);
-  tool.description = function.optional_string("description", text_bound).value_or("");
+  tool.name = function.required_string("name", name_bytes(limits));
+  tool.description = function.optional_string("description", any_length).value_or("");
   tool.strict = function.optional_boolean("strict").value_or(false);
-  const json::value* parameters = function.find("parameters");
-  if (parameters != nullptr && !parameters->is_object()) {
-    function.refuse_value(function.path_of("parameters"), "a JSON Schema object", *parameters);
-  } else if (parameters != nullptr) {
-    tool.parameters = json::serialize(*parameters);
-  }
+  tool.parameters = read_schema_object(function, "parameters");
   return tool;
 }
 
@@ -83,22 +67,46 @@ void read_tool_choice(JsonReader& reader, const RequestLimits& limits, Request& 
   }
 }
 
-// OpenAI's form before there were tools: it passes to upstreams as it is.
-void read_functions(JsonReader& reader, Request& request) {
+// Also where messages in that form were noted before: this decides the form of the answer.
+void note_functions(Request& request) {
+  std::erase_if(request.features,
+                [](const FeatureUse& use) { return use.feature == Feature::functions; });
+  note_feature(request, Feature::functions, "functions");
+}
+
+// "none", "auto" or {"name": "…"}.
+void read_function_call(JsonReader& reader, const RequestLimits& limits, Request& request) {
+  using Kind = ToolChoice::Kind;
+  const json::value* call = reader.find("function_call");
+  if (call == nullptr) return;
+  if (call->is_object()) {
+    auto named = reader.object(*call, "function_call");
+    request.tool_choice = {Kind::named, named->required_string("name", name_bytes(limits))};
+    if (!wants_old_functions(request)) {
+      reader.refuse("function_call", "function_call asks for a function, but functions is empty");
+    }
+  } else if (call->is_string() && call->get_string() == "none") {
+    if (wants_old_functions(request)) request.tool_choice.kind = Kind::none;
+  } else if (!call->is_string() || call->get_string() != "auto") {
+    reader.refuse_value("function_call", "\"none\", \"auto\" or an object with a name", *call);
+  }
+}
+
+// OpenAI's form before there were tools: one call at most, and no ids.
+void read_functions(JsonReader& reader, const RequestLimits& limits, Request& request) {
   const json::value* functions = reader.find("functions");
   if (functions != nullptr && !(functions->is_array() && functions->get_array().empty())) {
     const json::array* list = reader.optional_list("functions", tools_bound);
-    for (std::size_t i = 0; list != nullptr && i < list->size() && !reader.failed(); ++i) {
-      reader.object((*list)[i], entry_path("functions", i));
+    if (!request.tools.empty() || request.uses(Feature::hosted_tools)) {
+      reader.refuse("functions", "functions is the old form of tools; give one of them");
     }
-    note_feature(request, Feature::functions, "functions");
+    each_object(reader, list, "functions", [&](JsonReader& function) {
+      request.tools.push_back(read_tool(function, limits));
+    });
+    note_functions(request);
+    request.parallel_tool_calls = false;
   }
-  const json::value* call = reader.find("function_call");
-  if (call != nullptr && !call->is_string() && !call->is_object()) {
-    reader.refuse_value("function_call", "a string or an object", *call);
-  } else if (call != nullptr && !is_harmless_choice(*call)) {
-    note_feature(request, Feature::functions, "function_call");
-  }
+  read_function_call(reader, limits, request);
 }
 
 }  // namespace
@@ -107,7 +115,7 @@ void read_tools(JsonReader& reader, const RequestLimits& limits, Request& reques
   read_tool_list(reader, limits, request);
   read_tool_choice(reader, limits, request);
   request.parallel_tool_calls = reader.optional_boolean("parallel_tool_calls").value_or(true);
-  read_functions(reader, request);
+  read_functions(reader, limits, request);
 }
 
 }  // namespace deepseek::protocol

@@ -7,6 +7,7 @@
 #include "protocol/json.hpp"
 #include "protocol/json_quick.hpp"
 #include "protocol/openai_body.hpp"
+#include "protocol/responses_items.hpp"
 #include "protocol/rpc/rpc_decode.hpp"
 #include "protocol/sse.hpp"
 
@@ -53,7 +54,15 @@ void check_request(const Request& request, const RequestLimits& limits) {
   check(parse_json(body, RequestLimits()).has_value());
   answer.add(ToolCallDelta{0, 0, "call", "name", "{\"half"});
   check(parse_json(messages_body({"id", 0, "model"}, answer), RequestLimits()).has_value());
-  check(parse_json(responses_body({"id", 0, "model"}, request, answer), {}).has_value());
+  check(parse_json(chat_body({"id", 0, "model"}, answer), RequestLimits()).has_value());
+  const ResponseText response = responses_body({"id", 0, "model"}, request, answer);
+  check(parse_json(response.text, {}).has_value());
+  Request next;
+  const EarlierItems said{
+      {},
+      std::string_view(response.text)
+          .substr(response.output_begin, response.output_end - response.output_begin)};
+  check(put_before(next, false, std::span(&said, 1), limits).has_value());
 }
 
 void finish(const base::Result<Request>& result, const RequestLimits& limits) {
@@ -102,6 +111,16 @@ void compare_parsers(std::string_view text) {
   if (text.find_first_of(".eE") == std::string_view::npos) check(*quick == *careful);
 }
 
+// What was accepted and is kept can be gone on with.
+void put_again(const ResponsesFields& fields, const RequestLimits& limits) {
+  check(fields.stored || fields.input_items.empty());
+  const std::string kept = stored_items("resp_1", fields.input_items);
+  const EarlierItems items{kept, {}};
+  Request next;
+  check(put_before(next, false, std::span(&items, 1), limits).has_value());
+  check(items_body(std::span(&items, 1), {}).has_value());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -137,9 +156,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 8:
       finish(decode_messages(text, context), limits);
       break;
-    case 9:
-      finish(decode_responses(text, context), limits);
+    case 9: {
+      ResponsesFields fields;
+      const auto result = decode_responses(text, {limits, {}, {}, &fields});
+      finish(result, limits);
+      if (result) put_again(fields, limits);
       break;
+    }
     case 10:
       finish(decode_rpc_answer(RpcMethod::chat, RpcCodec::json, text, context), limits);
       break;

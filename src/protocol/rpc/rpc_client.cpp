@@ -115,7 +115,6 @@ std::optional<base::Error> cannot_say(const Request& request) {
   for (const FeatureUse& use : request.features) {
     switch (use.feature) {
       case Feature::hosted_tools:
-      case Feature::functions:
       case Feature::audio:
       case Feature::web_search:
       case Feature::best_of:
