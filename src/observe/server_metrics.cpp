@@ -182,6 +182,19 @@ const std::array rows{
     Row{{"deepseek_response_cache_stored_total", "Answers that were kept.", {}},
         MetricType::counter,
         {}},
+    Row{{"deepseek_responses_kept", "Responses that clients can go on from.", {}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_responses_kept_bytes", "Bytes that they take in their file.", {}},
+        MetricType::gauge,
+        {}},
+    Row{{"deepseek_responses_total",
+         "Responses by what became of them: stored, evicted (for want of room), expired, refused "
+         "(over a limit, or too many on their way to the file) or failed (calls of the file that "
+         "failed).",
+         {"event"}},
+        MetricType::counter,
+        {}},
     Row{{"deepseek_running_sequences", "Sequences in the engine's batch.", {"model"}},
         MetricType::gauge,
         {}},
@@ -391,6 +404,19 @@ void ServerMetrics::set_response_cache(const ResponseCache& cache) {
   raise("deepseek_response_cache_refused_total", cache.refused);
   set_gauge(registry_, "deepseek_response_cache_entries", {}, static_cast<double>(cache.entries));
   set_gauge(registry_, "deepseek_response_cache_bytes", {}, static_cast<double>(cache.bytes));
+}
+
+void ServerMetrics::set_kept_responses(const KeptResponses& responses) {
+  const auto raise = [this](std::string_view event, std::uint64_t total) {
+    raise_counter(registry_, "deepseek_responses_total", {event}, static_cast<double>(total));
+  };
+  raise("stored", responses.stored);
+  raise("evicted", responses.evicted);
+  raise("expired", responses.expired);
+  raise("refused", responses.refused);
+  raise("failed", responses.failures);
+  set_gauge(registry_, "deepseek_responses_kept", {}, static_cast<double>(responses.rows));
+  set_gauge(registry_, "deepseek_responses_kept_bytes", {}, static_cast<double>(responses.bytes));
 }
 
 // A smaller number than before is that of a new process.

@@ -56,6 +56,18 @@ class ServerMetrics {
   };
   void set_response_cache(const ResponseCache& cache);
 
+  // The responses that are kept for their clients, and totals since the start; set at every scrape.
+  struct KeptResponses {
+    std::uint64_t rows = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t stored = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t failures = 0;
+  };
+  void set_kept_responses(const KeptResponses& responses);
+
   // State of one model's engine; set at every scrape.
   struct Engine {
     bool ready = false;
