@@ -1,6 +1,7 @@
 #include "frontend/answer_session.hpp"
 
 #include "frontend/http_rules.hpp"
+#include "frontend/kept_responses.hpp"
 #include "io/task_group.hpp"
 #include "protocol/sse.hpp"
 
@@ -45,6 +46,10 @@ AnswerSession::~AnswerSession() {
 void AnswerSession::consult(AnswerCache& cache, CacheWish wish) {
   cache_ = &cache;
   wish_ = std::move(wish);
+}
+
+void AnswerSession::keep_response(protocol::ResponsesFields fields) {
+  responses_ = std::move(fields);
 }
 
 std::unique_ptr<gateway::EventStream> AnswerSession::start(const gateway::Gateway::Routed& routed) {
@@ -170,8 +175,7 @@ asio::awaitable<void> AnswerSession::run_whole() {
     }
   }
   if (!body) {
-    const auto head = make_answer_head(endpoint_, request_.model);
-    body = answer_body(endpoint_, head, request_, answer);
+    body = co_await whole_body(answer);
   }
   if (watch_->cached != nullptr) watch_->cached->publish(*body, true);
   report(200);
@@ -184,6 +188,27 @@ asio::awaitable<void> AnswerSession::run_whole() {
   auto response = json_response(200, std::move(*body), record_.id, record_.form);
   add_notes(response);
   [[maybe_unused]] auto sent = co_await responder_.send(std::move(response));
+}
+
+// A response that shall be kept is on the disk before its client is told so.
+asio::awaitable<std::string> AnswerSession::whole_body(const protocol::Answer& answer) {
+  protocol::AnswerHead head = make_head();
+  if (responses_.stored) {
+    auto text = protocol::responses_body(head, request_, answer);
+    head.stored = co_await keep(*snapshot_, caller_.tenant, responses_, text);
+    if (head.stored) co_return std::move(text.text);
+  }
+  co_return answer_body(endpoint_, head, request_, answer);
+}
+
+// Before the last event of a stream. One whose client has left is not kept: nobody was told its
+// end.
+asio::awaitable<void> AnswerSession::keep_stream(const base::Error* error) {
+  if (!responses_.stored || watch_->client_gone) co_return;
+  make_encoder();
+  auto text = encoder_->response_text(error);
+  responses_.stored = co_await keep(*snapshot_, caller_.tenant, responses_, std::move(text));
+  if (!responses_.stored) encoder_->set_unstored();
 }
 
 // The next events, when nothing that keeps the connection alive is being written any more.
@@ -243,23 +268,27 @@ void AnswerSession::take(const protocol::Event& event, std::string& piece) {
     return;
   }
   if (verbatim_) return;
-  if (!encoder_) {
-    encoder_ =
-        make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
-  }
+  make_encoder();
   frames_.clear();
   encoder_->on_event(event, frames_);
   for (const std::string& frame : frames_) piece += frame;
+}
+
+protocol::AnswerHead AnswerSession::make_head() const {
+  protocol::AnswerHead head = make_answer_head(endpoint_, request_.model);
+  head.stored = responses_.stored;
+  return head;
+}
+
+void AnswerSession::make_encoder() {
+  if (!encoder_) encoder_ = make_stream_encoder(endpoint_, make_head(), request_);
 }
 
 // The end of a stream that had no events is still an end.
 std::string AnswerSession::stream_end() {
   std::string piece;
   if (verbatim_) return piece;
-  if (!encoder_) {
-    encoder_ =
-        make_stream_encoder(endpoint_, make_answer_head(endpoint_, request_.model), request_);
-  }
+  make_encoder();
   frames_.clear();
   encoder_->finish(frames_);
   for (const std::string& frame : frames_) piece += frame;
@@ -280,6 +309,7 @@ asio::awaitable<void> AnswerSession::forward_events() {
     }
     const bool ended = events->empty();
     if (ended) {
+      co_await keep_stream(nullptr);
       piece = stream_end();
       report(200);
     }
@@ -366,6 +396,7 @@ asio::awaitable<void> AnswerSession::refuse(base::Error error) {
     co_return;
   }
   if (encoder_ && !verbatim_) {
+    co_await keep_stream(&error);
     frames_.clear();
     encoder_->fail(error, frames_);
     for (const std::string& frame : frames_) piece += frame;

@@ -38,6 +38,8 @@ class AnswerSession {
 
   // Before run(): the response cache may answer, where the route allows it.
   void consult(AnswerCache& cache, CacheWish wish);
+  // Before run(): the response to a request with these fields is kept.
+  void keep_response(protocol::ResponsesFields fields);
 
   boost::asio::awaitable<void> run();
 
@@ -61,7 +63,11 @@ class AnswerSession {
   void add_notes(io::HttpResponse& response);
   std::string late_route_note() const;
   void take(const protocol::Event& event, std::string& piece);
+  protocol::AnswerHead make_head() const;
+  void make_encoder();
   std::string stream_end();
+  boost::asio::awaitable<std::string> whole_body(const protocol::Answer& answer);
+  boost::asio::awaitable<void> keep_stream(const base::Error* error);
   boost::asio::awaitable<void> run_whole();
   std::chrono::milliseconds silence_max() const;
   boost::asio::awaitable<void> run_beside_keep_alives();
@@ -81,6 +87,7 @@ class AnswerSession {
   const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   AnswerCache* cache_ = nullptr;
   CacheWish wish_;
+  protocol::ResponsesFields responses_;
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer silence_;
   io::Event written_;

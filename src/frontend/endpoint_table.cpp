@@ -21,6 +21,10 @@ constexpr std::string_view tokenize_about = "The tokens of a text or of a chat's
 constexpr std::string_view detokenize_about = "The text of tokens";
 constexpr std::string_view messages_about = "Chat in Anthropic's form, streamed or whole";
 constexpr std::string_view responses_about = "Chat in the form of OpenAI's Responses";
+constexpr std::string_view response_about = "One response that is kept";
+constexpr std::string_view delete_about = "Forget a response";
+constexpr std::string_view items_about = "The items that a kept response answered";
+constexpr std::string_view cancel_about = "Refused: no response runs in the background";
 constexpr std::string_view count_tokens_about = "How many tokens such a chat has";
 constexpr std::string_view models_about = "The models and aliases of this server";
 constexpr std::string_view model_about = "One model or alias";
@@ -53,7 +57,7 @@ constexpr std::array table{
     EndpointRow{"POST", "/v1/detokenize", detokenize, BodyForm::json, "/v1/detokenize",
                 detokenize_about},
     EndpointRow{"GET", "/v1/models", models, BodyForm::none, "/v1/models", models_about},
-    EndpointRow{"GET", "/v1/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"GET", "/v1/models/{id}", model, BodyForm::none, "/v1/models/{id}", model_about},
     EndpointRow{"POST", "/chat/completions", chat, BodyForm::json, "/v1/chat/completions",
                 chat_about},
     EndpointRow{"POST", "/completions", completions, BodyForm::json, "/v1/completions",
@@ -70,14 +74,30 @@ constexpr std::array table{
     EndpointRow{"POST", "/beta/completions", completions, BodyForm::json, "/v1/completions",
                 completions_about},
     EndpointRow{"GET", "/beta/models", models, BodyForm::none, "/v1/models", models_about},
-    EndpointRow{"GET", "/beta/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"GET", "/beta/models/{id}", model, BodyForm::none, "/v1/models/{id}", model_about},
     EndpointRow{"GET", "/user/balance", balance, BodyForm::none, "/user/balance",
                 "What the key's tenant may still spend, in DeepSeek's form"},
     EndpointRow{"GET", "/models", models, BodyForm::none, "/v1/models", models_about},
-    EndpointRow{"GET", "/models/", model, BodyForm::none, "/v1/models/{id}", model_about},
+    EndpointRow{"GET", "/models/{id}", model, BodyForm::none, "/v1/models/{id}", model_about},
     EndpointRow{"POST", "/v1/responses", responses, BodyForm::json, "/v1/responses",
                 responses_about},
     EndpointRow{"POST", "/responses", responses, BodyForm::json, "/v1/responses", responses_about},
+    EndpointRow{"GET", "/v1/responses/{id}", response, BodyForm::none, "/v1/responses/{id}",
+                response_about},
+    EndpointRow{"DELETE", "/v1/responses/{id}", response, BodyForm::none, "/v1/responses/{id}",
+                delete_about},
+    EndpointRow{"GET", "/v1/responses/{id}/input_items", response_items, BodyForm::none,
+                "/v1/responses/{id}/input_items", items_about},
+    EndpointRow{"POST", "/v1/responses/{id}/cancel", response_cancel, BodyForm::none,
+                "/v1/responses/{id}/cancel", cancel_about},
+    EndpointRow{"GET", "/responses/{id}", response, BodyForm::none, "/v1/responses/{id}",
+                response_about},
+    EndpointRow{"DELETE", "/responses/{id}", response, BodyForm::none, "/v1/responses/{id}",
+                delete_about},
+    EndpointRow{"GET", "/responses/{id}/input_items", response_items, BodyForm::none,
+                "/v1/responses/{id}/input_items", items_about},
+    EndpointRow{"POST", "/responses/{id}/cancel", response_cancel, BodyForm::none,
+                "/v1/responses/{id}/cancel", cancel_about},
     EndpointRow{"POST", "/v1/messages", messages, BodyForm::json, "/v1/messages", messages_about},
     EndpointRow{"POST", "/v1/messages/count_tokens", count_tokens, BodyForm::json,
                 "/v1/messages/count_tokens", count_tokens_about},
@@ -121,9 +141,25 @@ std::optional<std::string> decode_id(std::string_view text) {
   return id;
 }
 
+constexpr std::string_view id_mark = "{id}";
+
+// The id's part of a path that is the row's; empty if it is not, or has no id.
+std::string_view id_part(const EndpointRow& row, std::string_view path) {
+  const std::size_t mark = row.path.find(id_mark);
+  if (mark == std::string_view::npos) return {};
+  const std::string_view tail = row.path.substr(mark + id_mark.size());
+  if (path.size() <= mark + tail.size() || !path.starts_with(row.path.substr(0, mark)) ||
+      !path.ends_with(tail)) {
+    return {};
+  }
+  const std::string_view id = path.substr(mark, path.size() - mark - tail.size());
+  const bool slashes = row.endpoint == model;  // names of models have them
+  return slashes || id.find('/') == std::string_view::npos ? id : std::string_view{};
+}
+
 bool matches(const EndpointRow& row, std::string_view path) {
-  if (row.endpoint == model) return path.size() > row.path.size() && path.starts_with(row.path);
-  return path == row.path;
+  if (row.path.find(id_mark) == std::string_view::npos) return path == row.path;
+  return !id_part(row, path).empty();
 }
 
 bool answers(const EndpointRow& row, std::string_view method) {
@@ -174,8 +210,9 @@ base::Result<Route> find_endpoint(std::string_view method, std::string_view path
     (answers(row, method) ? found : other_method) = &row;
   });
   if (found != nullptr) {
-    if (found->endpoint != model) return Route{found, {}};
-    auto id = decode_id(path.substr(found->path.size()));
+    const std::string_view part = id_part(*found, path);
+    if (part.empty()) return Route{found, {}};
+    auto id = decode_id(part);
     if (!id) return no_such_path(method, path);
     return Route{found, std::move(*id)};
   }

@@ -1,8 +1,8 @@
 // The one table of endpoints, and the decision which row a method and path mean.
 //
 // Pure. Paths match exactly, byte by byte and undecoded: a doubled slash, an escape, a trailing
-// slash or dot, or another case is another path. Only the {id} of a model is decoded. Who may call
-// what, and the label of metrics, hang on the row, never on the path that came.
+// slash or dot, or another case is another path. Only an {id} is decoded. Who may call what, and
+// the label of metrics, hang on the row, never on the path that came.
 #pragma once
 
 #include "base/result.hpp"
@@ -31,6 +31,9 @@ enum class Endpoint {
   generate,
   messages,
   responses,
+  response,        // one that is kept: GET, DELETE
+  response_items,  // what it was given
+  response_cancel,
   count_tokens,
   rpc_json,    // a method of the gRPC service, over HTTP
   rpc_binary,  // the same as a call of gRPC
@@ -40,7 +43,7 @@ enum class BodyForm { none, json, optional_json };
 
 struct EndpointRow {
   std::string_view method;  // GET also answers HEAD
-  std::string_view path;    // ends with '/' when an {id} follows
+  std::string_view path;    // may hold "{id}" once; at its end an id may have slashes
   Endpoint endpoint;
   BodyForm body;
   std::string_view label;  // of metrics and logs: the path under /v1, for every way to write it
@@ -51,7 +54,7 @@ std::span<const EndpointRow> endpoint_table();
 
 struct Route {
   const EndpointRow* row = nullptr;
-  std::string id;  // decoded, for Endpoint::model
+  std::string id;  // decoded
 };
 
 // not_found or method_not_allowed; the message names the method and a quoted, bounded path.

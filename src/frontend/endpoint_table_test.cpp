@@ -15,7 +15,8 @@ ErrorCode refusal(std::string_view method, std::string_view path) {
 TEST(EndpointTable, FindsEveryRow) {
   for (const EndpointRow& row : endpoint_table()) {
     std::string path(row.path);
-    if (row.endpoint == Endpoint::model) path += "some-model";
+    const std::size_t id = path.find("{id}");
+    if (id != std::string::npos) path.replace(id, 4, "some-id");
     auto route = find_endpoint(row.method, path);
     ASSERT_TRUE(route.has_value()) << path;
     EXPECT_EQ(route->row, &row) << path;
@@ -67,6 +68,26 @@ TEST(EndpointTable, DecodesTheIdOfAModel) {
   }
   for (const char* path : {"/v1/models/a%", "/v1/models/a%2", "/v1/models/a%zz", "/v1/models/%00",
                            "/v1/models/%0d%0a", "/v1/models/%ff", "/v1/models/%c0%af"}) {
+    EXPECT_EQ(refusal("GET", path), ErrorCode::not_found) << path;
+  }
+}
+
+TEST(EndpointTable, FindsTheIdOfAResponseInsideItsPath) {
+  for (const auto& [method, path, label] :
+       {std::tuple{"GET", "/v1/responses/resp_1", "/v1/responses/{id}"},
+        {"DELETE", "/responses/resp_1", "/v1/responses/{id}"},
+        {"GET", "/v1/responses/resp%5f1/input_items", "/v1/responses/{id}/input_items"},
+        {"POST", "/v1/responses/resp_1/cancel", "/v1/responses/{id}/cancel"}}) {
+    auto route = find_endpoint(method, path);
+    ASSERT_TRUE(route.has_value()) << path;
+    EXPECT_EQ(route->id, "resp_1") << path;
+    EXPECT_EQ(route->row->label, label);
+    EXPECT_EQ(metric_label(path), label);
+  }
+  EXPECT_EQ(allowed_methods("/v1/responses/a"), "GET, HEAD, DELETE");
+  EXPECT_EQ(refusal("GET", "/v1/responses/a/cancel"), ErrorCode::method_not_allowed);
+  for (const char* path : {"/v1/responses/", "/v1/responses/a/b", "/v1/responses//cancel",
+                           "/v1/responses//input_items", "/v1/responses/a/input_items/"}) {
     EXPECT_EQ(refusal("GET", path), ErrorCode::not_found) << path;
   }
 }

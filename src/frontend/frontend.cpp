@@ -6,6 +6,7 @@
 #include "frontend/caller.hpp"
 #include "frontend/endpoint_table.hpp"
 #include "frontend/http_rules.hpp"
+#include "frontend/kept_responses.hpp"
 #include "frontend/ranking.hpp"
 #include "frontend/rpc_routes.hpp"
 #include "frontend/token_count.hpp"
@@ -181,6 +182,14 @@ asio::awaitable<void> Frontend::route_request(io::HttpRequest& request,
     case Endpoint::count_tokens:
       co_await count_tokens(request, responder, record);
       break;
+    case Endpoint::response:
+    case Endpoint::response_items:
+    case Endpoint::response_cancel: {
+      const auto snapshot = snapshot_.get();
+      auto page = co_await response_page(*snapshot, *route, request, record);
+      co_await send(responder, std::move(page), record);
+      break;
+    }
     default:
       co_await send(responder, page(*route, request, record), record);
   }
@@ -194,11 +203,19 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
     co_await send_error(responder, tenant.error(), record);
     co_return;
   }
+  protocol::ResponsesFields responses;
   const protocol::DecodeContext context{
-      snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id};
+      snapshot->limits, request.fields.find("deepseek-model").value_or(""), record.id,
+      snapshot->responses == nullptr ? nullptr : &responses};
   auto decoded = decode_request(route.row->endpoint, request, context);
   if (decoded.has_error()) {
     co_await send_error(responder, decoded.error(), record);
+    co_return;
+  }
+  auto recalled = co_await recall(*snapshot, (*tenant)->name, responses, *decoded);
+  if (recalled.has_error()) {
+    record.error = base::describe(recalled.error().code).name;
+    co_await send(responder, recall_error(recalled.error(), record), record);
     co_return;
   }
   const bool binary = route.row->endpoint == Endpoint::rpc_binary;
@@ -206,8 +223,12 @@ asio::awaitable<void> Frontend::answer(const Route& route, io::HttpRequest& requ
   const gateway::Caller caller = make_caller(**tenant, request.fields, record.began);
   AnswerSession session(route.row->endpoint, std::move(*decoded), caller, snapshot, responder,
                         record, [this, &record] { report(record); });
-  // Its keys are made from JSON.
-  if (snapshot->cache != nullptr && !binary) session.consult(*snapshot->cache, read_wish(request));
+  // Its keys are made from JSON; and a response that is kept has an id of its own.
+  if (responses.stored) {
+    session.keep_response(std::move(responses));
+  } else if (snapshot->cache != nullptr && !binary) {
+    session.consult(*snapshot->cache, read_wish(request));
+  }
   co_await session.run();
 }
 

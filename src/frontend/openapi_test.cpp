@@ -24,12 +24,13 @@ std::set<std::string> documented() {
     if (line.starts_with("  /") && line.ends_with(":")) path = line.substr(2, line.size() - 3);
     if (line.starts_with("    get:")) found.insert("GET " + path);
     if (line.starts_with("    post:")) found.insert("POST " + path);
+    if (line.starts_with("    delete:")) found.insert("DELETE " + path);
     if (!line.starts_with(reference)) continue;
     std::string other = line.substr(reference.size(), line.size() - reference.size() - 1);
     for (std::size_t at = 0; (at = other.find("~1", at)) != std::string::npos;) {
       other.replace(at, 2, "/");
     }
-    for (const std::string method : {"GET ", "POST "}) {
+    for (const std::string method : {"GET ", "POST ", "DELETE "}) {
       if (found.contains(method + other)) found.insert(method + path);
     }
   }
@@ -39,9 +40,7 @@ std::set<std::string> documented() {
 TEST(OpenApi, NamesTheEndpointsOfTheTable) {
   std::set<std::string> table;
   for (const EndpointRow& row : endpoint_table()) {
-    std::string path(row.path);
-    if (row.endpoint == Endpoint::model) path += "{id}";
-    table.insert(std::string(row.method) + " " + path);
+    table.insert(std::string(row.method) + " " + std::string(row.path));
   }
   for (const EndpointRow& row : rpc_http_table()) {
     table.insert(std::string(row.method) + " " + std::string(row.path));

@@ -14,6 +14,10 @@
 #include <mutex>
 #include <utility>
 
+namespace deepseek::gateway {
+class ResponseStore;
+}
+
 namespace deepseek::frontend {
 
 class AnswerCache;
@@ -21,7 +25,8 @@ class AnswerCache;
 struct Snapshot {
   std::shared_ptr<const gateway::Gateway> gateway;
   std::shared_ptr<const access::KeyTable> keys = std::make_shared<access::KeyTable>();
-  AnswerCache* cache = nullptr;  // not owned; null: no answers are kept
+  AnswerCache* cache = nullptr;                 // not owned; null: no answers are kept
+  gateway::ResponseStore* responses = nullptr;  // not owned; null: none are kept
   protocol::RequestLimits limits;
   std::uint64_t body_max = 16u << 20;
   std::chrono::milliseconds keep_alive_comment{10'000};  // of streams; 0: none

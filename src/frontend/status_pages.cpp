@@ -104,9 +104,7 @@ std::string root_body(std::string_view version) {
     first = false;
     append_member(out, "method", row.method);
     out += ", ";
-    std::string path(row.path);
-    if (row.endpoint == Endpoint::model) path += "{id}";
-    append_member(out, "path", path);
+    append_member(out, "path", row.path);
     out += ", ";
     append_member(out, "about", row.about);
     out += '}';

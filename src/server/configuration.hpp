@@ -204,6 +204,8 @@ struct Configuration {
     std::uint32_t messages_max = 2048;
     std::uint32_t json_depth_max = 32;
     std::uint32_t embedding_inputs_max = 2048;
+    std::uint64_t data_bytes_max = 1u << 20;
+    std::uint32_t data_rows_max = 10'000;
     bool operator==(const Limits&) const = default;
   } limits;
 
@@ -334,6 +336,15 @@ struct Configuration {
     std::vector<std::string> semantic_tenants;
     bool operator==(const Cache&) const = default;
   } cache;
+
+  struct Responses {
+    bool enabled = true;
+    milliseconds keep{30LL * 24 * 3'600'000};
+    std::uint64_t response_bytes_max = 4u << 20;
+    std::uint64_t tenant_bytes_max = 256u << 20;
+    std::uint32_t tenant_rows_max = 10'000;
+    bool operator==(const Responses&) const = default;
+  } responses;
 
   struct Ledger {
     bool enabled = true;

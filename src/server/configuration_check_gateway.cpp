@@ -293,6 +293,12 @@ class GatewayCheck {
                     "found more than cache.memory_max; allowed is at most as much",
                     "cache.memory_max");
     }
+    const auto& responses = values_.responses;
+    if (responses.response_bytes_max > responses.tenant_bytes_max) {
+      problems_.add("responses.response_bytes_max",
+                    "found more than responses.tenant_bytes_max; allowed is at most as much",
+                    "responses.tenant_bytes_max");
+    }
     if (cache.semantic && !cache.enabled) {
       problems_.add("cache.semantic",
                     "found true with cache.enabled false; allowed are both or neither");

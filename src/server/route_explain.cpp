@@ -71,7 +71,7 @@ class PlannedTargets final : public TargetSource {
 base::Result<std::string> explain_route_offline(const Configuration& configuration,
                                                 std::string_view question) {
   const PlannedTargets targets(configuration);
-  auto snapshot = make_snapshot(configuration, targets, nullptr, nullptr);
+  auto snapshot = make_snapshot(configuration, targets, nullptr, {});
   if (snapshot.has_error()) return snapshot.error();
   return frontend::explain_route(*(*snapshot)->gateway, question, (*snapshot)->limits, base::now());
 }

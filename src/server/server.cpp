@@ -46,7 +46,9 @@ base::Result<void> Server::prepare() {
   if (opened.has_error()) return opened.error();
   opened = open_cache();
   if (opened.has_error()) return opened.error();
-  auto snapshot = make_snapshot(configuration_, *backends_, usage_.get(), cache_.get());
+  opened = open_responses();
+  if (opened.has_error()) return opened.error();
+  auto snapshot = make_snapshot(configuration_, *backends_, usage_.get(), kept());
   if (snapshot.has_error()) return snapshot.error();
   frontend::Frontend::Options options;
   options.version = base::version();
@@ -80,6 +82,21 @@ base::Result<void> Server::open_cache() {
   auto made = make_answer_cache(configuration_, usage_.get(), base::Logger(sink_, "cache"));
   if (made.has_error()) return made.error();
   cache_ = std::move(*made);
+  return {};
+}
+
+// The same as with the ledger: without the usual folder no response is kept, and each says so.
+base::Result<void> Server::open_responses() {
+  auto made = make_response_store(configuration_, base::Logger(sink_, "responses"));
+  if (!made.has_error()) {
+    responses_ = std::move(*made);
+    return {};
+  }
+  if (!configuration_.data_dir.empty()) return made.error();
+  logger_.warning(
+      "responses are not kept: set data_dir to a folder that can be written, or "
+      "responses.enabled to false",
+      {{"reason", made.error().message}});
   return {};
 }
 
@@ -163,6 +180,7 @@ void Server::watch_metrics() {
       metrics_.set_engine(backend->model(), engine);
     }
     watch_cache();
+    watch_responses();
     set_gateway_metrics();
     metrics_.set_process();
   });
@@ -183,6 +201,20 @@ void Server::set_gateway_metrics() {
         std::chrono::duration<double>(report.health.first_token_average).count();
     metrics_.set_backend(report.name, backend);
   }
+}
+
+void Server::watch_responses() {
+  if (!responses_) return;
+  const gateway::ResponseStore::Figures figures = responses_->figures();
+  observe::ServerMetrics::KeptResponses kept;
+  kept.rows = figures.rows;
+  kept.bytes = figures.bytes;
+  kept.stored = figures.stored;
+  kept.evicted = figures.evicted;
+  kept.expired = figures.expired;
+  kept.refused = figures.refused;
+  kept.failures = figures.failures;
+  metrics_.set_kept_responses(kept);
 }
 
 void Server::watch_cache() {
@@ -370,7 +402,7 @@ void Server::apply(const Configuration& wanted) {
     logger_.warning("reload failed and changed nothing", {{"reason", updated.error().message}});
     return;
   }
-  auto snapshot = make_snapshot(wanted, *backends_, usage_.get(), cache_.get());
+  auto snapshot = make_snapshot(wanted, *backends_, usage_.get(), kept());
   if (snapshot.has_error()) {
     logger_.warning("reload failed: routes and keys stay as they were",
                     {{"reason", snapshot.error().message}});

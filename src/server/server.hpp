@@ -12,6 +12,7 @@
 #include "frontend/metrics_page.hpp"
 #include "gateway/engine_backend.hpp"
 #include "gateway/outlier_watch.hpp"
+#include "gateway/responses/response_store.hpp"
 #include "io/grpc_server.hpp"
 #include "io/http_server.hpp"
 #include "io/io_threads.hpp"
@@ -52,11 +53,14 @@ class Server {
  private:
   base::Result<void> open_ledger();
   base::Result<void> open_cache();
+  base::Result<void> open_responses();
+  KeptAnswers kept() const { return {cache_.get(), responses_.get()}; }
   base::Result<void> open_ports();
   base::Result<void> open_grpc();
   void watch_metrics();
   std::vector<frontend::EngineReport> engine_reports() const;
   void watch_cache();
+  void watch_responses();
   void set_gateway_metrics();
   void announce() const;
 
@@ -85,8 +89,9 @@ class Server {
   std::optional<io::Signals> signals_;  // from run() on; before, a signal ends the process
   io::TaskGroup tasks_;
   std::unique_ptr<io::IoThreads> threads_;
-  std::unique_ptr<UsageRecorder> usage_;          // null: nothing is recorded
-  std::unique_ptr<frontend::AnswerCache> cache_;  // null: no answers are kept
+  std::unique_ptr<UsageRecorder> usage_;               // null: nothing is recorded
+  std::unique_ptr<frontend::AnswerCache> cache_;       // null: no answers are kept
+  std::unique_ptr<gateway::ResponseStore> responses_;  // null: none are kept
   std::optional<BackendSet> backends_;
   gateway::OutlierWatch outliers_;
   std::optional<frontend::Frontend> frontend_;

@@ -38,6 +38,7 @@ constexpr std::array section_table{
     Section{"queue", "Requests that wait because every backend of their route is busy."},
     Section{"access", "Who may ask. Without keys everybody may."},
     Section{"cache", "Answers kept for requests that are the same."},
+    Section{"responses", "Responses of POST /v1/responses that others can go on from."},
     Section{"ledger", "What each attempt used, by tenant and backend, in a database."},
     Section{"network", "Names that articles and older files use."},
     Section{"limits", "What one request may ask for; more is refused with 400."},

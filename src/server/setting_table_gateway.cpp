@@ -1,4 +1,5 @@
-// The table, fifth part: retries, breakers, waiting, keys, the response cache and the ledger.
+// The table, fifth part: retries, breakers, waiting, keys, the response cache, kept
+// responses and the ledger.
 #include "server/setting_form.hpp"
 #include "server/setting_member.hpp"
 
@@ -13,6 +14,7 @@ constexpr auto breaker = &C::breaker;
 constexpr auto queue = &C::queue;
 constexpr auto access = &C::access;
 constexpr auto cache = &C::cache;
+constexpr auto responses = &C::responses;
 constexpr auto ledger = &C::ledger;
 
 const std::array table{
@@ -261,6 +263,38 @@ const std::array table{
             .example = "research",
             .maximum = 10'000,
             .field = at<cache, &C::Cache::semantic_tenants>},
+    Setting{.name = "responses.enabled",
+            .help = "Keep the responses of POST /v1/responses, unless a request says \"store\": "
+                    "false, so that others can go on from them by previous_response_id. They are "
+                    "in the file responses.db in data_dir.",
+            .example = "true",
+            .field = at<responses, &C::Responses::enabled>},
+    Setting{.name = "responses.keep",
+            .help = "How long a conversation is kept after its last response.",
+            .example = "30d",
+            .minimum = second,
+            .maximum = 3'650 * day,
+            .field = at<responses, &C::Responses::keep>},
+    Setting{.name = "responses.response_bytes_max",
+            .help = "Largest response, with the input of its request, that is kept. A larger one "
+                    "is answered with \"store\": false.",
+            .example = "4MB",
+            .minimum = kilobyte,
+            .maximum = gigabyte,
+            .field = at<responses, &C::Responses::response_bytes_max>},
+    Setting{.name = "responses.tenant_bytes_max",
+            .help = "Most bytes that are kept of one tenant. The conversation that was used the "
+                    "longest ago goes first, as a whole.",
+            .example = "256MB",
+            .minimum = megabyte,
+            .maximum = 1'024 * gigabyte,
+            .field = at<responses, &C::Responses::tenant_bytes_max>},
+    Setting{.name = "responses.tenant_rows_max",
+            .help = "Most responses that are kept of one tenant.",
+            .example = "10000",
+            .minimum = 1,
+            .maximum = 100'000'000,
+            .field = at<responses, &C::Responses::tenant_rows_max>},
     Setting{.name = "ledger.enabled",
             .help = "Write down what each attempt used.",
             .example = "true",

@@ -261,6 +261,20 @@ const std::array table{
             .maximum = 100'000,
             .reloadable = true,
             .field = at<limits, &C::Limits::embedding_inputs_max>},
+    Setting{.name = "limits.data_bytes_max",
+            .help = "Most bytes of the data that a question of /api/v1/infer is about.",
+            .example = "1MB",
+            .minimum = kilobyte,
+            .maximum = gigabyte,
+            .reloadable = true,
+            .field = at<limits, &C::Limits::data_bytes_max>},
+    Setting{.name = "limits.data_rows_max",
+            .help = "Most rows of a table in such data, or entries of a list.",
+            .example = "10000",
+            .minimum = 1,
+            .maximum = 10'000'000,
+            .reloadable = true,
+            .field = at<limits, &C::Limits::data_rows_max>},
 };
 
 }  // namespace

@@ -147,6 +147,8 @@ protocol::RequestLimits request_limits(const Configuration::Limits& configured) 
   limits.messages_max = configured.messages_max;
   limits.json_depth_max = configured.json_depth_max;
   limits.embedding_inputs_max = configured.embedding_inputs_max;
+  limits.data_bytes_max = static_cast<std::int64_t>(configured.data_bytes_max);
+  limits.data_rows_max = configured.data_rows_max;
   return limits;
 }
 

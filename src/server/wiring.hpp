@@ -26,6 +26,10 @@
 #include <string>
 #include <vector>
 
+namespace deepseek::gateway {
+class ResponseStore;
+}
+
 namespace deepseek::server {
 
 class TargetSource;
@@ -63,16 +67,24 @@ gateway::TargetOptions relay_target(const Configuration& configuration,
 // The response cache; null when cache.enabled is false. The error names the file.
 base::Result<std::unique_ptr<frontend::AnswerCache>> make_answer_cache(
     const Configuration& configuration, gateway::AttemptObserver* observer, base::Logger logger);
+// The kept responses; null when responses.enabled is false. The error names the file.
+base::Result<std::unique_ptr<gateway::ResponseStore>> make_response_store(
+    const Configuration& configuration, base::Logger logger);
 gateway::CacheRules cache_rules(const Configuration& configuration, bool route_allows);
 // What the answers of these backends depend on beside the request, for the keys of the cache.
 std::string cache_scope(const Configuration& configuration, const TargetSource& backends,
                         const std::vector<gateway::Target*>& targets);
 
-// Keys, routes, limits: what requests see of the configuration, made anew for a reload. `cache` may
-// be null. The error names the setting.
+// What is kept beside the configuration and outlives its reloads; both may be null.
+struct KeptAnswers {
+  frontend::AnswerCache* cache = nullptr;
+  gateway::ResponseStore* responses = nullptr;
+};
+// Keys, routes, limits: what requests see of the configuration, made anew for a reload. The error
+// names the setting.
 base::Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(
     const Configuration& configuration, const TargetSource& backends,
-    gateway::AttemptObserver* observer, frontend::AnswerCache* cache);
+    gateway::AttemptObserver* observer, const KeptAnswers& kept);
 
 protocol::RequestLimits request_limits(const Configuration::Limits& configured);
 

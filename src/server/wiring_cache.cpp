@@ -1,10 +1,11 @@
-// The response cache's part of the wiring.
+// The part of the wiring that keeps answers: the response cache and the responses.
 #include "server/target_source.hpp"
 #include "server/usage_recorder.hpp"
 #include "server/wiring.hpp"
 
 #include "gateway/cache/memory_cache_store.hpp"
 #include "gateway/cache/sqlite_cache_store.hpp"
+#include "gateway/responses/response_store.hpp"
 
 #include <algorithm>
 
@@ -12,6 +13,9 @@ namespace deepseek::server {
 namespace {
 
 constexpr std::string_view file_name = "/cache.db";
+constexpr std::string_view responses_file = "/responses.db";
+// Another program may look into the file; an answer does not wait for it long.
+constexpr std::chrono::milliseconds busy_max{1'000};
 
 // A stream that is followed is longer than what is kept, before its followers are sent away.
 constexpr std::uint64_t flight_packed_min = 4u << 20;
@@ -68,6 +72,20 @@ base::Result<std::unique_ptr<frontend::AnswerCache>> make_answer_cache(
     options.similar = std::move(similar);
   }
   return std::make_unique<frontend::AnswerCache>(std::move(*store), options);
+}
+
+base::Result<std::unique_ptr<gateway::ResponseStore>> make_response_store(
+    const Configuration& configuration, base::Logger logger) {
+  const Configuration::Responses& responses = configuration.responses;
+  if (!responses.enabled) return std::unique_ptr<gateway::ResponseStore>{};
+  gateway::ResponseStore::Options options;
+  options.database.file = data_directory(configuration) + std::string(responses_file);
+  options.database.busy_timeout = busy_max;
+  options.limits.keep_ms = responses.keep.count();
+  options.limits.response_bytes_max = static_cast<std::int64_t>(responses.response_bytes_max);
+  options.limits.tenant_bytes_max = static_cast<std::int64_t>(responses.tenant_bytes_max);
+  options.limits.tenant_rows_max = responses.tenant_rows_max;
+  return gateway::ResponseStore::open(options, logger);
 }
 
 gateway::CacheRules cache_rules(const Configuration& configuration, bool route_allows) {

@@ -317,7 +317,7 @@ gateway::TargetOptions relay_target(const Configuration& configuration,
 Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(const Configuration& configuration,
                                                                 const TargetSource& backends,
                                                                 gateway::AttemptObserver* observer,
-                                                                frontend::AnswerCache* cache) {
+                                                                const KeptAnswers& kept) {
   gateway::Gateway::Options options;
   options.models = list_models(configuration, backends);
   options.aliases = configuration.aliases;
@@ -336,7 +336,8 @@ Result<std::shared_ptr<const frontend::Snapshot>> make_snapshot(const Configurat
   auto snapshot = std::make_shared<frontend::Snapshot>();
   snapshot->gateway = std::make_shared<gateway::Gateway>(std::move(options));
   snapshot->keys = std::move(*keys);
-  snapshot->cache = cache;
+  snapshot->cache = kept.cache;
+  snapshot->responses = kept.responses;
   snapshot->limits = request_limits(configuration.limits);
   snapshot->body_max = configuration.http.body_max;
   snapshot->keep_alive_comment = configuration.http.keep_alive_comment;
