@@ -54,7 +54,8 @@ def test_a_response(local):
     assert made.output_text
     assert made.status in ("completed", "incomplete")
     assert made.usage.total_tokens == made.usage.input_tokens + made.usage.output_tokens
-    assert made.store is False
+    assert made.store is True
+    assert local.retrieve(made.id) == made
 
 
 def test_stream_is_the_same_text(local):
@@ -75,9 +76,20 @@ def test_errors(local):
     with pytest.raises(openai.BadRequestError) as hosted:
         local.create(model=MODEL, input="a", tools=[{"type": "web_search"}])
     assert hosted.value.param == "tools[0].type"
-    with pytest.raises(openai.BadRequestError) as kept:
-        local.create(model=MODEL, input="a", previous_response_id="resp_1")
-    assert kept.value.param == "previous_response_id"
+
+
+def test_the_model_hears_what_was_said_before(local):
+    options = {"model": MODEL, "max_output_tokens": 8, "temperature": 0}
+    first = local.create(input="My name is Ann.", **options)
+    more = local.create(input="What is my name?", previous_response_id=first.id, **options)
+    said = {"role": "assistant", "content": first.output_text}
+    asked = {"role": "user", "content": "What is my name?"}
+    whole = [{"role": "user", "content": "My name is Ann."}, said, asked]
+    same = local.create(input=whole, store=False, **options)
+    assert more.usage.input_tokens == same.usage.input_tokens
+    assert more.output_text == same.output_text
+    # What the conversation begins with was computed before.
+    assert more.usage.input_tokens_details.cached_tokens > 0
 
 
 @pytest.mark.parametrize("streamed", [False, True])
