@@ -3,12 +3,13 @@
 #include "frontend/test_support.hpp"
 #include "gateway/responses/response_store.hpp"
 #include "protocol/json.hpp"
-#include "storage/test_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
+#include <filesystem>
+#include <stdexcept>
 
 namespace deepseek::frontend {
 namespace {
@@ -22,7 +23,17 @@ using ::testing::Not;
 
 class KeptResponsesTest : public ::testing::Test {
  protected:
-  KeptResponsesTest() { options_.database.file = folder_.path() / "responses.db"; }
+  KeptResponsesTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "deepseek-test-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    folder_ = name;
+    options_.database.file = folder_ / "responses.db";
+  }
+  ~KeptResponsesTest() override {
+    store_.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
 
   struct Heard {
     int status = 0;
@@ -66,7 +77,7 @@ class KeptResponsesTest : public ::testing::Test {
     return out;
   }
 
-  storage::TestFolder folder_;
+  std::filesystem::path folder_;
   base::LogSink sink_{{base::LogFormat::text, base::LogLevel::error}};
   gateway::ResponseStore::Options options_;
   std::unique_ptr<gateway::ResponseStore> store_;

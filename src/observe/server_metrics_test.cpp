@@ -38,7 +38,7 @@ TEST(ServerMetrics, EveryFamilyIsShownAndDocumented) {
     EXPECT_TRUE(contains(document, "| `" + name + "` |")) << name;
     ++families;
   }
-  EXPECT_EQ(families, 44u);
+  EXPECT_EQ(families, 47u);
 }
 
 TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
@@ -67,8 +67,17 @@ TEST(ServerMetrics, NumbersArriveUnderTheirNames) {
   metrics.set_response_cache(cache);
   cache.stored = 6;
   metrics.set_response_cache(cache);
+  ServerMetrics::KeptResponses kept;
+  kept.rows = 3;
+  kept.stored = 4;
+  metrics.set_kept_responses(kept);
+  kept.failures = 1;
+  metrics.set_kept_responses(kept);
   const std::string text = registry.prometheus_text();
   for (const char* line : {
+           "deepseek_responses_kept 3\n",
+           "deepseek_responses_total{event=\"stored\"} 4\n",
+           "deepseek_responses_total{event=\"failed\"} 1\n",
            "deepseek_response_cache_requests_total{result=\"hit\"} 1\n",
            "deepseek_response_cache_stored_total 6\n",
            "deepseek_response_cache_bytes 640\n",
