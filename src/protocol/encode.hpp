@@ -40,14 +40,6 @@ struct ResponseText {
   std::size_t output_end = 0;
 };
 
-// A response as JSON, and where in it the list of its output stands.
-struct ResponseText {
-  std::string id;
-  std::string text;
-  std::size_t output_begin = 0;
-  std::size_t output_end = 0;
-};
-
 class StreamEncoder {
  public:
   virtual ~StreamEncoder() = default;
