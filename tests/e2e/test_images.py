@@ -111,6 +111,21 @@ def test_the_answer_hangs_on_images_their_place_and_order(client):
     assert len(set(seen)) == len(asked), seen
 
 
+def test_text_image_and_data_in_one_question(seeing):
+    def infer(**more):
+        body = {"model": MODEL, "query": "Which row is it?", "max_tokens": 4, "temperature": 0}
+        answer = seeing.post("/api/v1/infer", {**body, **more})
+        assert answer.status == 200, answer.text()
+        return answer.json()["usage"]["prompt_tokens"]
+
+    table = {"data": "colour,number\nred,1\nblue,2\n", "format": "csv"}
+    image = {"images": [images.data_url(RED, "image/png")]}
+    alone, seen, told = infer(), infer(**image), infer(**table)
+    assert seen > alone + ROWS and told > alone + 8
+    both = infer(**image, **table)
+    assert both > told + ROWS and both > seen + 8
+
+
 def test_streamed(client):
     whole = ask(client, question(part(RED)), logprobs=False)
     stream = ask(client, question(part(RED)), logprobs=False, stream=True)
