@@ -78,9 +78,10 @@ TEST(EngineLlama, CancelEndsALongPrefillSoon) {
     return text;
   }());
   ASSERT_TRUE(engine.submit(submit).has_value());
-  std::thread canceller([&] {
-    while (!engine.running_loop().pulse(base::now()).step) std::this_thread::yield();
-    engine.running_loop().cancel(1);
+  EngineLoop& loop = engine.running_loop();
+  std::thread canceller([&loop] {
+    while (!loop.pulse(base::now()).step) std::this_thread::yield();
+    loop.cancel(1);
   });
   const base::TimePoint begun = base::now();
   const Engine::Answer answer = engine.wait(1);
