@@ -83,11 +83,11 @@ void read_response_format(JsonReader& reader, ConstraintReader& constraint) {
   auto format = reader.optional_object("response_format");
   if (!format) return;
   const std::string type = format->required_string("type", {64});
+  auto inner = format->optional_object("json_schema");
   if (type == "json_object") {
     constraint.set(*format, {Constraint::Kind::json_object, {}, {}, "response_format"});
   } else if (type == "json_schema") {
     // OpenAI's has a name and the schema; some clients send the schema itself.
-    auto inner = format->optional_object("json_schema");
     JsonReader& holder = inner ? *inner : *format;
     constraint.take(holder, "schema", Constraint::Kind::json_schema);
     if (holder.find("schema") == nullptr) {
