@@ -163,8 +163,9 @@ void ItemReader::read_result(JsonReader& item) {
   keep("function_call_output", [&](ObjectWriter& object) {
     object.string("status", "completed");
     object.string("call_id", result.tool_call_id);
-    const auto* text = std::get_if<TextPart>(&result.content.front());
-    if (result.content.size() == 1 && text != nullptr) {
+    const bool single = result.content.size() == 1;  // what was refused has none
+    const auto* text = single ? std::get_if<TextPart>(&result.content.front()) : nullptr;
+    if (text != nullptr) {
       object.string("output", text->text);
     } else {
       append_parts(object.name("output"), result.content, false);

@@ -1,6 +1,8 @@
 // libFuzzer target over what a model writes: characters, stop texts, thinking and calls of tools in
 // every format. In whatever pieces the text arrives, the same comes out, and arguments of calls
 // are JSON. The first byte picks the format, the second the size of the pieces.
+#include "check.hpp"
+
 #include "base/utf8.hpp"
 #include "engine/answer_text.hpp"
 #include "engine/tool_splitter.hpp"
@@ -8,9 +10,6 @@
 #include <boost/json/parse.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -20,12 +19,6 @@ using namespace deepseek;
 using namespace deepseek::engine;
 
 constexpr std::size_t kTextMax = 4096;
-
-void check(bool holds, std::source_location place = std::source_location::current()) {
-  if (holds) return;
-  std::fprintf(stderr, "line %u does not hold\n", static_cast<unsigned>(place.line()));
-  std::abort();
-}
 
 AnswerText make_answer(ToolFormat format, bool parallel) {
   ToolSplitterOptions options;

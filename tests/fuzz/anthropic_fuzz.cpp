@@ -1,5 +1,7 @@
 // libFuzzer target over what upstreams of Anthropic's form send, in any pieces, and over the bodies
 // that are made for them. The first byte picks the part, so that one corpus serves all.
+#include "check.hpp"
+
 #include "base/utf8.hpp"
 #include "protocol/anthropic_body.hpp"
 #include "protocol/anthropic_signature.hpp"
@@ -14,7 +16,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
 namespace {
 
@@ -23,10 +24,6 @@ using namespace deepseek::protocol;
 
 constexpr std::size_t frame_bytes_max = 4096;
 constexpr std::int64_t count_max = std::int64_t{1} << 43;
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
 
 void check_error(const base::Error& error) {
   check(base::is_valid_utf8(error.message) && base::is_valid_utf8(error.param));

@@ -1,6 +1,8 @@
 // libFuzzer target over what reads a client's bytes in io/ before anything else: the head scanner,
 // the head parser, the chunked decoder, and the query decoder. Checks that the outcome does not
 // depend on how the bytes are sliced, and that what is accepted keeps the rules of framing.
+#include "check.hpp"
+
 #include "base/utf8.hpp"
 #include "io/chunked_decoder.hpp"
 #include "io/http_head.hpp"
@@ -9,7 +11,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -20,10 +21,6 @@ using namespace deepseek::io;
 
 constexpr std::size_t fields_max = 20;
 constexpr std::uint64_t body_max = 512;
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
 
 void check_head(const HttpHead& head) {
   const HttpRequest& request = head.request;

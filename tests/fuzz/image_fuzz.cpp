@@ -1,12 +1,13 @@
 // libFuzzer target over what reads images before any decoder does: data URLs, the structure of PNG
 // and JPEG files, and the size of compressed data. The first byte picks the part.
+#include "check.hpp"
+
 #include "io/inflated_size.hpp"
 #include "protocol/data_url.hpp"
 #include "protocol/image_file.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 namespace {
@@ -15,10 +16,6 @@ using namespace deepseek;
 
 constexpr std::uint64_t size_max = 1 << 20;
 constexpr std::uint64_t piece_bytes = 64 << 10;
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
 
 void read_file(std::string_view file) {
   const protocol::ImageLimits limits;

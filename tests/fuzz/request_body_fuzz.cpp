@@ -1,6 +1,8 @@
 // libFuzzer target over everything that reads bytes from clients in protocol/: all decoders, the
 // query string of /generate, the SSE reader, and the encoders of errors. The first byte picks the
 // decoder, so that one corpus serves all.
+#include "check.hpp"
+
 #include "base/utf8.hpp"
 #include "protocol/decode.hpp"
 #include "protocol/encode.hpp"
@@ -13,20 +15,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <source_location>
 
 namespace {
 
 using namespace deepseek;
 using namespace deepseek::protocol;
-
-void check(bool holds, std::source_location place = std::source_location::current()) {
-  if (holds) return;
-  std::fprintf(stderr, "line %u does not hold\n", static_cast<unsigned>(place.line()));
-  std::abort();
-}
 
 // Whatever was refused must be worded as valid JSON that a client can read.
 void check_error(const base::Error& error) {
@@ -42,7 +35,8 @@ void check_request(const Request& request, const RequestLimits& limits) {
   check(request.choices >= 1 && request.choices <= limits.choices_max);
   check(static_cast<std::int64_t>(request.sequence_count()) <= limits.sequences_max);
   check(static_cast<std::int64_t>(request.stop.size()) <= limits.stop_max);
-  check(!request.tokens_max || *request.tokens_max >= 1);
+  // An echoed prompt may be all that is wanted.
+  check(!request.tokens_max || *request.tokens_max >= (request.echo ? 0 : 1));
   check(!request.sampling.temperature ||
         (*request.sampling.temperature >= 0 && *request.sampling.temperature <= 2));
   check(request.unknown_fields.size() <= 32);

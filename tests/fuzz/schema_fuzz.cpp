@@ -1,21 +1,16 @@
 // libFuzzer target over JSON Schemas of clients: what is enforced is written as JSON again, and a
 // refusal names the client's field.
+#include "check.hpp"
+
 #include "base/utf8.hpp"
 #include "grammar/json_value.hpp"
 #include "grammar/schema.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
-namespace {
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+using deepseek::check;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -1,6 +1,8 @@
 // libFuzzer target over everything that reads bytes from upstreams in protocol/: the stream in any
 // pieces, whole answers, errors, Retry-After; and over the bodies that are made for them. The first
 // byte picks the part, so that one corpus serves all.
+#include "check.hpp"
+
 #include "base/utf8.hpp"
 #include "protocol/continuation.hpp"
 #include "protocol/decode.hpp"
@@ -13,7 +15,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
 namespace {
 
@@ -22,10 +23,6 @@ using namespace deepseek::protocol;
 
 constexpr std::size_t frame_bytes_max = 4096;
 constexpr std::size_t text_bytes_max = 1024;
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
 
 void check_error(const base::Error& error) {
   check(base::is_valid_utf8(error.message) && base::is_valid_utf8(error.param));
